@@ -1,0 +1,436 @@
+"""The site file (TOML): terrain, frontage, targets, thresholds, sensor types, posts, nodes, drones.
+
+The Structs below are the site file: each key's type, bounds, default and meaning stand here and nowhere
+else; the JSON Schema and docs/site-file.md are made from them. `read` answers with a `Scenario` or with all
+problems at once. Angles stay in degrees here, as the file has them: the engine converts them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from dronewall.site_rules import BUILT_IN_TERRAIN, check
+from dronewall.struct_docs import json_schema, reference
+from dronewall.toml_check import Problem, Sheet, sheet, walk
+
+_SYNONYMS = {
+    "bearing": "azimuth",
+    "heading": "azimuth",
+    "yaw": "azimuth",
+    "pitch": "elevation",
+    "tilt": "elevation",
+    "lat": "latitude",
+    "lon": "longitude",
+    "lng": "longitude",
+    "long": "longitude",
+    "alt": "height",
+    "altitude": "height",
+    "fov": "hfov",
+    "velocity": "speed",
+    "interval": "period",
+    "mast_height": "mast",
+}
+
+_ID_PATTERN = "^[A-Za-z0-9_-]{1,32}$"
+_ID_WORDS = "1 to 32 of A-Z a-z 0-9 _ -, in quotes (it becomes part of MQTT topics)"
+_RASTER_WORDS = "the path of a GeoTIFF, relative to this file, in quotes"
+
+
+def _is(meaning: str, **bounds: Any) -> Meta:
+    return Meta(description=meaning, **bounds)
+
+
+def _id(meaning: str) -> Meta:
+    return Meta(pattern=_ID_PATTERN, description=meaning, extra={"expected": _ID_WORDS, "allowed": "name"})
+
+
+def _raster(meaning: str) -> Meta:
+    return Meta(min_length=1, max_length=1024, description=meaning, extra={"expected": _RASTER_WORDS})
+
+
+Latitude = Annotated[float, _is("Latitude, WGS 84, north positive", ge=-90, le=90)]
+Longitude = Annotated[float, _is("Longitude, WGS 84, east positive", ge=-180, le=180)]
+LatLon = tuple[Latitude, Longitude]
+Name = Annotated[str, _id("Name")]
+
+
+class _Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Site(_Table, frozen=True, kw_only=True):
+    """Who the wall is."""
+
+    name: Annotated[str, _id("The wall's id on the wire")]
+    title: Annotated[str, _is("What people call it; shown above pictures and tables", max_length=200)] = ""
+    crs: (
+        Annotated[
+            str,
+            _is(
+                "The projected CRS, in metres, to compute in; left out: the UTM zone of the frontage",
+                pattern="^EPSG:[0-9]{4,6}$",
+                extra={
+                    "expected": 'a projected CRS in metres, such as "EPSG:32616"',
+                    "allowed": '`"EPSG:` and its number',
+                },
+            ),
+        ]
+        | None
+    ) = None
+
+
+class Terrain(_Table, frozen=True, kw_only=True):
+    """The ground, and how far to trust it."""
+
+    ground: Annotated[
+        str,
+        _raster('Ground height: a GeoTIFF, or "dronewall:jacksboro" (the USGS model that matplotlib ships)'),
+    ]
+    surface: Annotated[str, _raster("Height with buildings, which block: a GeoTIFF")] | None = None
+    canopy: Annotated[str, _raster("Height of the canopy's top, which dims: a GeoTIFF")] | None = None
+    cell_m: Annotated[float, _is("Cell of the grid that everything is computed on", ge=0.5, le=1000)] = 10.0
+    posting_m: (
+        Annotated[
+            float,
+            _is(
+                "Distance between the heights that were measured; left out: the raster's cell",
+                gt=0,
+                le=10_000,
+            ),
+        ]
+        | None
+    ) = None
+    le90_m: Annotated[float, _is("Vertical error that 9 heights of 10 stay within (LE90)", ge=0, le=1000)] | None = None
+
+
+class Frontage(_Table, frozen=True, kw_only=True):
+    """The line that is held, and the belt in front of it and behind."""
+
+    points_deg: Annotated[
+        tuple[LatLon, ...],
+        _is("The line: [latitude, longitude] of each bend, in order", min_length=2, max_length=1000),
+    ]
+    threat: Annotated[
+        Literal["left", "right"],
+        _is("The side that the threat comes from, walking from the first point to the last"),
+    ]
+    belt_front_m: Annotated[float, _is("Depth of the belt on the threat's side", gt=0, le=20_000)] = 600.0
+    belt_behind_m: Annotated[float, _is("Depth of the belt on our side", ge=0, le=20_000)] = 300.0
+
+
+class Thresholds(_Table, frozen=True, kw_only=True):
+    """When a place counts as watched."""
+
+    look_s: Annotated[float, _is("How long a target stays at one place in a look", gt=0, le=3600)] = 10.0
+    line_p: Annotated[float, _is("Line gap: detection in one look stays under this", gt=0, lt=1)] = 0.5
+    lane_p: Annotated[float, _is("Lane gap: detection on the straight way across stays under this", gt=0, lt=1)] = 0.5
+    count_p: Annotated[float, _is("A node counts towards k where its own look reaches this", gt=0, lt=1)] = 0.5
+    k: Annotated[int, _is("How many nodes must see a place at once", ge=1, le=16)] = 1
+    lateral_m: Annotated[float, _is("How far to the side a crossing may wander (breach)", gt=0, le=20_000)] = 100.0
+    gap_min_m: Annotated[float, _is("Shorter gaps are not listed", ge=0, le=20_000)] = 0.0
+    confidence: Annotated[
+        float, _is("Confidence region of each sensor's pose that `assured` takes the worst of", gt=0, lt=1)
+    ] = 0.9
+
+
+class Environment(_Table, frozen=True, kw_only=True):
+    """Weather, as far as it changes detection."""
+
+    visibility_m: Annotated[float, _is("Meteorological visibility (Koschmieder)", ge=10, le=300_000)] = 20_000.0
+
+
+class Target(_Table, frozen=True, kw_only=True):
+    """What the wall has to notice; every answer is given per target."""
+
+    name: Annotated[str, _id("Name in tables and files")]
+    height_agl_m: Annotated[
+        tuple[
+            Annotated[float, _is("Bottom above ground", ge=0, le=10_000)],
+            Annotated[float, _is("Top above ground", gt=0, le=10_000)],
+        ],
+        _is("[bottom, top] above ground"),
+    ]
+    width_m: Annotated[float, _is("Width as a camera sees it", gt=0, le=100)]
+    speed_mps: Annotated[float, _is("Speed on its way across", gt=0, le=500)]
+
+
+Glimpse = Annotated[float, _is("Time between independent glimpses; never the time between frames", gt=0, le=3600)]
+
+
+class CameraModel(_Table, frozen=True, kw_only=True, tag_field="kind", tag="camera"):
+    """Day camera: Johnson's criterion as a probability (TTPF) of the pixels on the target."""
+
+    pixels: Annotated[int, _is("Pixels across the horizontal field of view", ge=1, le=65_535)]
+    n50: Annotated[
+        float,
+        _is("Cycles on the target for even odds: detect 1.0, recognise 4, identify 6.4", ge=0.1, le=100),
+    ] = 1.0
+    glimpse_s: Glimpse = 1.0
+
+
+class TableModel(_Table, frozen=True, kw_only=True, tag_field="kind", tag="table"):
+    """A sensor measured on the bench: probability by range, straight lines between."""
+
+    range_m: Annotated[
+        tuple[Annotated[float, _is("Slant range", ge=0, le=50_000)], ...],
+        _is(
+            "Slant ranges, rising, from range_min_m or less to range_max_m or more",
+            min_length=2,
+            max_length=16,
+        ),
+    ]
+    probability: Annotated[
+        tuple[Annotated[float, _is("Detection in one glimpse", ge=0, le=1)], ...],
+        _is("Detection in one independent glimpse at each range, 0 to 1", min_length=2, max_length=16),
+    ]
+    glimpse_s: Glimpse = 1.0
+
+
+class SensorType(_Table, frozen=True, kw_only=True):
+    """What a sensor of that type can do, wherever it is mounted."""
+
+    driver: Annotated[Literal["optics", "pir"], _is("Which driver of the firmware reads it")]
+    shape: Annotated[
+        Literal["pyramid", "sector"],
+        _is("pyramid: a camera's picture; sector: a window of azimuth and elevation (PIR, radar, all-round)"),
+    ]
+    hfov_deg: Annotated[float, _is("Full width of the field of view; a pyramid's is under 180", ge=0.1, le=360)]
+    vfov_deg: Annotated[float, _is("Full height of the field of view; a pyramid's is under 180", ge=0.1, le=180)]
+    range_min_m: Annotated[float, _is("Nearer than this (slant) it sees nothing", ge=0, le=50_000)] = 0.0
+    range_max_m: Annotated[float, _is("Farther than this (slant) it sees nothing", gt=0, le=50_000)]
+    model: Annotated[CameraModel | TableModel, _is("How detection falls with range")]
+
+
+class Post(_Table, frozen=True, kw_only=True):
+    """A place that is held. Its nodes stand there."""
+
+    name: Annotated[str, _id("Name; nodes refer to it")]
+    latitude_deg: Latitude
+    longitude_deg: Longitude
+
+
+class Duty(_Table, frozen=True, kw_only=True):
+    """How much of the time a node's sensors are awake."""
+
+    awake: Annotated[
+        Literal["always", "event", "duty"],
+        _is("always; event: asleep until something wakes it; duty: awake for a share of the time"),
+    ] = "always"
+    share: Annotated[float, _is('Share of the time awake; below 1 only with awake = "duty"', gt=0, le=1)] = 1.0
+
+
+class Sensor(_Table, frozen=True, kw_only=True):
+    """A sensor on a node, and where it looks."""
+
+    name: Annotated[str, _id("Name on its node: node N1's sensor cam is N1/cam everywhere")]
+    type: Annotated[str, _id("One of [sensor_types]")]
+    azimuth_deg: Annotated[float, _is("Where the boresight points, clockwise from true north", ge=0, lt=360)]
+    elevation_deg: Annotated[float, _is("Boresight above the horizon; down is negative", ge=-90, le=90)] = 0.0
+    roll_deg: Annotated[float, _is("Turn about the boresight, right side down positive", ge=-180, le=180)] = 0.0
+    azimuth_source: Annotated[
+        Literal["survey", "compass"],
+        _is("survey: measured at installation; compass: the node's own compass plus the mount"),
+    ] = "survey"
+
+
+class Node(_Table, frozen=True, kw_only=True):
+    """A microcontroller at a post, with its sensors on one mast."""
+
+    name: Annotated[str, _id("The node's id on the wire; left out: the post's name, if it is the only node there")] = ""
+    post: Annotated[str, _id("One of [[posts]]")]
+    mast_m: Annotated[float, _is("Height of its sensors above the ground", ge=0, le=500)]
+    period_s: Annotated[float, _is("Time between its reports", ge=1, le=86_400)] = 10.0
+    access_point: Annotated[str, _id("The Wi-Fi access point it depends on, one of [[access_points]]")] | None = None
+    gateway: Annotated[str, _id("The gateway that publishes for it, one of [[gateways]]")] | None = None
+    duty: Annotated[Duty, _is("How much of the time its sensors are awake")] = Duty()
+    sensors: Annotated[tuple[Sensor, ...], _is("Its sensors", min_length=1, max_length=8)]
+
+
+class DroneSensor(_Table, frozen=True, kw_only=True):
+    """A sensor on a drone, fixed to it; the drone flies level."""
+
+    name: Annotated[str, _id("Name on its drone: D1's sensor cam is D1/cam everywhere")]
+    type: Annotated[str, _id("One of [sensor_types]")]
+    azimuth_deg: Annotated[
+        float,
+        _is("Boresight clockwise from the drone's nose; left is negative, or over 180", ge=-180, lt=360),
+    ] = 0.0
+    elevation_deg: Annotated[float, _is("Boresight above the horizon; down is negative", ge=-90, le=90)] = -45.0
+    roll_deg: Annotated[float, _is("Turn about the boresight, right side down positive", ge=-180, le=180)] = 0.0
+
+
+class Drone(_Table, frozen=True, kw_only=True):
+    """A surveillance drone on its route."""
+
+    name: Annotated[str, _id("The drone's id on the wire: drones are nodes, too")]
+    route_deg: Annotated[
+        tuple[LatLon, ...],
+        _is("Waypoints: [latitude, longitude] of each, in order", min_length=2, max_length=1000),
+    ]
+    repeat: Annotated[
+        Literal["loop", "shuttle"],
+        _is("loop: from the last waypoint straight to the first; shuttle: back the way it came"),
+    ] = "loop"
+    height_agl_m: (
+        Annotated[float, _is("Flying height above the ground below (terrain following)", gt=0, le=10_000)] | None
+    ) = None
+    height_amsl_m: Annotated[float, _is("Flying height above mean sea level, instead", ge=-500, le=12_000)] | None = (
+        None
+    )
+    speed_mps: Annotated[float, _is("Ground speed", gt=0, le=100)]
+    start_s: Annotated[float, _is("How far along its route, in time, it is at the start", ge=0, le=86_400)] = 0.0
+    sensors: Annotated[tuple[DroneSensor, ...], _is("Its sensors", min_length=1, max_length=8)]
+
+
+class AccessPoint(_Table, frozen=True, kw_only=True):
+    """A Wi-Fi access point that nodes depend on."""
+
+    name: Annotated[str, _id("Name; nodes and gateways refer to it")]
+    latitude_deg: Latitude
+    longitude_deg: Longitude
+    height_agl_m: Annotated[float, _is("Antenna height above the ground", ge=0, le=1000)]
+
+
+class Gateway(_Table, frozen=True, kw_only=True):
+    """A node that publishes for others that have no Wi-Fi (LoRa, serial)."""
+
+    name: Annotated[str, _id("The gateway's id on the wire")]
+    latitude_deg: Latitude
+    longitude_deg: Longitude
+    height_agl_m: Annotated[float, _is("Antenna height above the ground", ge=0, le=1000)]
+    access_point: Annotated[str, _id("The Wi-Fi access point it depends on, one of [[access_points]]")] | None = None
+
+
+class SiteFile(_Table, frozen=True, kw_only=True):
+    """A site file as it is written."""
+
+    site: Annotated[Site, _is("Who the wall is")]
+    terrain: Annotated[Terrain, _is("The ground")]
+    frontage: Annotated[Frontage, _is("The line that is held")]
+    thresholds: Annotated[Thresholds, _is("When a place counts as watched")] = Thresholds()
+    environment: Annotated[Environment, _is("Weather")] = Environment()
+    targets: Annotated[tuple[Target, ...], _is("What has to be noticed", min_length=1, max_length=16)]
+    sensor_types: Annotated[
+        dict[Name, SensorType], _is("The types of sensor that nodes and drones carry, by name")
+    ] = {}
+    posts: Annotated[tuple[Post, ...], _is("The places that are held", max_length=10_000)] = ()
+    nodes: Annotated[tuple[Node, ...], _is("The nodes at the posts", max_length=10_000)] = ()
+    drones: Annotated[tuple[Drone, ...], _is("The surveillance drones", max_length=1000)] = ()
+    access_points: Annotated[tuple[AccessPoint, ...], _is("Wi-Fi access points", max_length=1000)] = ()
+    gateways: Annotated[tuple[Gateway, ...], _is("Gateways for nodes without Wi-Fi", max_length=1000)] = ()
+
+
+class Scenario(SiteFile, frozen=True, kw_only=True):
+    """A site file that was read and is sound.
+
+    Every `Node.name` is filled. `terrain.ground`, `surface` and `canopy` are absolute paths, or one of
+    `BUILT_IN_TERRAIN`. `path` is the file, absolute; `digest` the sha256 of its bytes, in hex. `notes` say
+    what is odd but usable, such as a post without a node.
+    """
+
+    path: Path
+    digest: str
+    notes: tuple[Problem, ...] = ()
+
+
+class ScenarioError(ValueError):
+    """A site file that cannot be used. `problems` has all of them, in the file's order; str() shows each."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def read(path: str | Path, terrain: str | Path | None = None) -> Scenario:
+    """The scenario in the site file at `path`.
+
+    `terrain` is an elevation model that takes the place of `terrain.ground`, relative to the working
+    folder; what the file says of its own model (`posting_m`, `le90_m`) does not hold for that one and is
+    left out.
+
+    Raises ScenarioError with every problem in the file.
+    """
+    path = Path(path)
+    found = sheet(path)
+    if not found.problems:
+        walk(found, SiteFile, _SYNONYMS)
+        check(found, path.parent, terrain is None)
+    if terrain is not None and str(terrain) not in BUILT_IN_TERRAIN and not Path(terrain).is_file():
+        found.problem(("terrain", "ground"), f"{terrain}: no such file", "an elevation model (GeoTIFF)")
+    if found.problems:
+        raise ScenarioError(sorted(found.problems, key=lambda problem: problem.line or 0))
+    try:
+        file = msgspec.convert(found.data, SiteFile)
+    except msgspec.ValidationError as error:  # the walk and msgspec disagree: say so rather than go on
+        raise ScenarioError([Problem(found.file, None, "", str(error))]) from error
+    return _scenario(file, found, path.resolve(), terrain)
+
+
+def _scenario(file: SiteFile, found: Sheet, path: Path, terrain: str | Path | None) -> Scenario:
+    tables = {name: getattr(file, name) for name in file.__struct_fields__}
+
+    def resolved(raster: str | None) -> str | None:
+        kept = raster is None or raster in BUILT_IN_TERRAIN
+        return raster if kept else str((path.parent / str(raster)).resolve())
+
+    ground = file.terrain
+    if terrain is not None:
+        own = str(terrain) if str(terrain) in BUILT_IN_TERRAIN else str(Path(terrain).resolve())
+        ground = msgspec.structs.replace(ground, ground=own, posting_m=None, le90_m=None)
+    tables["terrain"] = msgspec.structs.replace(
+        ground,
+        ground=resolved(ground.ground),
+        surface=resolved(ground.surface),
+        canopy=resolved(ground.canopy),
+    )
+    tables["nodes"] = tuple(msgspec.structs.replace(node, name=node.name or node.post) for node in file.nodes)
+    digest = hashlib.sha256(found.content).hexdigest()
+    return Scenario(**tables, path=path, digest=digest, notes=tuple(found.notes))
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a site file, for editors (`dronewall schema site`)."""
+    return json_schema(SiteFile, "dronewall site file")
+
+
+def site_reference() -> str:
+    """Every key of a site file in Markdown: docs/site-file.md."""
+    return _INTRODUCTION + reference(SiteFile)
+
+
+_INTRODUCTION = """\
+# The site file
+
+<!-- Made by dronewall.scenario.site_reference from the Structs in scenario.py; edit those. -->
+
+A site file is TOML and says what a wall is: the ground, the frontage, what has to be noticed, and which
+sensors stand where. `examples/minimal.toml` is the smallest one that runs, `examples/jacksboro.toml`
+explains itself line by line.
+
+`dronewall check SITE.toml` names every mistake in a file at once, each with its line. For completion and
+checks while typing, write the schema to a file (`dronewall schema site > site.schema.json`) and put
+`#:schema site.schema.json` on the site file's first line (taplo; Even Better TOML in VS Code).
+
+- A name ends in its unit: `_deg` degrees, `_m` metres, `_s` seconds, `_mps` metres per second;
+  probabilities (`_p`) and counts have none.
+- A place is `[latitude, longitude]` in degrees, WGS 84. An azimuth runs clockwise from true north, an
+  elevation up from the horizon.
+- AGL is above the ground, AMSL above mean sea level.
+- Raster files are named relative to the site file.
+- A name (of a post, node, sensor ...) is 1 to 32 of `A-Z a-z 0-9 _ -`. Nodes, drones and gateways share one
+  set of names, for all are nodes on the wire. A sensor is known as `NODE/SENSOR`.
+- `[table]` stands once, `[[table]]` once for each, and NAME is yours to choose. `[[nodes.sensors]]` belongs
+  to the `[[nodes]]` above it.
+
+Beyond the bounds below: the frontage neither crosses itself nor repeats a point, and no leg of it is longer
+than 50 km; posts, routes and antennas lie within 50 km of it; a target's bottom is under its top;
+`range_min_m` is under `range_max_m`; a table model's ranges rise and reach from the one to the other; a
+drone has one flying height; a node has an access point or a gateway, not both; `duty.share` stands with
+`awake = "duty"` and only there.
+"""

@@ -1,0 +1,674 @@
+"""The site file: what is read, and that every mistake in it is named, all at once, where it stands."""
+
+import copy
+import hashlib
+import json
+import math
+import random
+import tomllib
+
+import jsonschema
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dronewall import wire
+from dronewall.scenario import Problem, Scenario, ScenarioError, SiteFile, read, schema, site_reference
+
+SITE = """\
+[site]
+name = "test"
+
+[terrain]
+ground = "dronewall:jacksboro"
+
+[frontage]
+points_deg = [[36.50, -84.30], [36.52, -84.28], [36.56, -84.22]]
+threat = "left"
+
+[[targets]]
+name = "walker"
+height_agl_m = [0.0, 1.7]
+width_m = 0.5
+speed_mps = 1.4
+
+[sensor_types.camera]
+driver = "optics"
+shape = "pyramid"
+hfov_deg = 40.0
+vfov_deg = 25.0
+range_min_m = 5.0
+range_max_m = 1500.0
+model = { kind = "camera", pixels = 1920 }
+
+[sensor_types.pir]
+driver = "pir"
+shape = "sector"
+hfov_deg = 360
+vfov_deg = 180
+range_max_m = 12.0
+model = { kind = "table", range_m = [0.0, 12.0], probability = [0.9, 0.2] }
+
+[[posts]]
+name = "P1"
+latitude_deg = 36.50
+longitude_deg = -84.30
+
+[[posts]]
+name = "P2"
+latitude_deg = 36.51
+longitude_deg = -84.29
+
+[[nodes]]
+post = "P1"
+mast_m = 6
+
+[[nodes.sensors]]
+name = "cam"
+type = "camera"
+azimuth_deg = 310.0
+
+[[nodes.sensors]]
+name = "pir"
+type = "pir"
+azimuth_deg = 0.0
+
+[[nodes]]
+name = "N2"
+post = "P2"
+mast_m = 4.0
+gateway = "G1"
+duty = { awake = "duty", share = 0.2 }
+
+[[nodes.sensors]]
+name = "cam"
+type = "camera"
+azimuth_deg = 40.0
+azimuth_source = "compass"
+
+[[drones]]
+name = "D1"
+route_deg = [[36.51, -84.30], [36.52, -84.29]]
+height_agl_m = 80.0
+speed_mps = 12.0
+
+[[drones.sensors]]
+name = "cam"
+type = "camera"
+elevation_deg = -60.0
+
+[[access_points]]
+name = "ap1"
+latitude_deg = 36.50
+longitude_deg = -84.31
+height_agl_m = 10.0
+
+[[gateways]]
+name = "G1"
+latitude_deg = 36.51
+longitude_deg = -84.31
+height_agl_m = 10.0
+access_point = "ap1"
+"""
+
+
+@pytest.fixture
+def site(tmp_path):
+    """Reads the sound site above with some of its text replaced; extra text goes to its end."""
+
+    def written(*replaced: tuple[str, str], more: str = "") -> Scenario:
+        text = SITE
+        for old, new in replaced:
+            assert old in text, old
+            text = text.replace(old, new, 1)
+        path = tmp_path / "site.toml"
+        path.write_text(text + more, "utf-8")
+        return read(path)
+
+    return written
+
+
+def line_of(text: str, after: str = "") -> int:
+    """The line of SITE on which `text` stands, the first one after `after`."""
+    start = SITE.index(after) if after else 0
+    return SITE.count("\n", 0, SITE.index(text, start)) + 1
+
+
+def problems(site, *replaced, more=""):
+    with pytest.raises(ScenarioError) as caught:
+        site(*replaced, more=more)
+    return caught.value.problems
+
+
+def test_a_site_is_read_with_its_units_and_defaults(site, tmp_path):
+    wall = site()
+    assert wall.frontage.points_deg == ((36.50, -84.30), (36.52, -84.28), (36.56, -84.22))
+    assert wall.nodes[0].mast_m == 6.0
+    assert wall.nodes[0].sensors[0].azimuth_source == "survey"
+    assert (wall.nodes[1].duty.awake, wall.nodes[1].duty.share) == ("duty", 0.2)
+    assert wall.nodes[1].gateway == "G1"
+    assert wall.gateways[0].access_point == "ap1"
+    assert wall.sensor_types["pir"].model.range_m == (0.0, 12.0)
+    assert wall.terrain.ground == "dronewall:jacksboro"
+    assert wall.notes == ()
+    assert wall.path == tmp_path / "site.toml"
+    assert wall.digest == hashlib.sha256(SITE.encode()).hexdigest()
+
+
+def test_the_thresholds_default_to_the_designs(site):
+    wall = site()
+    thresholds = {name: getattr(wall.thresholds, name) for name in wall.thresholds.__struct_fields__}
+    assert thresholds == {
+        "look_s": 10.0,
+        "line_p": 0.5,
+        "lane_p": 0.5,
+        "count_p": 0.5,
+        "k": 1,
+        "lateral_m": 100.0,
+        "gap_min_m": 0.0,
+        "confidence": 0.9,
+    }
+
+
+def test_a_node_alone_at_its_post_has_the_posts_name(site):
+    assert [node.name for node in site().nodes] == ["P1", "N2"]
+
+
+def test_a_scenario_cannot_be_changed(site):
+    with pytest.raises(AttributeError):
+        site().site.name = "other"
+
+
+def test_rasters_are_found_beside_the_site_file(site, tmp_path, monkeypatch):
+    (tmp_path / "dem.tif").touch()
+    monkeypatch.chdir("/")
+    ground = site(("dronewall:jacksboro", "dem.tif")).terrain.ground
+    assert ground == str(tmp_path / "dem.tif")
+
+
+def test_another_terrain_takes_the_place_of_the_files_and_of_what_it_says_of_it(tmp_path, monkeypatch):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "other.tif").touch()
+    path = tmp_path / "site.toml"
+    path.write_text(SITE.replace('"dronewall:jacksboro"', '"gone.tif"\nposting_m = 90.0\nle90_m = 10.0'), "utf-8")
+    monkeypatch.chdir(tmp_path / "sub")
+    terrain = read(path, terrain="other.tif").terrain
+    assert terrain.ground == str(tmp_path / "sub" / "other.tif")
+    assert terrain.posting_m is None
+    assert terrain.le90_m is None
+    with pytest.raises(ScenarioError, match=r"not-there\.tif: no such file"):
+        read(path, terrain="not-there.tif")
+
+
+# One mistake each: what is replaced, the key and line it is reported at, and words that the report must have.
+MISTAKES = [
+    # keys
+    ("titel", 'name = "test"', 'name = "test"\ntitel = "x"', "site.titel", 3,
+     ["unknown key", "did you mean title?"]),
+    ("table", "[frontage]", "[frontag]", "frontag", 7, ["unknown key", "did you mean frontage?"]),
+    ("no unit", "azimuth_deg = 310.0", "azimuth = 310.0", "nodes[0].sensors[0].azimuth", None,
+     ["no unit", "azimuth_deg, in degrees"]),
+    ("radians", "azimuth_deg = 310.0", "azimuth_rad = 1.5", "nodes[0].sensors[0].azimuth_rad", None,
+     ["wrong unit", "azimuth_deg, in degrees", "azimuth_deg = 85.9437"]),
+    ("feet", "height_agl_m = 10.0", "height_ft = 100", "access_points[0].height_ft", None,
+     ["wrong unit", "height_agl_m = 30.48"]),
+    ("feet above what", "height_agl_m = 80.0", "height_ft = 100", "drones[0].height_ft", None,
+     ["wrong unit", "height_agl_m = 30.48"]),
+    ("km/h", "speed_mps = 1.4", "speed_kmh = 36", "targets[0].speed_kmh", None,
+     ["wrong unit", "speed_mps = 10"]),
+    ("synonym", "azimuth_deg = 310.0", "bearing_deg = 310.0", "nodes[0].sensors[0].bearing_deg", None,
+     ["did you mean azimuth_deg?"]),
+    ("elsewhere", 'threat = "left"', 'threat = "left"\nlook_s = 3', "frontage.look_s", 10, ["[thresholds]"]),
+    ("missing", 'threat = "left"\n', "", "frontage.threat", 7, ["missing", '"left", "right"']),
+    ("no frontage",
+     '[frontage]\npoints_deg = [[36.50, -84.30], [36.52, -84.28], [36.56, -84.22]]\nthreat = "left"', "",
+     "frontage", None, ["missing", "a table"]),
+    # types
+    ("text", "mast_m = 6", 'mast_m = "6"', "nodes[0].mast_m", None,
+     ['"6"', "a number from 0 to 500, in metres"]),
+    ("bool", "mast_m = 6", "mast_m = true", "nodes[0].mast_m", None, ["true", "a number"]),
+    ("nan", "mast_m = 6", "mast_m = nan", "nodes[0].mast_m", None, ["nan", "a number"]),
+    ("inf", "mast_m = 6", "mast_m = inf", "nodes[0].mast_m", None, ["inf", "a number"]),
+    ("fraction", "pixels = 1920", "pixels = 1920.5", "sensor_types.camera.model.pixels", 24,
+     ["1920.5", "a whole number"]),
+    ("huge", "pixels = 1920", "pixels = " + "9" * 400, "sensor_types.camera.model.pixels", 24,
+     ["999...", "a whole number"]),
+    ("table for list", "[[access_points]]", "[access_points]", "access_points", None,
+     ["a table", "[[access_points]]"]),
+    ("point", "[36.52, -84.28]", "[36.52, -84.28, 300]", "frontage.points_deg[1]", 8,
+     ["3 values", "a list of 2"]),
+    ("enum", 'threat = "left"', 'threat = "lefft"', "frontage.threat", 9,
+     ['"lefft"', 'did you mean "left"?']),
+    ("driver", 'driver = "pir"', 'driver = "piir"', "sensor_types.pir.driver", None, ['did you mean "pir"?']),
+    ("model", 'kind = "camera"', 'kind = "camra"', "sensor_types.camera.model.kind", 24,
+     ['did you mean "camera"?']),
+    ("no model", 'kind = "camera", ', "", "sensor_types.camera.model.kind", 24,
+     ["missing", '"camera", "table"']),
+    # bounds
+    ("latitude", "latitude_deg = 36.50", "latitude_deg = 96.50", "posts[0].latitude_deg", None,
+     ["96.5", "from -90 to 90"]),
+    ("azimuth", "azimuth_deg = 310.0", "azimuth_deg = 360", "nodes[0].sensors[0].azimuth_deg", None,
+     ["to below 360"]),
+    ("probability", "[0.9, 0.2]", "[1.9, 0.2]", "sensor_types.pir.model.probability[0]", 32,
+     ["1.9", "from 0 to 1"]),
+    ("id", 'name = "N2"', 'name = "N 2"', "nodes[1].name", None, ['"N 2"', "A-Z a-z 0-9 _ -"]),
+    ("long id", 'name = "N2"', f'name = "{"N" * 33}"', "nodes[1].name", None, ["1 to 32"]),
+    ("line break in id", 'name = "N2"', 'name = "N2\\n"', "nodes[1].name", None, ["1 to 32"]),
+    ("host id", 'name = "N2"', 'name = "$host"', "nodes[1].name", None, ["1 to 32"]),
+    ("type id", "[sensor_types.pir]",
+     '[sensor_types."a b"]\ndriver="pir"\nshape="sector"\nhfov_deg=1\nvfov_deg=1\n'
+     'range_max_m=1\nmodel={kind="camera",pixels=1}\n[sensor_types.pir]', 'sensor_types."a b"', None,
+     ["1 to 32"]),
+    ("crs", 'name = "test"', 'name = "test"\ncrs = "UTM 16"', "site.crs", 3, ["EPSG:32616"]),
+    # references
+    ("post", 'post = "P2"', 'post = "P3"', "nodes[1].post", None,
+     ['"P3" is not in [[posts]]', 'one of "P1", "P2"']),
+    ("type", 'type = "pir"', 'type = "pirr"', "nodes[0].sensors[1].type", None,
+     ["[sensor_types]", 'did you mean "pir"?']),
+    ("drone's type", 'type = "camera"\nelevation', 'type = "cam"\nelevation',
+     "drones[0].sensors[0].type", None,
+     ['one of "camera", "pir"']),
+    ("gateway", 'gateway = "G1"', 'gateway = "G2"', "nodes[1].gateway", None,
+     ['"G2" is not in [[gateways]]', 'one of "G1"']),
+    ("access point", 'access_point = "ap1"', 'access_point = "ap2"', "gateways[0].access_point", None,
+     ["[[access_points]]"]),
+    # names twice
+    ("post twice", "[[nodes]]",
+     '[[posts]]\nname = "P1"\nlatitude_deg = 36.5\nlongitude_deg = -84.3\n[[nodes]]',
+     "posts[2].name", None, ['"P1" again', "posts[0] (line 35)"]),
+    ("node and drone", 'name = "D1"', 'name = "N2"', "drones[0].name", None, ['"N2" again', "nodes[1]"]),
+    ("node and post's name", 'name = "N2"', 'name = "P1"', "nodes[1].name", None, ['"P1" again', "nodes[0]"]),
+    ("gateway and drone", 'name = "D1"', 'name = "G1"', "gateways[0].name", None, ['"G1" again']),
+    ("sensor twice", 'name = "pir"', 'name = "cam"', "nodes[0].sensors[1].name", None,
+     ['"cam" again', "nodes[0].sensors[0]"]),
+    # contradictions
+    ("ranges", "range_min_m = 5.0", "range_min_m = 1500", "sensor_types.camera.range_min_m", 22,
+     ["not under range_max_m"]),
+    ("pyramid", "hfov_deg = 40.0", "hfov_deg = 180", "sensor_types.camera.hfov_deg", 20,
+     ["pyramid", "under 180"]),
+    ("tall pyramid", "vfov_deg = 25.0", "vfov_deg = 180", "sensor_types.camera.vfov_deg", 21,
+     ["pyramid", "under 180"]),
+    ("target", "[0.0, 1.7]", "[1.7, 1.7]", "targets[0].height_agl_m", 13,
+     ["bottom 1.7 m is not under top 1.7 m"]),
+    ("table order", "range_m = [0.0, 12.0]", "range_m = [12.0, 0.0]", "sensor_types.pir.model.range_m[1]", 32,
+     ["rising"]),
+    ("table too short", "range_m = [0.0, 12.0]", "range_m = [0.0, 8.0]", "sensor_types.pir.model.range_m", 32,
+     ["12.0"]),
+    ("table lengths", "[0.9, 0.2]", "[0.9, 0.2, 0.1]", "sensor_types.pir.model.probability", 32,
+     ["3 values", "2, one for each"]),
+    ("two heights", "height_agl_m = 80.0", "height_agl_m = 80.0\nheight_amsl_m = 800",
+     "drones[0].height_agl_m", None,
+     ["both"]),
+    ("no height", "height_agl_m = 80.0\n", "", "drones[0]", None, ["no height"]),
+    ("share", 'awake = "duty", share', 'awake = "event", share', "nodes[1].duty.share", None,
+     ['awake = "duty"']),
+    ("no share", ", share = 0.2", "", "nodes[1].duty.share", None, ["missing"]),
+    ("two ways home", 'gateway = "G1"', 'gateway = "G1"\naccess_point = "ap1"', "nodes[1].gateway", None,
+     ["one way home"]),
+    # the frontage and places
+    ("one point", "[[36.50, -84.30], [36.52, -84.28], [36.56, -84.22]]", "[[36.50, -84.30]]",
+     "frontage.points_deg", 8,
+     ["2 to 1000"]),
+    ("point twice", "[36.52, -84.28]", "[36.50, -84.30]", "frontage.points_deg[1]", 8,
+     ["the same place as point 0"]),
+    ("back again", "[36.56, -84.22]]", "[36.56, -84.22], [36.50, -84.30]]", "frontage.points_deg[3]", 8,
+     ["as point 0"]),
+    ("crossing", "[36.52, -84.28], [36.56, -84.22]", "[36.52, -84.30], [36.51, -84.29], [36.51, -84.31]",
+     "frontage.points_deg[2]",
+     8, ["the leg from point 2 to 3 meets the one from 0 to 1"]),
+    ("touching", "[36.52, -84.28], [36.56, -84.22]", "[36.52, -84.30], [36.52, -84.29], [36.51, -84.30]",
+     "frontage.points_deg[2]", 8, ["meets the one from 0 to 1"]),
+    ("folding", "[36.52, -84.28], [36.56, -84.22]", "[36.52, -84.30], [36.51, -84.30]",
+     "frontage.points_deg[1]", 8,
+     ["meets"]),
+    ("short", "[[36.50, -84.30], [36.52, -84.28], [36.56, -84.22]]",
+     "[[36.50, -84.30], [36.5001, -84.30]]", "frontage.points_deg",
+     8, ["a frontage of 11.1 m", "two cells"]),
+    ("a point swapped", "[36.52, -84.28]", "[-84.28, 36.52]", "frontage.points_deg[1]", 8, ["swapped"]),
+    ("a post swapped", "latitude_deg = 36.51\nlongitude_deg = -84.29",
+     "latitude_deg = -84.29\nlongitude_deg = 36.51",
+     "posts[1].latitude_deg", None, ["latitude and longitude are swapped"]),
+    ("a post far away", "latitude_deg = 36.51\n", "latitude_deg = 37.51\n", "posts[1].latitude_deg", None,
+     ["km from the frontage"]),
+    ("a waypoint far away", "[36.52, -84.29]", "[37.52, -84.29]", "drones[0].route_deg[1]", None,
+     ["km from the frontage"]),
+    ("a waypoint twice", "[36.52, -84.29]", "[36.51, -84.30]", "drones[0].route_deg[1]", None,
+     ["the same place as waypoint 0"]),
+    ("a closed loop", "[36.52, -84.29]]", "[36.52, -84.29], [36.51, -84.30]]", "drones[0].route_deg[2]", None,
+     ["closes by itself"]),
+    # rasters
+    ("terrain name", "dronewall:jacksboro", "dronewall:jacksborough", "terrain.ground", 5,
+     ['did you mean dronewall:jacksboro?']),
+    ("terrain file", "dronewall:jacksboro", "dem.tif", "terrain.ground", 5, ["no such file", "GeoTIFF"]),
+    ("terrain folder", "dronewall:jacksboro", "..", "terrain.ground", 5, ["is a folder"]),
+    ("surface", "[frontage]", 'surface = "dsm.tif"\n[frontage]', "terrain.surface", 7, ["no such file"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "line", "words"), [m[1:] for m in MISTAKES], ids=[m[0] for m in MISTAKES]
+)
+def test_a_mistake_is_named_once_with_its_key_and_what_was_expected(site, old, new, key, line, words):
+    (problem,) = problems(site, (old, new))
+    assert problem.key == key
+    if line is not None:
+        assert problem.line == line
+    for word in words:
+        assert word in str(problem)
+    assert str(problem).startswith(f"{problem.file}:")
+
+
+def test_a_problem_stands_on_the_line_of_the_value(site):
+    first = line_of('post = "P1"') + 1
+    (problem,) = problems(site, ("mast_m = 6", "mast_m = -6"))
+    assert problem.line == first
+    assert str(problem).endswith(f"site.toml:{first}: nodes[0].mast_m: -6; expected a number from 0 to 500, in metres")
+
+
+def test_all_mistakes_of_a_file_come_at_once_in_its_order(site):
+    chosen = [
+        "titel",
+        "enum",
+        "target",
+        "pyramid",
+        "bool",
+        "post",
+        "sensor twice",
+        "terrain file",
+        "point twice",
+    ]
+    picked = [m for m in MISTAKES if m[0] in chosen]
+    found = problems(site, *((m[1], m[2]) for m in picked))
+    assert {p.key for p in found} == {m[3] for m in picked}
+    assert [p.line for p in found] == sorted(p.line for p in found)
+
+
+def test_a_misspelt_required_key_is_one_mistake(site):
+    (problem,) = problems(site, ("azimuth_deg = 310.0", "azimut_deg = 310.0"))
+    assert problem.nearest == "azimuth_deg"
+
+
+def test_two_nodes_at_a_post_need_names(site):
+    found = problems(site, ('name = "N2"\npost = "P2"', 'post = "P1"'))
+    assert {(p.key, p.came) for p in found} == {("nodes[0].name", "missing"), ("nodes[1].name", "missing")}
+
+
+def test_a_frontage_whose_coordinates_are_all_swapped_is_suspected(tmp_path):
+    text = SITE.replace("[[36.50, -84.30], [36.52, -84.28], [36.56, -84.22]]", "[[-84.30, 36.50], [-84.28, 36.52]]")
+    (tmp_path / "site.toml").write_text(text[: text.index("[[posts]]")], "utf-8")
+    with pytest.raises(ScenarioError, match="swapped"):
+        read(tmp_path / "site.toml")
+
+
+def test_a_frontage_may_run_over_the_date_line(tmp_path):
+    text = SITE.replace("[[36.50, -84.30], [36.52, -84.28], [36.56, -84.22]]", "[[0.0, 179.99], [0.0, -179.99]]")
+    (tmp_path / "site.toml").write_text(text[: text.index("[[posts]]")], "utf-8")
+    assert len(read(tmp_path / "site.toml").frontage.points_deg) == 2
+
+
+def test_a_frontage_may_bend_sharply(site):
+    # A hairpin of 11 m: the legs run side by side and do not meet.
+    hairpin = "[36.52, -84.30], [36.52, -84.2999], [36.50, -84.2999]"
+    assert len(site(("[36.52, -84.28], [36.56, -84.22]", hairpin)).frontage.points_deg) == 4
+
+
+def test_a_post_without_a_node_is_noted_and_no_mistake(site):
+    wall = site(more='\n[[posts]]\nname = "P9"\nlatitude_deg = 36.5\nlongitude_deg = -84.3\n')
+    (note,) = wall.notes
+    assert (note.key, note.line) == ("posts[2]", SITE.count("\n") + 2)
+    assert '"P9" has no node' in str(note)
+
+
+def test_a_site_without_nodes_is_noted(tmp_path):
+    (tmp_path / "site.toml").write_text(SITE[: SITE.index("[sensor_types.camera]")], "utf-8")
+    assert "nothing is watched" in str(read(tmp_path / "site.toml").notes[0])
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "words"),
+    [
+        (b"[site]\nname = \n", 2, "not TOML"),
+        (b"[site]\nname = 'a'\nname = 'b'\n", 3, "not TOML"),
+        (b'a = """x\n\n', 1, "not TOML"),
+        (b"[site]\nname = '\xff'\n", 2, "byte 0xff is not UTF-8"),
+        (b"II*\x00\x08\x00\x00\x00\xc0", 1, "byte 0xc0 is not UTF-8"),
+        (b"a = " + b"[" * 5000, None, ""),
+        (b"a = " + b"9" * 5000, None, "not TOML"),
+    ],
+)
+def test_what_is_not_toml_is_refused_with_the_line(tmp_path, content, line, words):
+    path = tmp_path / "site.toml"
+    path.write_bytes(content)
+    with pytest.raises(ScenarioError) as caught:
+        read(path)
+    (problem,) = caught.value.problems
+    assert words in str(problem)
+    assert line is None or problem.line == line
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path):
+    path = tmp_path / "site.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + SITE.replace("\n", "\r\n").encode())
+    assert read(path).site.name == "test"
+
+
+def test_an_empty_file_lacks_every_required_table(tmp_path):
+    (tmp_path / "site.toml").touch()
+    with pytest.raises(ScenarioError) as caught:
+        read(tmp_path / "site.toml")
+    assert {p.key for p in caught.value.problems} == {"site", "terrain", "frontage", "targets"}
+
+
+def test_a_file_that_is_not_there_and_a_folder_are_refused(tmp_path):
+    with pytest.raises(ScenarioError, match="no such file"):
+        read(tmp_path / "none.toml")
+    with pytest.raises(ScenarioError, match="a folder"):
+        read(tmp_path)
+    assert issubclass(ScenarioError, ValueError)
+
+
+def written(value) -> str:
+    """`value` in TOML's inline form (what JSON and TOML have in common, and tables)."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(k)} = {written(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(written, value)) + "]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def places(value, key=()):
+    yield key
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in items:
+        yield from places(item, (*key, name))
+
+
+def outcome(path) -> Scenario | tuple[Problem, ...]:
+    try:
+        return read(path)
+    except ScenarioError as error:
+        return error.problems
+
+
+ODD = [
+    0,
+    -1,
+    1.5,
+    1e308,
+    math.nan,
+    math.inf,
+    True,
+    "",
+    "P1",
+    "a b",
+    [],
+    {},
+    [1, 2],
+    [[]],
+    {"name": 1},
+    [{}],
+    "x" * 2000,
+    2**70,
+]
+
+
+@settings(max_examples=300)
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 6))
+def test_whatever_is_written_somewhere_is_read_or_refused_with_lines(tmp_path_factory, seed, count):
+    chance = random.Random(seed)
+    data = tomllib.loads(SITE)
+    for _ in range(count):
+        *parents, last = chance.choice([p for p in places(data) if p])
+        inside = data
+        for part in parents:
+            inside = inside[part]
+        if chance.random() < 0.2:
+            del inside[last]
+        else:
+            inside[last] = copy.deepcopy(chance.choice(ODD))
+            if isinstance(inside, dict) and chance.random() < 0.1:
+                inside[chance.choice(["", "a\nb", "y" * 500, "azimuth_rad"])] = inside.pop(last)
+    text = "".join(f"{json.dumps(k)} = {written(v)}\n" for k, v in data.items())
+    path = tmp_path_factory.getbasetemp() / "odd.toml"
+    path.write_text(text, "utf-8")
+    answer = outcome(path)
+    assert answer
+    for problem in answer if isinstance(answer, tuple) else ():
+        assert "\n" not in str(problem)
+        assert len(str(problem)) < 1500
+        assert problem.line is None or 1 <= problem.line <= len(data)
+
+
+# --- the schema and the reference
+
+
+@pytest.fixture(scope="module")
+def validator():
+    jsonschema.Draft202012Validator.check_schema(schema())
+    return jsonschema.Draft202012Validator(schema())
+
+
+@pytest.mark.parametrize("name", ["jacksboro.toml", "minimal.toml"])
+def test_the_examples_are_sound_and_fit_the_schema(pytestconfig, validator, name):
+    path = pytestconfig.rootpath / "examples" / name
+    assert read(path).notes == ()
+    validator.validate(tomllib.loads(path.read_text("utf-8")))
+
+
+def test_the_sound_site_fits_the_schema(validator):
+    validator.validate(tomllib.loads(SITE))
+
+
+# What no schema can say (it knows one value at a time): references, names twice, geometry, files.
+BEYOND = {
+    "post", "type", "drone's type", "gateway", "access point", "post twice", "node and drone",
+    "node and post's name", "gateway and drone", "sensor twice", "ranges", "target", "table order",
+    "table too short", "table lengths", "share", "no share", "two ways home", "two heights", "no height",
+    "pyramid", "tall pyramid", "point twice", "back again", "crossing", "touching", "folding", "short",
+    "a point swapped", "a post swapped", "a post far away", "a waypoint far away", "a waypoint twice",
+    "a closed loop", "terrain name", "terrain file", "terrain folder", "surface",
+    # Python's JSON Schema lets nan through every bound and has $ match before a last line break.
+    "nan", "line break in id",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", [m for m in MISTAKES if m[0] not in BEYOND], ids=lambda m: m[0])
+def test_what_one_value_shows_fails_in_the_editor_too(validator, mistake):
+    text = SITE.replace(mistake[1], mistake[2], 1)
+    assert not validator.is_valid(tomllib.loads(text))
+
+
+def test_the_schema_lets_no_unknown_key_pass_and_describes_every_key():
+    document = schema()
+    tables = [document, *document["$defs"].values()]
+    assert len(tables) > 15
+    for table in tables:
+        assert table["additionalProperties"] is False
+        for name, key in table["properties"].items():
+            assert name == "kind" or key.get("description"), name
+    sensor = document["$defs"]["Sensor"]["properties"]["azimuth_deg"]
+    assert sensor["description"].endswith("[degrees]")
+    assert (sensor["minimum"], sensor["exclusiveMaximum"]) == (0, 360)
+    assert "null" not in json.dumps(document)
+
+
+def test_the_reference_names_every_key(pytestconfig):
+    text = site_reference()
+    for table in [schema(), *schema()["$defs"].values()]:
+        for name, key in table["properties"].items():
+            if "$ref" not in json.dumps(key):
+                assert f"`{name}`" in text or f"`{name} = " in text, name
+
+
+def test_the_reference_in_the_docs_is_the_generated_one(pytestconfig):
+    path = pytestconfig.rootpath / "docs" / "site-file.md"
+    command = "from dronewall.scenario import site_reference as r; print(r(), end='')"
+    assert path.read_text("utf-8") == site_reference(), f'python -c "{command}" > docs/site-file.md'
+
+
+# --- the demo's site
+
+
+def test_what_the_site_file_allows_the_wire_can_carry(site):
+    # The corners of the bounds go through the wire's own encoding.
+    kinds = schema()["$defs"]["SensorType"]["properties"]
+    for hfov in (kinds["hfov_deg"]["minimum"], kinds["hfov_deg"]["maximum"]):
+        sensors = [
+            {
+                "name": "s" * 32,
+                "driver": "optics",
+                "shape": "sector",
+                "hfov_deg": hfov,
+                "vfov_deg": min(hfov, kinds["vfov_deg"]["maximum"]),
+                "range_min_m": 0.0,
+                "range_max_m": kinds["range_max_m"]["maximum"],
+                "model": {
+                    "kind": "table",
+                    "range_m": [float(50 * i) for i in range(16)],
+                    "probability": [0.125] * 16,
+                    "glimpse_s": 3600.0,
+                },
+            }
+        ] * schema()["$defs"]["Node"]["properties"]["sensors"]["maxItems"]
+        values = {
+            "firmware": "f",
+            "board": "b",
+            "boot": 0,
+            "session": 0,
+            "period_s": 86400,
+            "sensors": sensors,
+        }
+        report = wire.decode(wire.topic("w", "n", "birth"), wire.encode("birth", wire.integers("birth", values)))
+        assert report.values["sensors"][0]["hfov_deg"] == hfov
+
+
+def test_the_demos_site_is_the_wall_that_the_demo_promises(pytestconfig):
+    wall = read(pytestconfig.rootpath / "examples" / "jacksboro.toml")
+    degree = math.radians(6_371_000.0)
+    legs = [
+        math.hypot((b[1] - a[1]) * math.cos(math.radians(a[0])), b[0] - a[0]) * degree
+        for a, b in zip(wall.frontage.points_deg, wall.frontage.points_deg[1:], strict=False)
+    ]
+    assert sum(legs) == pytest.approx(8000, abs=500)
+    assert len(wall.nodes) >= 8
+    assert len(wall.drones) == 2
+    types = wall.sensor_types
+    cameras = [s for node in wall.nodes for s in node.sensors if types[s.type].driver == "optics"]
+    assert {node.name for node in wall.nodes} == {post.name for post in wall.posts}
+    assert all(types[camera.type].range_max_m >= 500 for camera in cameras)
+    assert {camera.azimuth_source for camera in cameras} == {"survey", "compass"}
+    assert 17 <= sum(len(node.sensors) for node in (*wall.nodes, *wall.drones)) <= 20
+
+
+def test_every_default_is_within_its_own_bounds(validator):
+    def without_nothing(value):
+        if isinstance(value, dict):
+            return {k: without_nothing(v) for k, v in value.items() if v is not None and v != ""}
+        return [without_nothing(v) for v in value] if isinstance(value, list | tuple) else value
+
+    full = without_nothing(msgspec.to_builtins(msgspec.convert(tomllib.loads(SITE), SiteFile)))
+    assert full["thresholds"]["lateral_m"] == 100.0
+    validator.validate(full)
