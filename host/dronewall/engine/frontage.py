@@ -1,0 +1,108 @@
+"""The line that is held: chainage along it, offset from it, and the belt on both sides."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Frontage:
+    """A polyline with a threat side and a belt.
+
+    points (n, 2): east, north [site m]. front and behind: depth of the belt towards the threat and away from it [m].
+    """
+
+    points: Floats
+    front: float
+    behind: float
+    threat_left: bool
+
+    @cached_property
+    def _chainages(self) -> Floats:
+        steps = np.hypot(*np.diff(self.points, axis=0).T)
+        return np.concatenate(([0.0], np.cumsum(steps)))
+
+    @property
+    def length(self) -> float:
+        """Metres from the first point to the last."""
+        return float(self._chainages[-1])
+
+    @property
+    def depth(self) -> float:
+        """Metres across the belt."""
+        return self.front + self.behind
+
+    def at(self, chainage: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """East and north [m] of the points at chainages [m]; beyond the ends, the ends."""
+        where = np.asarray(chainage, dtype=np.float64)
+        return (
+            np.interp(where, self._chainages, self.points[:, 0]),
+            np.interp(where, self._chainages, self.points[:, 1]),
+        )
+
+    def normal(self, chainage: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """East and north parts of the unit vector towards the threat, square to the chord chainage +- the belt's depth.
+
+        The chord, not the segment: at a bend the lanes fan out instead of jumping.
+
+                    ^ normal
+            ________|_________ chord from s - depth to s + depth
+           /        s         \\
+        """
+        where = np.asarray(chainage, dtype=np.float64)
+        east0, north0 = self.at(where - self.depth)
+        east1, north1 = self.at(where + self.depth)
+        east, north = east1 - east0, north1 - north0
+        length = np.hypot(east, north)
+        side = 1.0 if self.threat_left else -1.0
+        return -side * north / length, side * east / length
+
+    def locate(self, east: npt.ArrayLike, north: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """Chainage and offset [m] of points: the nearest point of the frontage, ties to the smaller chainage.
+
+        The offset is positive towards the threat. Where the nearest point is a vertex, the side is that of the segment
+        whose line is farther away, which is right for bends of either hand.
+        """
+        x, y = np.broadcast_arrays(np.asarray(east, dtype=np.float64), np.asarray(north, dtype=np.float64))
+        nearest = np.full(x.shape, np.inf)
+        chainage = np.zeros(x.shape)
+        beside = np.zeros(x.shape)
+        for start, end, passed in zip(self.points[:-1], self.points[1:], self._chainages[:-1], strict=True):
+            along = end - start
+            length = float(np.hypot(*along))
+            unit = along / length
+            foot = np.clip((x - start[0]) * unit[0] + (y - start[1]) * unit[1], 0.0, length)
+            distance = np.hypot(x - start[0] - foot * unit[0], y - start[1] - foot * unit[1])
+            left = unit[0] * (y - start[1]) - unit[1] * (x - start[0])
+            tie = np.isclose(distance, nearest, rtol=1e-12, atol=1e-9)
+            closer = (distance < nearest) & ~tie
+            same_vertex = tie & np.isclose(chainage, passed + foot, rtol=0.0, atol=1e-6)
+            chainage = np.where(closer, passed + foot, chainage)
+            beside = np.where(closer | (same_vertex & (np.abs(left) > np.abs(beside))), left, beside)
+            nearest = np.where(closer, distance, nearest)
+        side = 1.0 if self.threat_left else -1.0
+        return chainage, nearest * np.where(beside * side < 0.0, -1.0, 1.0)
+
+    def stations(self, step: float) -> Floats:
+        """Chainages [m] of the middles of equal pieces of the frontage, none longer than `step`."""
+        count = max(1, int(np.ceil(self.length / step - 1e-9)))
+        return np.asarray((np.arange(count) + 0.5) * (self.length / count), dtype=np.float64)
+
+    def lanes(self, chainage: npt.ArrayLike) -> Floats:
+        """The straight lanes through stations: (n, 2, 2), far end then near end, each east, north [m]."""
+        where = np.asarray(chainage, dtype=np.float64)
+        east, north = self.at(where)
+        ahead_east, ahead_north = self.normal(where)
+        far = np.stack((east + self.front * ahead_east, north + self.front * ahead_north), axis=-1)
+        near = np.stack((east - self.behind * ahead_east, north - self.behind * ahead_north), axis=-1)
+        return np.stack((far, near), axis=-2)
+
+    def belt_outline(self) -> Floats:
+        """The belt's outline as a closed ring (m, 2): the far edge, then the near edge backwards."""
+        marks = np.unique(np.concatenate((np.linspace(0.0, self.length, 65), self._chainages)))
+        lanes = self.lanes(marks)
+        return np.concatenate((lanes[:, 0], lanes[::-1, 1], lanes[:1, 0]))

@@ -1,0 +1,215 @@
+import math
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import from_origin
+
+from dronewall.engine.earth import site_of
+from dronewall.engine.frontage import Frontage
+from dronewall.engine.terrain import JACKSBORO, Terrain, TerrainError, read
+
+ENDS = np.array([[36.50, -84.30], [36.53, -84.27]])
+
+
+def frame(points=ENDS, front=300.0, behind=200.0):
+    site = site_of(points)
+    return site, Frontage(np.stack(site.to_site(*points.T), axis=-1), front, behind, threat_left=True)
+
+
+def write(path, heights, transform, crs="EPSG:32616", **options):
+    heights = np.asarray(heights, dtype=np.float32)
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        height=heights.shape[0],
+        width=heights.shape[1],
+        count=1,
+        dtype="float32",
+        crs=crs,
+        transform=transform,
+        **options,
+    ) as dataset:
+        dataset.write(heights, 1)
+        if "units" in options:
+            dataset.units = [options["units"]]
+    return path
+
+
+def tilted(site, frontage, cell=10.0, margin=800.0, east_slope=0.1, north_slope=0.02):
+    """Heights and transform of a plane that rises east and north, rows from north to south as in GeoTIFFs."""
+    low, high = frontage.points.min(axis=0) - margin, frontage.points.max(axis=0) + margin
+    cols, rows = np.ceil((high - low) / cell).astype(int)
+    east = low[0] + (np.arange(cols) + 0.5) * cell
+    north = low[1] + rows * cell - (np.arange(rows) + 0.5) * cell
+    heights = 500.0 + east_slope * east[None, :] + north_slope * north[:, None]
+    return heights, from_origin(site.origin_east + low[0], site.origin_north + low[1] + rows * cell, cell, cell)
+
+
+def test_a_raster_lands_the_right_way_up_and_in_place(tmp_path):
+    site, frontage = frame()
+    path = write(tmp_path / "dem.tif", *tilted(site, frontage))
+    terrain = read(path, site, frontage, cell=10.0, margin=100.0)
+    for share in (0.1, 0.5, 0.9):
+        east, north = frontage.at(share * frontage.length)
+        assert terrain.ground(east, north) == pytest.approx(500.0 + 0.1 * east + 0.02 * north, abs=0.02)
+    west, east, south, north = terrain.extent
+    ring = frontage.belt_outline()
+    assert west <= ring[:, 0].min() - 100.0 + 1e-6 <= ring[:, 0].max() + 100.0 - 1e-6 <= east
+    assert south <= ring[:, 1].min() - 100.0 + 1e-6 <= ring[:, 1].max() + 100.0 - 1e-6 <= north
+    assert terrain.posting == pytest.approx(10.0, abs=0.01)
+
+
+def test_a_south_up_raster_is_the_same_terrain(tmp_path):
+    site, frontage = frame()
+    heights, transform = tilted(site, frontage)
+    north_up = write(tmp_path / "north.tif", heights, transform)
+    bottom = transform.f + transform.e * heights.shape[0]
+    south_up = write(
+        tmp_path / "south.tif", heights[::-1], rasterio.Affine(transform.a, 0.0, transform.c, 0.0, -transform.e, bottom)
+    )
+    one, other = (read(path, site, frontage, cell=10.0).ground_amsl for path in (north_up, south_up))
+    assert np.allclose(one, other, atol=1e-3)
+
+
+def test_a_raster_in_degrees_is_projected(tmp_path):
+    site, frontage = frame()
+    # A plane in degrees: 1 m per 0.001 degree of latitude and of longitude.
+    step = 0.0002
+    latitude = 36.60 - (np.arange(900) + 0.5) * step
+    longitude = -84.40 + (np.arange(900) + 0.5) * step
+    heights = 300.0 + 1000.0 * (latitude[:, None] - 36.5) + 1000.0 * (longitude[None, :] + 84.3)
+    path = write(tmp_path / "degrees.tif", heights, from_origin(-84.40, 36.60, step, step), crs="EPSG:4326")
+    terrain = read(path, site, frontage, cell=10.0)
+    east, north = frontage.at(frontage.length / 2.0)
+    at_latitude, at_longitude = site.to_geodetic(east, north)
+    assert terrain.ground(east, north) == pytest.approx(
+        300.0 + 1000.0 * (at_latitude - 36.5) + 1000.0 * (at_longitude + 84.3), abs=0.15
+    )
+    # A thousandth of a degree of latitude is 111 m: 0.0002 degrees are 22.2 m.
+    assert terrain.posting == pytest.approx(22.2, abs=0.1)
+
+
+def test_jacksboro_lies_north_up_though_its_file_swaps_ymin_and_ymax():
+    points = np.array([[36.70, -84.36], [36.47, -84.10]])
+    site, frontage = frame(points)
+    terrain = read(JACKSBORO, site, frontage, cell=100.0, margin=2000.0)
+    from matplotlib import cbook
+
+    with cbook.get_sample_data("jacksboro_fault_dem.npz") as model:
+        elevation = model["elevation"]
+    # Row 0 is the north edge, 36.7329 degrees; columns from the west edge, -84.41375.
+    for latitude, longitude in ((36.60, -84.25), (36.55, -84.20), (36.65, -84.30)):
+        row = (36.73291667 - latitude) / 0.00083333333 - 0.5
+        col = (longitude + 84.41375) / 0.00083333333 - 0.5
+        nearby = elevation[int(row) - 1 : int(row) + 3, int(col) - 1 : int(col) + 3]
+        here = float(terrain.ground(*site.to_site(latitude, longitude)))
+        assert nearby.min() - 1 <= here <= nearby.max() + 1
+    assert terrain.posting == pytest.approx(92.5, abs=0.2)  # 3 seconds of latitude: 92.5 m
+
+
+def test_holes_stay_unknown(tmp_path):
+    site, frontage = frame()
+    heights, transform = tilted(site, frontage)
+    heights[:, heights.shape[1] // 2 : heights.shape[1] // 2 + 10] = -9999.0
+    path = write(tmp_path / "holes.tif", heights, transform, nodata=-9999.0)
+    terrain = read(path, site, frontage, cell=10.0)
+    assert np.isnan(terrain.ground_amsl).any()
+    assert np.nanmin(terrain.ground_amsl) > 0.0
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"crs": None}, "no coordinate reference system"),
+        ({"crs": "EPSG:2274"}, "US survey foot.*metres"),
+        ({"units": "ft"}, "heights are in 'ft'"),
+    ],
+)
+def test_a_raster_that_does_not_say_metres_is_refused(tmp_path, change, reason):
+    site, frontage = frame()
+    heights, transform = tilted(site, frontage)
+    path = write(tmp_path / "wrong.tif", heights, transform, **change)
+    with pytest.raises(TerrainError, match=f"wrong.tif.*{reason}"):
+        read(path, site, frontage, cell=10.0)
+
+
+def test_a_raster_that_ends_on_the_way_says_at_which_chainage(tmp_path):
+    site, frontage = frame()
+    heights, transform = tilted(site, frontage)
+    # Cut in the east so that the last part of the frontage is off it.
+    path = write(tmp_path / "short.tif", heights[:, : heights.shape[1] // 2], transform)
+    with pytest.raises(
+        TerrainError, match=r"short\.tif: does not cover the belt between km (\d+\.\d+) and km"
+    ) as error:
+        read(path, site, frontage, cell=10.0)
+    said = float(str(error.value).split("between km ")[1].split(" ")[0]) * 1000.0
+    edge = transform.c - site.origin_east + 10.0 * (heights.shape[1] // 2)
+    ring = frontage.lanes(frontage.stations(5.0))
+    first = frontage.stations(5.0)[(ring[:, :, 0] > edge).any(axis=1)][0]
+    assert said == pytest.approx(first, abs=40.0)
+
+
+def test_a_raster_of_elsewhere_is_refused(tmp_path):
+    site, frontage = frame()
+    path = write(
+        tmp_path / "elsewhere.tif",
+        np.zeros((50, 50)),
+        from_origin(500_000.0, 5_500_000.0, 30.0, 30.0),
+        crs="EPSG:32636",
+    )
+    with pytest.raises(TerrainError, match="all along it"):
+        read(path, site, frontage, cell=10.0)
+
+
+def test_what_is_no_raster_is_refused(tmp_path):
+    site, frontage = frame()
+    (tmp_path / "note.tif").write_text("not a raster")
+    for path, reason in (
+        (tmp_path / "note.tif", "not a raster"),
+        (tmp_path / "missing.tif", "no such file"),
+        (tmp_path, "no such file"),
+    ):
+        with pytest.raises(TerrainError, match=reason):
+            read(path, site, frontage, cell=10.0)
+
+
+def test_heights_between_middles_are_bilinear():
+    terrain = Terrain.from_array([[0.0, 10.0], [20.0, 50.0]], 10.0)
+    assert terrain.ground(5.0, 5.0) == 0.0
+    assert terrain.ground(10.0, 5.0) == 5.0
+    assert terrain.ground(10.0, 10.0) == 20.0
+    assert terrain.ground(0.0, 0.0) == 0.0
+    assert math.isnan(terrain.ground(-0.1, 5.0))
+
+
+def test_a_terrain_keeps_its_own_copy_and_refuses_nonsense():
+    heights = np.zeros((3, 3))
+    terrain = Terrain.from_array(heights, 10.0)
+    heights[0, 0] = 5.0
+    assert terrain.ground_amsl[0, 0] == 0.0
+    for wrong, cell in ((np.zeros(3), 10.0), (np.zeros((0, 3)), 10.0), (heights, 0.0), (heights, math.nan)):
+        with pytest.raises(TerrainError):
+            Terrain.from_array(wrong, cell)
+
+
+@pytest.mark.parametrize("name", ["kaniv_30m.tif", "TM1_564_146.tif"])
+def test_heavier_real_terrain_is_read(root, name):
+    path = root.parent / "shared" / "data" / name
+    if not path.is_file():
+        pytest.skip(f"{name}: the folder shared/data is not beside this checkout")
+    with rasterio.open(path) as dataset:
+        west, south, east, north = dataset.bounds
+        (lon0, lon1), (lat0, lat1) = rasterio.warp.transform(
+            dataset.crs,
+            "EPSG:4326",
+            [west + 0.3 * (east - west), west + 0.7 * (east - west)],
+            [(south + north) / 2.0] * 2,
+        )
+        heights = dataset.read(1, masked=True)
+    site, frontage = frame(np.array([[lat0, lon0], [lat1, lon1]]), 100.0, 100.0)
+    terrain = read(path, site, frontage, cell=5.0)
+    assert np.isfinite(terrain.ground_amsl).all()
+    assert heights.min() <= terrain.ground_amsl.min()
+    assert terrain.ground_amsl.max() <= heights.max()
