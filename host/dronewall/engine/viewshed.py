@@ -1,0 +1,204 @@
+"""What the terrain lets a sensor see: the straight line of sight, exact for the interpolated surface.
+
+The line from the eye to the target point is tested against the terrain, taken as linear along each line of the grid
+through the cells' middles, at every crossing with both families of grid lines strictly between the ends. Curvature
+and refraction raise the terrain at distance d of D by d (D - d)(1 - k) / 2R. A point is visible iff the clearance
+is nowhere negative.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dronewall.engine._jit import njit
+from dronewall.engine.earth import OPTICAL, RADIUS
+from dronewall.engine.terrain import Terrain
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A piece of a raster: row and column of its first cell in the raster, values (north, east)."""
+
+    row: int
+    col: int
+    values: npt.NDArray[Any]
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns of the raster that the window covers."""
+        rows, cols = self.values.shape
+        return slice(self.row, self.row + rows), slice(self.col, self.col + cols)
+
+
+def visible(
+    terrain: Terrain,
+    eye: tuple[float, float, float],
+    target_agl: float,
+    max_range: float,
+    azimuth: float = 0.0,
+    hfov: float = math.tau,
+    *,
+    refraction: float = OPTICAL,
+) -> Window:
+    """Where a target at `target_agl` metres above the ground is in the line of sight: a window of bool (north, east).
+
+    eye: east, north [site m] and height AMSL [m]. max_range: slant range [m]. azimuth, hfov: the sector's centre,
+    from grid north, and its width [rad]. refraction: k of `earth.drop`; 1.0 switches the drop off. Ground that is
+    unknown, or seen only across unknown ground, is not visible. Raises ValueError where an argument is not finite
+    or negative.
+    """
+    if not (math.isfinite(target_agl) and target_agl >= 0.0):
+        raise ValueError(f"target_agl is {target_agl}; expected metres, 0 or more")
+    window = minimum_visible_height(terrain, eye, max_range, azimuth, hfov, refraction=refraction)
+    rows, cols = window.slices
+    columns, lines = terrain.centres
+    up = terrain.ground_amsl[rows, cols] + target_agl - eye[2]
+    slant = np.sqrt((columns[cols] - eye[0]) ** 2 + (lines[rows, None] - eye[1]) ** 2 + up**2)
+    with np.errstate(invalid="ignore"):
+        return Window(window.row, window.col, (window.values <= target_agl) & (slant <= max_range))
+
+
+def minimum_visible_height(
+    terrain: Terrain,
+    eye: tuple[float, float, float],
+    max_range: float,
+    azimuth: float = 0.0,
+    hfov: float = math.tau,
+    *,
+    refraction: float = OPTICAL,
+) -> Window:
+    """How far above the ground a target must reach to be seen [m]: a window of float64 (north, east).
+
+    0 where the ground itself is in sight, inf outside the sector or the (horizontal) range, nan where unknown: no
+    ground height there, or none somewhere on the line to it. The window is as large as the sector and the range,
+    never more. An eye outside the terrain sees across unknown ground. Arguments as for `visible`.
+    """
+    east, north, amsl = (float(part) for part in eye)
+    for name, value in (("eye", east + north + amsl), ("azimuth", azimuth), ("hfov", hfov), ("refraction", refraction)):
+        if not math.isfinite(value):
+            raise ValueError(f"{name} is {value}; expected a finite number")
+    if not (math.isfinite(max_range) and max_range >= 0.0):
+        raise ValueError(f"max_range is {max_range}; expected metres, 0 or more")
+    rows, cols = terrain.shape
+    low_east, high_east, low_north, high_north = _sector_box(azimuth, hfov, max_range)
+    first_col = min(max(math.floor((east + low_east - terrain.west) / terrain.cell), 0), cols)
+    last_col = max(min(math.ceil((east + high_east - terrain.west) / terrain.cell), cols), first_col)
+    first_row = min(max(math.floor((north + low_north - terrain.south) / terrain.cell), 0), rows)
+    last_row = max(min(math.ceil((north + high_north - terrain.south) / terrain.cell), rows), first_row)
+    heights = np.empty((last_row - first_row, last_col - first_col))
+    if heights.size:
+        x = (east - terrain.west) / terrain.cell - 0.5
+        y = (north - terrain.south) / terrain.cell - 0.5
+        half = math.pi if hfov >= math.tau - 1e-12 else hfov / 2.0
+        bend = (1.0 - refraction) / (2.0 * RADIUS)
+        _march(
+            terrain.ground_amsl, terrain.cell, x, y, amsl, max_range, azimuth, half, bend, first_row, first_col, heights
+        )
+    return Window(first_row, first_col, heights)
+
+
+def _sector_box(azimuth: float, hfov: float, reach: float) -> tuple[float, float, float, float]:
+    """West, east, south and north end [m from the eye] of the box around a sector."""
+    half = min(hfov, math.tau) / 2.0
+    angles = [azimuth - half, azimuth + half]
+    angles += [
+        quarter * math.pi / 2.0
+        for quarter in range(4)
+        if abs((quarter * math.pi / 2.0 - azimuth + math.pi) % math.tau - math.pi) <= half
+    ]
+    easts = [0.0, *(reach * math.sin(angle) for angle in angles)]
+    norths = [0.0, *(reach * math.cos(angle) for angle in angles)]
+    return min(easts), max(easts), min(norths), max(norths)
+
+
+@njit()
+def _march(
+    ground: Floats,
+    cell: float,
+    x: float,
+    y: float,
+    eye: float,
+    reach: float,
+    azimuth: float,
+    half: float,
+    bend: float,
+    first_row: int,
+    first_col: int,
+    heights: Floats,
+) -> None:
+    """Fills `heights`. x, y: the eye in cells from the middle of the raster's first cell."""
+    rows, cols = ground.shape
+    # An eye that stands level with a row or column of middles to 1e-9 of a cell stands on it.
+    if abs(x - round(x)) < 1e-9:
+        x = float(round(x))
+    if abs(y - round(y)) < 1e-9:
+        y = float(round(y))
+    eye_row, eye_col = int(math.floor(y + 0.5)), int(math.floor(x + 0.5))
+    for i in range(heights.shape[0]):
+        row = first_row + i
+        for j in range(heights.shape[1]):
+            col = first_col + j
+            if row == eye_row and col == eye_col:
+                heights[i, j] = 0.0 if not math.isnan(ground[row, col]) else math.nan
+                continue
+            dx, dy = col - x, row - y
+            span = math.sqrt(dx * dx + dy * dy)
+            distance = span * cell
+            if distance > reach:
+                heights[i, j] = math.inf
+                continue
+            if half < math.pi:
+                off = (math.atan2(dx, dy) - azimuth + math.pi) % (2.0 * math.pi) - math.pi
+                if abs(off) > half + 1e-9:
+                    heights[i, j] = math.inf
+                    continue
+            foot = ground[row, col]
+            if math.isnan(foot):
+                heights[i, j] = math.nan
+                continue
+            # The height over the target's foot that the line must reach to clear each crossing; 0: the ground
+            # itself is in sight.
+            needed = 0.0
+            for family in range(2):
+                start = x if family == 0 else y
+                step = dx if family == 0 else dy
+                if step == 0.0:
+                    continue
+                end = col if family == 0 else row
+                if step > 0.0:
+                    first, last = int(math.floor(start)) + 1, end - 1
+                else:
+                    first, last = end + 1, int(math.ceil(start)) - 1
+                for line in range(first, last + 1):
+                    share = (line - start) / step
+                    across = (y + share * dy) if family == 0 else (x + share * dx)
+                    low = int(math.floor(across))
+                    part = across - low
+                    top = rows if family == 0 else cols
+                    other = cols if family == 0 else rows
+                    if low < 0 or line < 0 or line >= other or low > top - 1 or (part > 0.0 and low + 1 > top - 1):
+                        needed = math.nan
+                        break
+                    if family == 0:
+                        height = ground[low, line]
+                        if part > 0.0:
+                            height = height * (1.0 - part) + ground[low + 1, line] * part
+                    else:
+                        height = ground[line, low]
+                        if part > 0.0:
+                            height = height * (1.0 - part) + ground[line, low + 1] * part
+                    if math.isnan(height):
+                        needed = math.nan
+                        break
+                    raised = height + share * (1.0 - share) * distance * distance * bend
+                    over = eye - foot + (raised - eye) / share
+                    if over > needed:
+                        needed = over
+                if math.isnan(needed):
+                    break
+            heights[i, j] = needed
