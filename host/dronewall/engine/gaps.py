@@ -1,0 +1,159 @@
+"""Where somebody could cross: stations along the frontage, and the gaps, the runs of stations that are watched too
+little.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from dronewall.engine.detection import Target
+from dronewall.engine.field import Field
+from dronewall.engine.frontage import Frontage
+from dronewall.engine.terrain import Terrain
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+Kind = Literal["line", "lane"]
+
+
+@dataclass(frozen=True)
+class Stations:
+    """The frontage cut into equal pieces; all arrays (n,) unless said otherwise.
+
+    chainage: middles of the pieces [m]; east, north [site m]. line_p: probability that a look at the station
+    detects the target. lane: far and near end of the straight lane through it (n, 2, 2) [site m]. lane_p:
+    probability of being detected on the lane, at the target's speed. unknown, lane_unknown: the terrain does not
+    say all there is to know at the station, or on its lane; unknown ground counts as unwatched.
+    """
+
+    chainage: Floats
+    east: Floats
+    north: Floats
+    line_p: Floats
+    lane_p: Floats
+    unknown: Bools
+    lane_unknown: Bools
+    lane: Floats
+    step: float
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A run of stations whose probability stays under the threshold: from start to end [m of chainage].
+
+    unknown: share of its stations about which the terrain does not say all. flank: within the lateral distance of
+    the frontage's end. below_resolution: shorter than two postings of the terrain. nearest_posts: the post on
+    either side, by chainage.
+    """
+
+    id: str
+    kind: Kind
+    target: str
+    start: float
+    end: float
+    probability_least: float
+    probability_mean: float
+    threshold: float
+    unknown: float
+    flank: bool
+    below_resolution: bool
+    nearest_posts: tuple[str, ...]
+
+    @property
+    def length(self) -> float:
+        """Metres along the frontage."""
+        return self.end - self.start
+
+
+def unknown(terrain: Terrain, field: Field) -> Bools:
+    """Cells (north, east) about which nothing can be said: no ground height, or seen by nobody and across unknown
+    ground by somebody.
+    """
+    return np.asarray(np.isnan(terrain.ground_amsl) | ((field.unsure > 0) & (field.total == 0)))
+
+
+def stations(terrain: Terrain, frontage: Frontage, field: Field, target: Target, look_s: float) -> Stations:
+    """The frontage's stations, one per cell or closer, audited sensor by sensor.
+
+    Lanes run from the belt's far edge to its near edge and are cut into pieces of half a cell at most; a piece's
+    exposure is the rate in the cell that holds its middle times the time the target takes for it.
+    """
+    chainage = frontage.stations(terrain.cell)
+    east, north = frontage.at(chainage)
+    lanes = frontage.lanes(chainage)
+    pieces = max(2, int(np.ceil(frontage.depth / (terrain.cell / 2.0) - 1e-9)))
+    share = (np.arange(pieces) + 0.5) / pieces
+    along = lanes[:, None, 0] + share[None, :, None] * (lanes[:, None, 1] - lanes[:, None, 0])
+    station_cells = terrain.cells(east, north)
+    lane_cells = terrain.cells(along[..., 0], along[..., 1])
+    seconds = frontage.depth / pieces / target.speed
+    line_missed = np.ones(chainage.shape)
+    lane_missed = np.ones(chainage.shape)
+    for name in field:
+        stored = field[name]
+        line_missed *= 1.0 - stored.glance(station_cells, look_s)
+        lane_missed *= 1.0 - stored.passage(lane_cells, seconds)
+    dark = unknown(terrain, field)
+    return Stations(
+        chainage=chainage,
+        east=east,
+        north=north,
+        line_p=1.0 - line_missed,
+        lane_p=1.0 - lane_missed,
+        unknown=dark[station_cells] | (station_cells[0] < 0),
+        lane_unknown=np.any(dark[lane_cells] | (lane_cells[0] < 0), axis=1),
+        lane=lanes,
+        step=frontage.length / len(chainage),
+    )
+
+
+def gaps(
+    at: Stations,
+    kind: Kind,
+    target: str,
+    threshold: float,
+    frontage: Frontage,
+    posts: Mapping[str, float],
+    *,
+    shortest: float = 0.0,
+    lateral: float = 0.0,
+    posting: float = 0.0,
+) -> tuple[Gap, ...]:
+    """The gaps of one kind, from the frontage's start to its end: maximal runs of stations with P < threshold.
+
+    posts: chainage [m] by name. shortest: gaps under this many metres are left out. lateral: within it of an end a
+    gap is on the flank. posting: of the terrain; a gap under twice that is marked.
+    """
+    probability = at.line_p if kind == "line" else at.lane_p
+    dark = at.unknown if kind == "line" else at.lane_unknown
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], probability < threshold, [False])).astype(np.int8)))
+    found = []
+    for first, after in zip(edges[::2], edges[1::2], strict=True):
+        start, end = first * at.step, after * at.step
+        if end - start < shortest:
+            continue
+        middle = (start + end) / 2.0
+        before = [name for name in posts if posts[name] <= middle]
+        behind = [name for name in posts if posts[name] > middle]
+        nearest = (*sorted(before, key=posts.__getitem__)[-1:], *sorted(behind, key=posts.__getitem__)[:1])
+        found.append(
+            Gap(
+                id=f"{target}-{kind}-{round(start):05d}",
+                kind=kind,
+                target=target,
+                start=float(start),
+                end=float(end),
+                probability_least=float(probability[first:after].min()),
+                probability_mean=float(probability[first:after].mean()),
+                threshold=threshold,
+                unknown=float(dark[first:after].mean()),
+                flank=bool(start < lateral or end > frontage.length - lateral),
+                below_resolution=bool(end - start < 2.0 * posting),
+                nearest_posts=nearest,
+            )
+        )
+    return tuple(found)
