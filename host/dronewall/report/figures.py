@@ -1,0 +1,330 @@
+"""What a Coverage amounts to, in figures and in one sentence, and where every figure comes from."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from dronewall.report import ribbon
+
+if TYPE_CHECKING:
+    from dronewall.engine.gaps import Gap
+    from dronewall.engine.wall import Coverage, SensorState, TargetCoverage
+
+_SOUND = ("planned", "heard")
+_OUT = ("missing", "refused")
+
+
+def provenance(coverage: Coverage, target: TargetCoverage | None = None) -> dict[str, Any]:
+    """All that a figure depends on, flat, with unit-suffixed keys; with `target` also what it holds for."""
+    scenario, terrain = coverage.scenario, coverage.terrain
+    thresholds = scenario.thresholds
+    found: dict[str, Any] = {
+        "site": scenario.site.name,
+        "source": coverage.source,
+        "level": coverage.level,
+        "at_unix_ms": coverage.at_unix_ms,
+        "at_utc": utc(coverage.at_unix_ms),
+        "line_p": thresholds.line_p,
+        "lane_p": thresholds.lane_p,
+        "look_s": thresholds.look_s,
+        "gap_min_m": thresholds.gap_min_m,
+        "belt_front_m": coverage.frontage.front,
+        "belt_behind_m": coverage.frontage.behind,
+        "posting_m": terrain.posting,
+        "le90_m": terrain.le90,
+        "cell_m": terrain.cell,
+        "crs": crs_name(coverage),
+        "input_hash": coverage.digest,
+        "version": coverage.version,
+    }
+    if target is not None:
+        wanted = target.target
+        found |= {
+            "target": wanted.name,
+            "target_bottom_agl_m": wanted.height_agl_m[0],
+            "target_top_agl_m": wanted.height_agl_m[1],
+            "target_width_m": wanted.width_m,
+            "speed_mps": wanted.speed_mps,
+        }
+    return {key: _plain(value) for key, value in found.items()}
+
+
+def crs_name(coverage: Coverage) -> str:
+    """The site's CRS as `EPSG:n`, or as WKT where it has no number."""
+    site = coverage.site
+    return f"EPSG:{site.epsg}" if site.epsg else str(site.crs.to_wkt())
+
+
+def clean(text: str) -> str:
+    """`text` without control characters: a name from the wire must not steer a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def utc(unix_ms: int | None) -> str | None:
+    """`2026-03-01T12:00:00Z` of milliseconds since 1970, None of None."""
+    if unix_ms is None:
+        return None
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def figure(value: float | None, digits: int = 4) -> float | None:
+    """A float rounded for output; None where it is None, nan or infinite (JSON knows neither)."""
+    if value is None or not math.isfinite(value):
+        return None
+    return round(float(value), digits)
+
+
+def percent(value: float | None) -> str:
+    """`11 %` of 0.11; `unknown` of nan. Never rounds up to certainty nor down to none."""
+    if value is None or not math.isfinite(value):
+        return "unknown"
+    if 0 < value < 0.005:
+        return "< 1 %"
+    if 0.995 <= value < 1:
+        return "> 99 %"
+    return f"{100 * value:.0f} %"
+
+
+def metres(length: float) -> str:
+    """`412 m` below 1 km, `8.1 km` from there on."""
+    return f"{length:.0f} m" if round(length) < 1000 else f"{length / 1000:.1f} km"
+
+
+def kilometres(chainage: float) -> str:
+    """A chainage as people say it: `3.42`."""
+    return f"{chainage / 1000:.2f}"
+
+
+def true_azimuth_deg(coverage: Coverage, sensor: SensorState) -> float:
+    """The sensor's azimuth clockwise from true north [degrees, 0..360)."""
+    frustum = sensor.frustum
+    assert frustum is not None
+    # grid azimuth = true azimuth - convergence (earth.py)
+    return math.degrees(frustum.azimuth + coverage.site.convergence(frustum.east, frustum.north)) % 360.0
+
+
+def notes(gap: Gap) -> list[str]:
+    """What to know about a gap besides its figures, in words."""
+    said = []
+    if gap.unknown > 0:
+        said.append("terrain unknown" if gap.unknown >= 1 else f"{percent(gap.unknown)} of it unknown")
+    if gap.flank:
+        said.append("flank")
+    if gap.below_resolution:
+        said.append("below resolution")
+    return said
+
+
+def gap_record(coverage: Coverage, target: TargetCoverage, gap: Gap, number: int | None = None) -> dict[str, Any]:
+    """One gap with all that its figures depend on, flat and ready for JSON."""
+    own = {
+        "id": gap.id,
+        "number": number,
+        "kind": gap.kind,
+        "chainage_from_m": figure(gap.start, 2),
+        "chainage_to_m": figure(gap.end, 2),
+        "length_m": figure(gap.length, 2),
+        "probability_least": figure(gap.probability_least),
+        "probability_mean": figure(gap.probability_mean),
+        "threshold": figure(gap.threshold),
+        "unknown_share": figure(gap.unknown),
+        "flank": bool(gap.flank),
+        "below_resolution": bool(gap.below_resolution),
+        "nearest_posts": list(gap.nearest_posts),
+    }
+    return own | provenance(coverage, target)
+
+
+def sensor_record(coverage: Coverage, sensor: SensorState) -> dict[str, Any]:
+    """One sensor's state and where it looks, flat and ready for JSON; None where no report says."""
+    record: dict[str, Any] = {
+        "sensor": sensor.name,
+        "post": sensor.post,
+        "state": sensor.state,
+        "note": sensor.note,
+        "moving": bool(sensor.moving),
+    }
+    frustum = sensor.frustum
+    keys = (
+        "latitude_deg",
+        "longitude_deg",
+        "eye_amsl_m",
+        "eye_agl_m",
+        "azimuth_deg",
+        "elevation_deg",
+        "roll_deg",
+        "shape",
+        "hfov_deg",
+        "vfov_deg",
+        "range_min_m",
+        "range_max_m",
+    )
+    if frustum is None:
+        return record | dict.fromkeys(keys)
+    latitude, longitude = coverage.site.to_geodetic(frustum.east, frustum.north)
+    values = (
+        figure(latitude, 7),
+        figure(longitude, 7),
+        figure(frustum.eye_amsl, 2),
+        figure(frustum.eye_agl, 2),
+        figure(true_azimuth_deg(coverage, sensor), 2),
+        figure(math.degrees(frustum.elevation), 2),
+        figure(math.degrees(frustum.roll), 2),
+        frustum.shape,
+        figure(math.degrees(frustum.hfov), 2),
+        figure(math.degrees(frustum.vfov), 2),
+        figure(frustum.range_min, 2),
+        figure(frustum.range_max, 2),
+    )
+    return record | dict(zip(keys, values, strict=True))
+
+
+def sensor_said(coverage: Coverage, index: int) -> str:
+    """One sensor in words."""
+    record = sensor_record(coverage, coverage.sensors[index])
+    said = f"{record['sensor']}: {record['state']}"
+    if record["azimuth_deg"] is not None:
+        said += (
+            f", azimuth {record['azimuth_deg']:.0f}° true, elevation "
+            f"{record['elevation_deg']:.0f}°, field {record['hfov_deg']:.0f}° x "
+            f"{record['vfov_deg']:.0f}°, {record['range_min_m']:.0f} to {record['range_max_m']:.0f} m"
+        )
+    return said + (f" ({record['note']})" if record["note"] else "")
+
+
+def target_record(coverage: Coverage, target: TargetCoverage) -> dict[str, Any]:
+    """The totals of one target, with all that they depend on."""
+    record: dict[str, Any] = {
+        "frontage_m": figure(coverage.frontage.length, 2),
+        "covered_share": figure(target.covered_share),
+        "unknown_share": figure(target.unknown_share),
+    }
+    for kind in ribbon.KINDS:
+        listed = ribbon.gaps(target, kind)
+        longest = max(listed, key=lambda gap: gap.length, default=None)
+        record[f"{kind}_gap_count"] = len(listed)
+        record[f"{kind}_gap_total_m"] = figure(sum(gap.length for gap in listed), 2)
+        record[f"{kind}_gap_longest_m"] = figure(longest.length, 2) if longest else 0.0
+        record[f"{kind}_gap_longest_id"] = longest.id if longest else None
+    return record | provenance(coverage, target)
+
+
+def summary(coverage: Coverage) -> dict[str, Any]:
+    """The totals per target, the sensors heard and missing, and the sentence."""
+    return {
+        "sentence": sentence(coverage),
+        "targets": [target_record(coverage, target) for target in coverage.targets],
+        "sensors_total": len(coverage.sensors),
+        "sensors_heard": len(counted(coverage)),
+        "sensors_troubled": [
+            {"sensor": sensor.name, "state": sensor.state, "note": sensor.note} for sensor in troubled(coverage)
+        ],
+    }
+
+
+def as_json(coverage: Coverage) -> dict[str, Any]:
+    """Everything a machine may want, ready for `json.dumps`: summary, gaps, sensors, posts. nan has become
+    None.
+    """
+    posts = []
+    for name, chainage in ribbon.post_chainages(coverage):
+        latitude, longitude = coverage.site.to_geodetic(*coverage.posts[name])
+        posts.append(
+            {
+                "post": name,
+                "chainage_m": figure(chainage, 2),
+                "latitude_deg": figure(latitude, 7),
+                "longitude_deg": figure(longitude, 7),
+            }
+        )
+    return {
+        "dronewall": provenance(coverage) | {"what": "coverage"},
+        "summary": summary(coverage),
+        "gaps": [gap_record(coverage, target, gap, number) for number, target, gap in ribbon.numbered(coverage)],
+        "sensors": [sensor_record(coverage, sensor) for sensor in coverage.sensors],
+        "posts": posts,
+    }
+
+
+def counted(coverage: Coverage) -> list[SensorState]:
+    """The sensors that the coverage counts."""
+    return [sensor for sensor in coverage.sensors if sensor.state not in _OUT]
+
+
+def troubled(coverage: Coverage) -> list[SensorState]:
+    """The sensors that somebody should look after: missing, refused, stale or suspect."""
+    return [sensor for sensor in coverage.sensors if sensor.state not in _SOUND]
+
+
+def troubles(coverage: Coverage) -> str:
+    """`P4/cam missing, P5/cam stale and 3 more`; empty where nothing is the matter."""
+    found = troubled(coverage)
+    said = ", ".join(f"{sensor.name} {sensor.state}" for sensor in found[:3])
+    return said + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+
+
+def level(coverage: Coverage) -> str:
+    """How the sensors' poses were taken, and where they come from, in words."""
+    said = "poses as reported" if coverage.level == "reported" else coverage.level
+    return f"{said}, {'planned' if coverage.source == 'plan' else coverage.source}"
+
+
+def posting(coverage: Coverage) -> str:
+    """The spacing of the terrain's heights, in words."""
+    spacing = coverage.terrain.posting
+    return f"{spacing:.0f} m" if math.isfinite(spacing) else "not given"
+
+
+def sensors_phrase(coverage: Coverage) -> str:
+    """`17 of 18 sensors heard`; for a plan `18 sensors planned`."""
+    total, heard = len(coverage.sensors), len(counted(coverage))
+    noun = "sensor" if total == 1 else "sensors"
+    if coverage.source == "plan" and heard == total:
+        return f"{total} {noun} planned"
+    return f"{heard} of {total} {noun} heard"
+
+
+def sentence(coverage: Coverage) -> str:
+    """What a tired person has to know: how much of the line is open, for whom, where it is worst, who is
+    silent.
+    """
+    said = [_target_sentence(coverage, target) for target in coverage.targets]
+    unknown = max((target.unknown_share for target in coverage.targets), default=0.0)
+    if unknown > 0:
+        said.append(f"{metres(unknown * coverage.frontage.length)} unknown for want of terrain, and counted as open.")
+    silent = troubled(coverage)
+    if silent:
+        said.append(f"{sensors_phrase(coverage)}; {troubles(coverage)}.")
+    return " ".join(said)
+
+
+def _target_sentence(coverage: Coverage, target: TargetCoverage) -> str:
+    name = target.target.name
+    whole = metres(coverage.frontage.length)
+    listed = ribbon.gaps(target, "line")
+    lanes = ribbon.gaps(target, "lane")
+    if listed:
+        total = metres(sum(gap.length for gap in listed))
+        count = f"{len(listed)} gap{'s' if len(listed) > 1 else ''}"
+        worst = max(listed, key=lambda gap: gap.length)
+        where = f"km {kilometres(worst.start)} to {kilometres(worst.end)}"
+        posts = f" near {' and '.join(worst.nearest_posts[:2])}" if worst.nearest_posts else ""
+        if len(listed) == 1:
+            said = f"1 gap, {total} of {whole} ({name}, line): {where}{posts}."
+        else:
+            longest = f"the longest {metres(worst.length)} at {where}{posts}"
+            said = f"{count}, {total} of {whole} ({name}, line); {longest}."
+    else:
+        said = f"No gap in {whole} ({name}, line)."
+    if lanes:
+        said = said[:-1] + f"; {len(lanes)} lane gap{'s' if len(lanes) > 1 else ''}, "
+        said += f"{metres(sum(gap.length for gap in lanes))}."
+    return said
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool | str | int) or value is None:
+        return value
+    return figure(float(value), 6)

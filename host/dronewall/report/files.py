@@ -1,0 +1,147 @@
+"""The files dronewall leaves behind: which ones it may overwrite, and how they come to be whole.
+
+Every output carries a marker in its own format's place for one: the PNG text chunk `Software`, the TIFF tag
+of that name, the HTML `generator`, a GeoJSON foreign member `dronewall`, and for text with `#` comments a
+first line with the digest of the rest, so that a site file somebody has edited is his own from then on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import struct
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+MAKER = "dronewall"
+_STAMP = "# made by dronewall; an edited copy is never overwritten: sha256 "
+_count = itertools.count()
+
+
+class OutputError(ValueError):
+    """An output cannot be written where it was asked for; nothing was changed."""
+
+
+def stamped(text: str) -> str:
+    """`text` under a first line that marks it as ours for as long as nobody edits it (TOML and other `#`
+    formats).
+    """
+    return f"{_STAMP}{hashlib.sha256(text.encode()).hexdigest()}\n{text}"
+
+
+def may_write(path: str | os.PathLike[str]) -> None:
+    """Return if `path` is free, empty or an earlier output of ours; OutputError says why not."""
+    path = Path(path)
+    if not path.exists():
+        return
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; expected the name of a file to write")
+    if not path.is_file():
+        raise OutputError(f"{path} is not a regular file; outputs are written beside it and renamed, which needs one")
+    if path.stat().st_size == 0:
+        return
+    check = _CHECKS.get(path.suffix.lower(), _is_our_text)
+    try:
+        ours = check(path)
+    except PermissionError:
+        raise OutputError(
+            f"{path} exists and cannot be read, so it may not be one of ours; it was left alone"
+        ) from None
+    except (OSError, ValueError):
+        ours = False
+    if not ours:
+        raise OutputError(
+            f"{path} exists and was not made by dronewall (or was edited since); it was left alone: "
+            "move it away or choose another name"
+        )
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A new file's path beside `path`, renamed onto it when the block ends well and removed when it does not.
+
+    Folders are made as needed. A link is followed: what it points to is replaced, not the link. OutputError
+    as `may_write`, or where the folder cannot be made or written.
+    """
+    final = Path(path).resolve()
+    may_write(final)
+    # the suffix stays: GDAL and matplotlib choose the format by it
+    draft = final.with_name(f".{final.stem}.{os.getpid()}-{next(_count)}{final.suffix}")
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        # made here and not by tempfile, whose files only their owner can read
+        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except OSError as problem:
+        raise OutputError(f"cannot write {final}: {problem.strerror or problem}") from problem
+    try:
+        yield draft
+        os.replace(draft, final)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` (UTF-8, newlines as they are) whole or not at all; OutputError as `replacing`."""
+    with replacing(path) as draft:
+        draft.write_bytes(text.encode())
+
+
+def _is_our_png(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.read(8) != b"\x89PNG\r\n\x1a\n":
+            return False
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"IDAT":
+                return False
+            if length > 1 << 24:
+                return False
+            data = file.read(length)
+            file.read(4)
+            if kind == b"tEXt" and data.startswith(b"Software\0" + MAKER.encode() + b" "):
+                return True
+    return False
+
+
+def _is_our_tiff(path: Path) -> bool:
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path) as raster:
+                return bool(str(raster.tags().get("TIFFTAG_SOFTWARE", "")).startswith(MAKER + " "))
+    except RasterioError:
+        return False
+
+
+def _is_our_json(path: Path) -> bool:
+    with path.open(encoding="utf-8") as file:
+        content = json.load(file)
+    return isinstance(content, dict) and isinstance(content.get(MAKER), dict)
+
+
+def _is_our_html(path: Path) -> bool:
+    with path.open("rb") as file:
+        return f'<meta name="generator" content="{MAKER} '.encode() in file.read(4096)
+
+
+def _is_our_text(path: Path) -> bool:
+    first, _, rest = path.read_bytes().partition(b"\n")
+    return first.rstrip(b"\r") == f"{_STAMP}{hashlib.sha256(rest).hexdigest()}".encode()
+
+
+_CHECKS: dict[str, Callable[[Path], bool]] = {
+    ".png": _is_our_png,
+    ".tif": _is_our_tiff,
+    ".tiff": _is_our_tiff,
+    ".json": _is_our_json,
+    ".geojson": _is_our_json,
+    ".html": _is_our_html,
+    ".htm": _is_our_html,
+}

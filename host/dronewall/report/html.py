@@ -1,0 +1,333 @@
+"""A Coverage as one HTML file that opens offline: map, ribbon, tables, and a script that ties them together.
+
+All that is read stands in the page itself; the script in `report.html.in` only moves it. A content security
+policy forbids every request.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from html import escape
+from importlib.resources import files as resources
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dronewall.report import figures, files, ribbon
+from dronewall.report.colours import LOOKS, css_gradient
+from dronewall.report.html_map import Sheet, map_of
+
+if TYPE_CHECKING:
+    from dronewall.engine.wall import Coverage, TargetCoverage
+
+
+def write_html(coverage: Coverage, path: str | os.PathLike[str]) -> None:
+    """Write the page of `page`; OutputError where `path` holds a file that is not ours."""
+    files.write_text(path, page(coverage))
+
+
+def page(coverage: Coverage) -> str:
+    """The report as the text of an HTML file."""
+    sheet = Sheet(coverage)
+    parts = {
+        "GENERATOR": escape(f"{files.MAKER} {coverage.version}"),
+        "TITLE": escape(coverage.scenario.site.title or coverage.scenario.site.name),
+        "SUBTITLE": escape(_subtitle(coverage)),
+        "SENTENCE": escape(figures.sentence(coverage)),
+        "CARDS": _cards(coverage),
+        "SWITCH": _switch(coverage),
+        "VIEWBOX": f"0 0 {sheet.width:.0f} {sheet.height:.0f}",
+        "SHAPE": f"{sheet.width:.0f} / {sheet.height:.0f}",
+        "MAP": map_of(coverage, sheet),
+        "LOOK": f"{coverage.scenario.thresholds.look_s:g}",
+        "GRADIENT": css_gradient(),
+        "KEY": _key(),
+        "LENGTH": f"{coverage.frontage.length:.0f}",
+        "RIBBON": _ribbon(coverage),
+        "GAPS": _gaps(coverage),
+        "SENSORS_PHRASE": escape(figures.sensors_phrase(coverage)),
+        "SENSORS": _sensors(coverage),
+        "PROVENANCE": _provenance(coverage),
+        "DATA": _data(coverage, sheet),
+    }
+    template = resources(__package__).joinpath("report.html.in").read_text(encoding="utf-8")
+    # one pass, so that nothing in a name is taken for a place in the template
+    return re.sub(r"@@([A-Z_]+)@@", lambda match: parts[match[1]], template)
+
+
+def _subtitle(coverage: Coverage) -> str:
+    when = figures.utc(coverage.at_unix_ms)
+    said = [figures.metres(coverage.frontage.length) + " of frontage", figures.level(coverage)]
+    if when:
+        said.append(when.replace("T", " ").replace("Z", " UTC"))
+    return " · ".join(said)
+
+
+def _cards(coverage: Coverage) -> str:
+    cards = []
+    for target in coverage.targets:
+        line = ribbon.gaps(target, "line")
+        name = target.target.name
+        cards.append((figures.percent(target.covered_share), f"covered, {name}", ""))
+        total = figures.metres(sum(gap.length for gap in line))
+        count = f"in {len(line)} line gap{'s' if len(line) != 1 else ''}, {name}"
+        cards.append((total if line else "none", count if line else f"line gaps, {name}", "alarm" if line else ""))
+    unknown = max((target.unknown_share for target in coverage.targets), default=0.0)
+    if unknown > 0:
+        cards.append((figures.percent(unknown), "unknown: no terrain", ""))
+    troubled = figures.troubled(coverage)
+    heard = f"{len(figures.counted(coverage))}/{len(coverage.sensors)}"
+    cards.append((heard, "sensors counted", "alarm" if troubled else ""))
+    inner = "".join(
+        f'<li><b class="{kind}">{escape(head)}</b><span>{escape(text)}</span></li>' for head, text, kind in cards
+    )
+    return f'<ul class="cards">{inner}</ul>'
+
+
+def _switch(coverage: Coverage) -> str:
+    return "".join(
+        f'<label class="switch"><input type="radio" name="target" '
+        f'value="{index}"{" checked" if index == 0 else ""}>'
+        f"{escape(target.target.name)}</label>"
+        for index, target in enumerate(coverage.targets)
+    )
+
+
+def _key() -> str:
+    def swatch(style: str, text: str) -> str:
+        return f'<li><i class="swatch" style="{style}"></i>{escape(text)}</li>'
+
+    weak, unknown = LOOKS["weak"].colour, LOOKS["unknown"].colour
+    return "".join(
+        [
+            swatch(f"background:{LOOKS['covered'].colour}", "covered"),
+            swatch(
+                f"background:repeating-linear-gradient(90deg,{weak} 0 6px,transparent 6px 8px)",
+                "weak: " + LOOKS["weak"].meaning,
+            ),
+            swatch(
+                f"background:{LOOKS['gap'].colour};height:1rem",
+                "gap: detection below the threshold; its number as in the table",
+            ),
+            swatch(f"background:{LOOKS['gap'].colour};opacity:.25;height:1rem", "lane gap, across the belt"),
+            swatch(
+                f"background:repeating-linear-gradient(135deg,{unknown} 0 2px,#e6e6e6 2px 7px)",
+                "unknown: no terrain",
+            ),
+            swatch("border-top:2px dashed currentColor;height:0;vertical-align:4px", "belt"),
+            '<li><b style="display:inline-block;width:2.5rem;text-align:center">○</b>post</li>',
+            '<li><b style="display:inline-block;width:2.5rem;text-align:center">◆</b>drone</li>',
+        ]
+    )
+
+
+# --- the ribbon
+
+
+def _ribbon(coverage: Coverage) -> str:
+    length = float(coverage.frontage.length)
+    parts = [_heads(coverage)]
+    for index, target in enumerate(coverage.targets):
+        parts.append(
+            f'<div class="curve" data-target="{index}"{" hidden" if index else ""}>{_curve(coverage, target)}</div>'
+        )
+    numbers = {(which.target.name, gap.id): number for number, which, gap in ribbon.numbered(coverage)}
+    for target in coverage.targets:
+        for kind in ribbon.KINDS:
+            label = f"{escape(target.target.name)} {kind}"
+            cells = []
+            for run in ribbon.runs(coverage, target, kind):
+                if run.state in ("covered", "weak"):
+                    cells.append(_segment(run.start, run.end, length, run.state, LOOKS[run.state].word))
+            for gap in ribbon.gaps(target, kind):
+                number = numbers[target.target.name, gap.id]
+                if gap.unknown < 1:
+                    cells.append(_segment(gap.start, gap.end, length, "gap", f"gap {number}: {_gap_said(gap)}", number))
+            for run in ribbon.runs(coverage, target, kind):
+                if run.state == "unknown":
+                    cells.append(_segment(run.start, run.end, length, "unknown", "unknown: no terrain"))
+            parts.append(f'<div class="row"><span class="label">{label}</span>{"".join(cells)}</div>')
+    step = ribbon.kilometre_step(length, 16)
+    ticks = "".join(
+        f'<span style="left:{100 * chainage / length:.3f}%">{chainage / 1000:g}{" km" if chainage == 0 else ""}</span>'
+        for chainage in np.arange(0.0, length + 1e-6, step)
+    )
+    return "\n".join([*parts, f'<div class="axis">{ticks}</div>'])
+
+
+def _segment(start: float, end: float, length: float, state: str, said: str, number: int | None = None) -> str:
+    share = (end - start) / length
+    link = f' data-gap="{number}"' if number else ""
+    text = str(number) if number and share > 0.012 * len(str(number)) else ""
+    return (
+        f'<div class="seg {state}"{link} title="{escape(said)}" '
+        f'style="left:{100 * start / length:.3f}%;width:{100 * share:.3f}%">{text}</div>'
+    )
+
+
+def _heads(coverage: Coverage) -> str:
+    """Post names over their places, in two storeys where they would touch on a ribbon of 1000 pixels."""
+    ends = [-99.0, -99.0]
+    parts = []
+    for name, chainage in ribbon.post_chainages(coverage):
+        middle = 1000 * chainage / coverage.frontage.length
+        half = 4 * len(name) + 3
+        storey = next((i for i in (0, 1) if middle - half > ends[i]), None)
+        text = escape(name) if storey is not None else ""
+        if storey is not None:
+            ends[storey] = middle + half
+        kind = "up" if storey == 1 else ""
+        parts.append(f'<span class="{kind}" style="left:{middle / 10:.3f}%" title="{escape(name)}">{text}</span>')
+    return f'<div class="head">{"".join(parts)}</div>'
+
+
+def _curve(coverage: Coverage, target: TargetCoverage) -> str:
+    """Probabilities along the frontage, 0 to 100 on both axes."""
+    count = len(target.stations.chainage)
+    edges = np.linspace(0, 100, count + 1)
+    drawn = {}
+    for kind in ribbon.KINDS:
+        pieces: list[str] = []
+        area: list[str] = []
+        value = ribbon.probability(coverage, target, kind)
+        known = np.isfinite(value)
+        for first, after in _stretches(known):
+            steps = "".join(
+                f"H{edges[i]:.2f}V{100 - 100 * value[i]:.1f}H{edges[i + 1]:.2f}" for i in range(first, after)
+            )
+            pieces.append(f"M{edges[first]:.2f} {100 - 100 * value[first]:.1f}{steps}")
+            area.append(f"M{edges[first]:.2f} 100V{100 - 100 * value[first]:.1f}{steps}V100Z")
+        drawn[kind] = ("".join(pieces), "".join(area))
+    level = 100 - 100 * ribbon.threshold(coverage, "line")
+    return (
+        f'<span class="label">{escape(target.target.name)}<br><span class="faint">── line &nbsp;╌╌ '
+        f"lane</span></span>"
+        '<span class="tick" style="top:1px">100 %</span><span class="tick" style="bottom:1px">0 %</span>'
+        '<svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">'
+        f'<path class="area" d="{drawn["line"][1]}"/><line class="level" x1="0" x2="100" '
+        f'y1="{level:.1f}" y2="{level:.1f}"/>'
+        f'<path class="line" d="{drawn["line"][0]}"/><path class="lane" d="{drawn["lane"][0]}"/></svg>'
+    )
+
+
+def _stretches(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
+    return [(int(first), int(after)) for first, after in zip(edges[::2], edges[1::2], strict=True)]
+
+
+# --- tables
+
+
+def _gap_said(gap: Any) -> str:
+    return f"km {figures.kilometres(gap.start)} to {figures.kilometres(gap.end)}, {figures.metres(gap.length)}"
+
+
+def _gaps(coverage: Coverage) -> str:
+    rows = []
+    owners = {id(target): index for index, target in enumerate(coverage.targets)}
+    for number, target, gap in ribbon.numbered(coverage):
+        cells = [
+            f'<td><button type="button" aria-label="Go to gap {number}">{number}</button></td>',
+            f"<td>{figures.kilometres(gap.start)}–{figures.kilometres(gap.end)}</td>",
+            f'<td class="n">{figures.metres(gap.length)}</td>',
+            f'<td class="n">{figures.percent(gap.probability_least)}</td>',
+            f'<td class="n">{figures.percent(gap.probability_mean)}</td>',
+            f"<td>{gap.kind}</td>",
+            f"<td>{escape(target.target.name)}</td>",
+            f"<td>{escape(', '.join(gap.nearest_posts))}</td>",
+            f"<td>{escape(', '.join(figures.notes(gap)))}</td>",
+        ]
+        rows.append(f'<tr data-gap="{number}" data-of="{owners[id(target)]}">{"".join(cells)}</tr>')
+    thresholds = coverage.scenario.thresholds
+    rule = (
+        f"Line: the chance that a look of {thresholds.look_s:g} s at the frontage detects the "
+        f"target is below {thresholds.line_p:g}. "
+        f"Lane: the chance that it is detected while it crosses the belt straight, at its speed, is "
+        f"below {thresholds.lane_p:g}. "
+        "Chances are modelled."
+    )
+    return (
+        f'<p class="faint">{escape(rule)}</p><table id="gaps"><thead><tr><th>gap</th><th>km</th><th '
+        f'class="n">length</th>'
+        '<th class="n">least chance</th><th class="n">mean</th><th>kind</th><th>target</th><th>'
+        "nearest posts</th><th>notes</th>"
+        f"</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _sensors(coverage: Coverage) -> str:
+    rows = []
+    bad = figures.troubled(coverage)
+    for index, sensor in enumerate(coverage.sensors):
+        record = figures.sensor_record(coverage, sensor)
+        looks = "" if record["azimuth_deg"] is None else f"{record['azimuth_deg']:.0f}°"
+        reach = "" if record["range_max_m"] is None else figures.metres(record["range_max_m"])
+        where = sensor.post or ("drone" if sensor.moving else "")
+        glyph = "▲ " if sensor in bad else "● "
+        rows.append(
+            f'<tr data-sensor="{index}" tabindex="0"><td>{escape(sensor.name)}</td><td>{escape(where)}</td>'
+            f'<td class="state{" bad" if sensor in bad else ""}">{glyph}{escape(sensor.state)}</td>'
+            f'<td class="n">{looks}</td><td class="n">{reach}</td><td>{escape(sensor.note)}</td></tr>'
+        )
+    return (
+        '<table id="sensors"><thead><tr><th>sensor</th><th>post</th><th>state</th><th class="n">'
+        'azimuth</th><th class="n">reach</th>'
+        f"<th>note</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _provenance(coverage: Coverage) -> str:
+    rows = [(key, value) for key, value in figures.provenance(coverage).items() if value is not None]
+    for target in coverage.targets:
+        wanted = target.target
+        rows.append(
+            (
+                f"target {wanted.name}",
+                f"{wanted.height_agl_m[0]:g} to {wanted.height_agl_m[1]:g} m above ground, "
+                f"{wanted.width_m:g} m wide, {wanted.speed_mps:g} m/s",
+            )
+        )
+    inner = "".join(f"<dt>{escape(str(key))}</dt><dd>{escape(str(value))}</dd>" for key, value in rows)
+    return f'<p class="faint">Modelled coverage, never mixed with observed detections.</p><dl>{inner}</dl>'
+
+
+def _data(coverage: Coverage, sheet: Sheet) -> str:
+    """What the script needs, as JSON that cannot end its element."""
+    frontage = coverage.frontage
+    numbers: dict[int, list[dict[str, Any]]] = {}
+    for number, target, gap in ribbon.numbered(coverage):
+        numbers.setdefault(id(target), []).append(
+            {
+                "number": number,
+                "kind": gap.kind,
+                "start": round(gap.start, 2),
+                "end": round(gap.end, 2),
+                "length": round(gap.length, 2),
+                "said": figures.metres(gap.length),
+            }
+        )
+    data = {
+        "width": round(sheet.width, 1),
+        "height": round(sheet.height, 1),
+        "length": round(float(frontage.length), 2),
+        "reach": round(1.5 * max(frontage.front, frontage.behind, 100.0), 1),
+        "points": [[round(float(x), 1), round(float(y), 1)] for x, y in sheet.points(frontage.points)],
+        "chainages": [round(float(chainage), 2) for chainage in ribbon.vertices(frontage)],
+        "posts": [{"name": name, "chainage": round(chainage, 1)} for name, chainage in ribbon.post_chainages(coverage)],
+        "sensors": [figures.sensor_said(coverage, index) for index in range(len(coverage.sensors))],
+        "targets": [
+            {
+                "name": target.target.name,
+                "gaps": numbers.get(id(target), []),
+                **{
+                    kind: [figures.figure(value, 3) for value in ribbon.probability(coverage, target, kind)]
+                    for kind in ribbon.KINDS
+                },
+            }
+            for target in coverage.targets
+        ],
+    }
+    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

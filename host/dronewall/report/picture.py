@@ -1,0 +1,307 @@
+"""A Coverage as one picture to show somebody: the map above, the frontage laid out straight below.
+
+matplotlib's objects are used directly, without pyplot: no display, no global state.
+"""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+
+from dronewall.report import files, ribbon
+from dronewall.report.colours import LOOKS, probability_rgba
+from dronewall.report.figures import (
+    kilometres,
+    level,
+    metres,
+    percent,
+    posting,
+    sensors_phrase,
+    sentence,
+    troubled,
+    troubles,
+    utc,
+)
+from dronewall.report.ground import window
+from dronewall.report.picture_labels import ALARM, FAINT, INK, plain, short
+from dronewall.report.picture_map import draw_map
+from dronewall.report.picture_straight import draw_curve, draw_ribbon
+
+if TYPE_CHECKING:
+    from dronewall.engine.wall import Coverage, TargetCoverage
+
+_WIDTH = 13.0  # inches
+_MAP_LEFT, _MAP_WIDTH = 0.3, 9.4
+_SIDE_LEFT = 9.95
+_FOOT = 1.22
+_FLAT, _ROW_HEIGHT = 0.42, 2.9  # height / width under which the words go below the map, in a row so high
+
+
+def write_png(coverage: Coverage, path: str | os.PathLike[str], dots_per_inch: int = 130) -> None:
+    """Write the picture of `figure_of`; OutputError where `path` holds a file that is not ours."""
+    with files.replacing(path) as draft:
+        figure_of(coverage).savefig(
+            draft,
+            dpi=dots_per_inch,
+            format="png",
+            metadata={
+                "Software": f"{files.MAKER} {coverage.version}",
+                "Title": f"{coverage.scenario.site.name}: coverage and gaps",
+                "Source": f"input {coverage.digest}",
+            },
+        )
+
+
+def figure_of(coverage: Coverage) -> Figure:
+    """The picture: the first target on the map (axes "map"), every target in the ribbon (axes "ribbon").
+
+    The words stand beside the map, or below it where the frontage is long and the map flat.
+    """
+    target = coverage.targets[0]
+    box = window(coverage)
+    shape = (box.north - box.south) / (box.east - box.west)
+    flat = shape < _FLAT
+    if not flat:
+        shape = min(max(shape, 0.5), 0.95)
+        box = window(coverage, shape)
+    map_width = _WIDTH - 2 * _MAP_LEFT if flat else _MAP_WIDTH
+    map_height = map_width * shape
+    words = _ROW_HEIGHT if flat else 0.0
+    rows = len(coverage.targets) * len(ribbon.KINDS)
+    ribbon_height, curve_height = 0.27 * rows + 0.05, 1.0
+    words_bottom = _FOOT + ribbon_height + curve_height + 0.62
+    map_bottom = words_bottom + words
+    height = map_bottom + map_height + 0.85
+    figure = Figure(figsize=(_WIDTH, height), facecolor="white")
+
+    def axes(left: float, bottom: float, width: float, tall: float, label: str) -> Axes:
+        return figure.add_axes((left / _WIDTH, bottom / height, width / _WIDTH, tall / height), label=label)
+
+    def block(left: float, top: float, tall: float, width: float = _WIDTH - _SIDE_LEFT - 0.3) -> Axes:
+        """Axes for words: one wide, inches downwards."""
+        blank = axes(left, top - tall, width, tall, "words")
+        blank.set_axis_off()
+        blank.set(xlim=(0, 1), ylim=(tall, 0))
+        return blank
+
+    straight_left, straight_width = 1.35, _WIDTH - 1.35 - 0.35
+    map_axes = axes(_MAP_LEFT, map_bottom, map_width, map_height, "map")
+    curve_axes = axes(straight_left, _FOOT + ribbon_height + 0.06, straight_width, curve_height, "curve")
+    ribbon_axes = axes(straight_left, _FOOT, straight_width, ribbon_height, "ribbon")
+    _title(figure, coverage, height)
+    _footer(figure, coverage, height)
+    if flat:
+        top = map_bottom - 0.2
+        _totals(block(_MAP_LEFT, top, _ROW_HEIGHT - 0.4), coverage, target)
+        _key(block(_MAP_LEFT + 4.2, top, _ROW_HEIGHT - 0.4), coverage)
+        _gap_list(block(_WIDTH - 0.3 - 3.6, top, _ROW_HEIGHT - 0.4, 3.6), coverage)
+    else:
+        top = map_bottom + map_height
+        top -= _totals(block(_SIDE_LEFT, top, 2.2), coverage, target) + 0.12
+        top -= _key(block(_SIDE_LEFT, top, 2.6), coverage) + 0.12
+        _gap_list(block(_SIDE_LEFT, top, max(top - map_bottom, 0.1)), coverage)
+    draw_map(map_axes, coverage, target, box)
+    draw_curve(curve_axes, coverage, target)
+    draw_ribbon(ribbon_axes, coverage)
+    return figure
+
+
+# --- words around the map
+
+
+def _title(figure: Figure, coverage: Coverage, height: float) -> None:
+    site = coverage.scenario.site
+    top = 1 - 0.16 / height
+    name = site.title or site.name
+    figure.text(_MAP_LEFT / _WIDTH, top, plain(name), size=17, weight="bold", color=INK, va="top")
+    when = utc(coverage.at_unix_ms)
+    target = coverage.targets[0].target
+    said = [
+        f"target on the map: {target.name}, {target.height_agl_m[0]:g} to {target.height_agl_m[1]:g} m above ground",
+        level(coverage),
+    ]
+    if when:
+        said.append(when.replace("T", " ").replace("Z", " UTC"))
+    figure.text(_MAP_LEFT / _WIDTH, top - 0.36 / height, plain("  ·  ".join(said)), size=9.5, color=FAINT, va="top")
+
+
+def _footer(figure: Figure, coverage: Coverage, height: float) -> None:
+    lines = textwrap.wrap(plain(sentence(coverage)), 150, break_on_hyphens=False)
+    lines = [*lines[:1], short(" ".join(lines[1:]), 150)]
+    figure.text(
+        _MAP_LEFT / _WIDTH,
+        0.4 / height,
+        "\n".join(lines),
+        size=9.5,
+        weight="bold",
+        color=INK,
+        linespacing=1.35,
+    )
+    thresholds, frontage = coverage.scenario.thresholds, coverage.frontage
+    said = (
+        f"dronewall {coverage.version}  ·  input {coverage.digest[:16]}  ·  modelled coverage, not "
+        f"observed  ·  "
+        f"gap: line P < {thresholds.line_p:g} in {thresholds.look_s:g} s, lane P < {thresholds.lane_p:g} at "
+        f"{coverage.targets[0].target.speed_mps:g} m/s  ·  belt {frontage.front:g} m ahead, "
+        f"{frontage.behind:g} m behind  ·  "
+        f"terrain posting {posting(coverage)}"
+    )
+    figure.text(_MAP_LEFT / _WIDTH, 0.18 / height, plain(said), size=7.5, color=FAINT)
+
+
+def _totals(axes: Axes, coverage: Coverage, target: TargetCoverage) -> float:
+    """Write the totals; what comes back is the height they take [inches]."""
+    line = ribbon.gaps(target, "line")
+    y = 0.02
+    axes.text(0, y, percent(target.covered_share), size=27, weight="bold", color=LOOKS["covered"].colour, va="top")
+    axes.text(0.42, y + 0.06, f"of {metres(coverage.frontage.length)}\ncovered", size=9.5, color=INK, va="top")
+    y += 0.56
+    total = sum(gap.length for gap in line)
+    if line:
+        axes.text(0, y, metres(total), size=17, weight="bold", color=ALARM, va="top")
+        axes.text(
+            0.42,
+            y + 0.02,
+            f"in {len(line)} line gap{'s' if len(line) > 1 else ''},\n"
+            f"longest {metres(max(gap.length for gap in line))}",
+            size=9,
+            color=INK,
+            va="top",
+        )
+        y += 0.46
+    if target.unknown_share > 0:
+        axes.text(0, y, f"{percent(target.unknown_share)} unknown (no terrain)", size=9, color=INK, va="top")
+        y += 0.22
+    axes.text(0, y, sensors_phrase(coverage), size=9, color=INK, va="top")
+    y += 0.2
+    if troubled(coverage):
+        axes.text(0, y, plain(short(troubles(coverage), 46)), size=8, color=ALARM, va="top")
+        y += 0.2
+    for other in coverage.targets[1:4]:
+        opened = (
+            metres(sum(gap.length for gap in ribbon.gaps(other, "line"))) if ribbon.gaps(other, "line") else "nothing"
+        )
+        text = f"{other.target.name}: {percent(other.covered_share)} covered, {opened} open"
+        axes.text(0, y, plain(short(text, 44)), size=9, color=INK, va="top")
+        y += 0.2
+    return y
+
+
+def _key(axes: Axes, coverage: Coverage) -> float:
+    """Draw the scale of probability and the legend; what comes back is the height they take [inches]."""
+    y, inches = 0.0, axes.get_ylim()[0]
+    axes.text(0, y, f"chance to detect in {coverage.scenario.thresholds.look_s:g} s", size=8.5, color=INK, va="top")
+    y += 0.18
+    scale = np.linspace(0, 1, 200)[None, :]
+    axes.imshow(np.full((1, 1), 0.82), extent=(0, 1, y + 0.16, y), cmap="gray", vmin=0, vmax=1, aspect="auto")
+    axes.imshow(probability_rgba(scale), extent=(0, 1, y + 0.16, y), aspect="auto")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(inches, 0)
+    axes.add_patch(Rectangle((0, y), 1, 0.16, fill=False, edgecolor=FAINT, linewidth=0.5))
+    for value in (0, 0.5, 1):
+        axes.text(
+            value,
+            y + 0.2,
+            f"{100 * value:.0f} %",
+            size=7.5,
+            color=INK,
+            va="top",
+            ha=("left", "center", "right")[int(value * 2)],
+        )
+    y += 0.42
+    key = axes.legend(
+        handles=_legend(coverage),
+        loc="upper left",
+        bbox_to_anchor=(0, 1 - y / inches),
+        borderaxespad=0,
+        frameon=False,
+        fontsize=8,
+        handlelength=2.4,
+        borderpad=0,
+        labelspacing=0.42,
+        handletextpad=0.7,
+    )
+    return y + 0.19 * len(key.get_texts())
+
+
+def _legend(coverage: Coverage) -> list[Any]:
+    handles: list[Any] = [
+        Line2D([], [], color=LOOKS["covered"].colour, linewidth=3.4, label="frontage, covered"),
+        Line2D([], [], color=LOOKS["weak"].colour, linewidth=3.4, dashes=(2.2, 0.6), label="frontage, weak"),
+        Line2D([], [], color=ALARM, linewidth=6, label="line gap, with its number"),
+    ]
+    if any(ribbon.gaps(target, "lane") for target in coverage.targets[:1]):
+        handles.append(
+            Patch(
+                facecolor=ALARM,
+                alpha=0.25,
+                edgecolor=ALARM,
+                linewidth=0.5,
+                label="lane gap across the belt",
+            )
+        )
+    if np.isnan(coverage.targets[0].look).any() or coverage.targets[0].unknown_share > 0:
+        handles.append(Patch(facecolor="#d9d9d9", edgecolor=LOOKS["unknown"].colour, hatch="////", label="unknown"))
+    handles += [
+        Line2D([], [], color=INK, linewidth=0.9, dashes=(5, 3), label="belt"),
+        Line2D([], [], color=INK, linewidth=0.8, alpha=0.7, label="field of view, to its range"),
+        Line2D(
+            [],
+            [],
+            color="white",
+            marker="o",
+            markersize=7,
+            markeredgecolor=INK,
+            markerfacecolor="white",
+            label="post",
+        ),
+    ]
+    if any(sensor.moving for sensor in coverage.sensors):
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color="white",
+                marker="D",
+                markersize=7,
+                markeredgecolor="white",
+                markerfacecolor=INK,
+                label="drone",
+            )
+        )
+    return handles
+
+
+def _gap_list(axes: Axes, coverage: Coverage) -> None:
+    """As many of the map's gaps as there is room for, longest kept."""
+    y, inches = 0.0, axes.get_ylim()[0]
+    first = coverage.targets[0]
+    listed = [
+        (number, gap) for number, target, gap in ribbon.numbered(coverage) if target is first and gap.kind == "line"
+    ]
+    room = int((inches - y - 0.1) / 0.165) - 1
+    if not listed or room < 2:
+        return
+    shown = sorted(listed, key=lambda item: -item[1].length)[: room if len(listed) <= room else room - 1]
+    for x, text, align in (
+        (0.0, "gap", "left"),
+        (0.16, "km", "left"),
+        (0.66, "length", "right"),
+        (1.0, "chance", "right"),
+    ):
+        axes.text(x, y, text, size=7.5, color=FAINT, va="top", ha=align)
+    for number, gap in sorted(shown, key=lambda item: item[0]):
+        y += 0.165
+        axes.text(0, y, str(number), size=8, weight="bold", color=ALARM, va="top")
+        axes.text(0.16, y, f"{kilometres(gap.start)}–{kilometres(gap.end)}", size=8, color=INK, va="top")
+        axes.text(0.66, y, metres(gap.length), size=8, color=INK, va="top", ha="right")
+        axes.text(1.0, y, percent(gap.probability_mean), size=8, color=INK, va="top", ha="right")
+    if len(shown) < len(listed):
+        axes.text(0.16, y + 0.165, f"and {len(listed) - len(shown)} shorter", size=8, color=FAINT, va="top")

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+import rasterio
+from rasterio.warp import transform
+
+from coverage_fixture import DIGEST, coverage
+from dronewall.interop import raster
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("raster") / "coverage.tif"
+    raster.write_geotiff(coverage(), path)
+    return path
+
+
+def value_at(path, east, north, band=1):
+    """The raster's value at site metres, asked by latitude and longitude."""
+    longitude, latitude = transform("EPSG:32616", "EPSG:4326", [740_000.0 + east], [4_040_000.0 + north])
+    with rasterio.open(path) as file:
+        place = transform("EPSG:4326", file.crs, longitude, latitude)
+        return float(next(file.sample([(place[0][0], place[1][0])], indexes=band))[0])
+
+
+def test_the_value_at_a_known_place_is_that_place(path):
+    assert value_at(path, 1300.0, 5.0) == pytest.approx(0.1)
+    assert value_at(path, 1100.0, 5.0) == pytest.approx(0.9)
+    assert value_at(path, 1995.0, 625.0) == pytest.approx(0.1)
+    # north and south are not swapped: 625 m south of the corner belongs to the first leg
+    assert value_at(path, 1995.0, -595.0) == pytest.approx(0.9)
+    assert value_at(path, 1300.0, 5.0, band=2) == pytest.approx(0.9)
+    assert np.isnan(value_at(path, 0.0, 0.0))
+
+
+def test_the_grid_is_north_up_in_the_sites_crs_with_its_corner_in_the_north_west(path):
+    with rasterio.open(path) as file:
+        assert file.crs.to_epsg() == 32616
+        assert tuple(file.transform)[:6] == (10.0, 0.0, 739_500.0, 0.0, -10.0, 4_040_000.0 - 600.0 + 2400.0)
+        assert file.shape == (240, 320)
+        assert file.dtypes == ("float32", "float32")
+        assert np.isnan(file.nodata)
+        assert file.profile["tiled"] is True
+        assert file.compression.name == "deflate"
+        # the first row is the northernmost
+        assert np.array_equal(file.read(1), coverage().targets[0].look[::-1], equal_nan=True)
+
+
+def test_bands_are_named_by_target_and_say_what_they_depend_on(path):
+    with rasterio.open(path) as file:
+        assert file.descriptions == ("walker", "low-drone")
+        assert file.tags()["DRONEWALL_INPUT_HASH"] == DIGEST
+        assert file.tags(1)["DRONEWALL_SPEED_MPS"] == "1.4"
+        assert file.tags(2)["DRONEWALL_TARGET"] == "low-drone"
+        assert file.tags(1)["DRONEWALL_LOOK_S"] == "10.0"

@@ -1,0 +1,103 @@
+import json
+import os
+import stat
+
+import numpy as np
+import pytest
+from matplotlib.image import imsave
+from PIL import Image
+
+from coverage_fixture import coverage
+from dronewall.interop import geojson, raster
+from dronewall.report import files, html, picture
+from dronewall.report.files import OutputError
+
+WRITERS = [
+    ("wall.png", picture.write_png),
+    ("report.html", html.write_html),
+    ("gaps.geojson", geojson.write),
+    ("coverage.tif", raster.write_geotiff),
+]
+
+
+@pytest.mark.parametrize(("name", "write"), WRITERS)
+def test_an_earlier_output_is_replaced_and_nothing_else_is_left(tmp_path, name, write):
+    path = tmp_path / "new folder" / name
+    write(coverage(), path)
+    first = path.stat().st_ino
+    write(coverage(), path)
+    assert path.stat().st_ino != first
+    assert [entry.name for entry in path.parent.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(("name", "write"), WRITERS)
+def test_a_file_that_is_not_ours_is_left_alone(tmp_path, name, write):
+    path = tmp_path / name
+    path.write_bytes(b"somebody's work, dronewall 1.0, made by dronewall")
+    with pytest.raises(OutputError, match="was not made by dronewall"):
+        write(coverage(), path)
+    assert path.read_bytes() == b"somebody's work, dronewall 1.0, made by dronewall"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_picture_a_raster_and_a_collection_of_other_programs_are_not_ours(tmp_path):
+    imsave(tmp_path / "other.png", np.zeros((4, 4)), metadata={"Software": "another program"})
+    Image.fromarray(np.zeros((4, 4), dtype="uint8")).save(tmp_path / "other.tif")
+    (tmp_path / "other.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": []}))
+    (tmp_path / "other.html").write_text("<!doctype html><title>dronewall</title>")
+    for path in tmp_path.iterdir():
+        with pytest.raises(OutputError):
+            files.may_write(path)
+
+
+def test_a_stamped_text_is_ours_until_somebody_edits_it(tmp_path):
+    path = tmp_path / "site.toml"
+    files.write_text(path, files.stamped('[site]\nname = "wall"\n'))
+    files.may_write(path)
+    with path.open("a") as file:
+        file.write("# my own post\n")
+    with pytest.raises(OutputError, match="edited since"):
+        files.write_text(path, files.stamped("other"))
+
+
+def test_an_interrupted_write_keeps_the_old_file_and_leaves_no_half_one(tmp_path):
+    path = tmp_path / "site.toml"
+    files.write_text(path, files.stamped("old"))
+    before = path.read_bytes()
+
+    def interrupted():
+        with files.replacing(path) as draft:
+            draft.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_free_and_empty_places_may_be_written_and_folders_and_devices_may_not(tmp_path):
+    files.may_write(tmp_path / "new.png")
+    (tmp_path / "empty.png").touch()
+    files.may_write(tmp_path / "empty.png")
+    with pytest.raises(OutputError, match="is a folder"):
+        files.may_write(tmp_path)
+    with pytest.raises(OutputError, match="not a regular file"):
+        files.may_write("/dev/null")
+
+
+def test_a_place_that_cannot_be_made_is_an_output_error(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="cannot write"):
+        files.write_text(tmp_path / "file" / "report.html", "text")
+
+
+def test_a_link_is_followed_and_modes_are_the_users_own(tmp_path):
+    (tmp_path / "link.toml").symlink_to(tmp_path / "real.toml")
+    mask = os.umask(0o022)
+    try:
+        files.write_text(tmp_path / "link.toml", files.stamped("text"))
+    finally:
+        os.umask(mask)
+    assert (tmp_path / "link.toml").is_symlink()
+    assert stat.S_IMODE((tmp_path / "real.toml").stat().st_mode) == 0o644

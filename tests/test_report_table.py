@@ -1,0 +1,176 @@
+import dataclasses
+import io
+import json
+import math
+
+import pytest
+from rich.console import Console
+
+from coverage_fixture import DIGEST, coverage
+from dronewall.report import figures, table
+from dronewall.report.colours import LOOKS
+
+
+def printed(renderable, width=80, **options):
+    out = io.StringIO()
+    Console(
+        file=out,
+        width=width,
+        **{"color_system": None, "force_terminal": False, "legacy_windows": False} | options,
+    ).print(renderable)
+    return out.getvalue()
+
+
+def ribbon_cells(text, row, label):
+    line = next(line for line in text.splitlines() if row in line)
+    return line[label:]
+
+
+def test_the_gap_stands_in_the_right_columns_of_the_ribbon():
+    # 21 characters of labels and a free last column leave 60: 50 m each
+    text = printed(table.Ribbon(coverage()), width=15 + 60 + 1)
+    cells = ribbon_cells(text, "walker line", 15)
+    assert [i for i, cell in enumerate(cells) if cell == "×"] == [24, 25, 26, 27, 52]
+    assert [i for i, cell in enumerate(cells) if cell == "?"] == [0, 1]
+    posts = next(line for line in text.splitlines() if "P1" in line)[15:]
+    # the first letter of a two-letter name stands over its column: 200 m is column 4, 2800 m column 56
+    assert (posts.index("P1"), posts.index("P2"), posts.index("P3"), posts.index("P4")) == (4, 22, 34, 56)
+
+
+def test_the_ribbon_reads_without_colour_and_with_no_unicode():
+    plain = printed(table.Ribbon(coverage()), width=80)
+    assert "\x1b" not in plain
+    for look in LOOKS.values():
+        assert f"{look.glyph} {look.word}" in plain
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    Console(file=out, width=76, color_system=None).print(table.Ribbon(coverage()))
+    out.seek(0)
+    assert ribbon_cells(out.read(), "walker line", 15).startswith("??" + "#" * 22 + "xxxx#")
+
+
+def test_no_color_keeps_every_glyph(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    out = io.StringIO()
+    Console(file=out, width=80, force_terminal=True).print(table.Ribbon(coverage()))
+    assert "38;" not in out.getvalue()
+    assert "××××" in out.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 132])
+def test_nothing_is_wider_than_the_terminal(width):
+    posts = {f"post{number:02}": (66.0 * number, -10.0) for number in range(30)}
+    text = printed(table.report(coverage(posts=posts)), width=width)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+
+
+def test_thirty_posts_do_not_run_into_each_other():
+    posts = {f"P{number}": (66.0 * number, -10.0) for number in range(10, 40)}
+    text = printed(table.Ribbon(coverage(posts=posts)), width=140)
+    words = [word for line in text.splitlines()[:4] for word in line.split() if word.startswith("P")]
+    assert set(words) <= set(posts)
+    assert len(words) == len(set(words)) > 20
+
+
+def test_the_table_of_gaps_says_where_how_long_how_likely_and_between_whom():
+    text = printed(table.gaps(coverage()), width=120)
+    line = next(line for line in text.splitlines() if "1.20–1.40" in line)
+    assert line.split() == ["2", "1.20–1.40", "200", "m", "10", "%", "10", "%", "line", "walker", "P2,", "P3"]
+    assert "terrain unknown, flank, below resolution" in text
+    assert "… and 5 more, the longest 350 m." in printed(table.gaps(coverage(), limit=2), width=120)
+
+
+def test_missing_sensors_are_named_with_their_reason():
+    text = printed(table.sensors(coverage()))
+    assert "3 of 4 sensors heard" in text
+    assert "P3/cam" in text
+    assert "never reported" in text
+    assert "P1/cam" not in text
+    assert "P1/cam" in printed(table.sensors(coverage(), everyone=True))
+
+
+def test_stale_sensors_count_but_are_shown():
+    wall = coverage()
+    sensors = (dataclasses.replace(wall.sensors[0], state="stale", note="12 s late"), *wall.sensors[1:])
+    wall = dataclasses.replace(wall, sensors=sensors, source="live")
+    assert table.summary(wall)["sensors_heard"] == 3
+    assert "12 s late" in printed(table.sensors(wall))
+
+
+def test_the_sentence_says_it_all():
+    assert table.sentence(coverage()) == (
+        "3 gaps, 350 m of 3.0 km (walker, line); the longest 200 m at km 1.20 to 1.40 near P2 and "
+        "P3; 2 lane gaps, 450 m. "
+        "1 gap, 100 m of 3.0 km (low-drone, line): km 0.00 to 0.10 near P1; 1 lane gap, 100 m. "
+        "100 m unknown for want of terrain, and counted as open. 3 of 4 sensors heard; P3/cam missing."
+    )
+
+
+def test_a_line_that_holds_says_so():
+    wall = coverage()
+    whole = tuple(dataclasses.replace(target, gaps=()) for target in wall.targets)
+    for target in whole:
+        target.stations.unknown[:] = False
+    wall = dataclasses.replace(wall, targets=whole[:1], sensors=wall.sensors[:2])
+    assert table.sentence(wall) == "No gap in 3.0 km (walker, line)."
+    assert "No gaps." in printed(table.gaps(wall))
+    assert "2 sensors planned." in printed(table.sensors(wall))
+
+
+def test_control_characters_in_names_do_not_reach_the_terminal():
+    wall = coverage(posts={"P\x1b[2J": (200.0, 0.0), "P2": (900.0, 0.0), "P3": (1700.0, 0.0)})
+    assert "\x1b" not in printed(table.report(wall, everyone=True))
+
+
+def test_every_figure_in_json_carries_what_it_depends_on_and_nan_is_null():
+    wall = coverage()
+    broken = dataclasses.replace(wall.targets[0].gaps[0], probability_mean=math.nan)
+    target = dataclasses.replace(wall.targets[0], gaps=(broken, *wall.targets[0].gaps[1:]))
+    wall = dataclasses.replace(
+        wall, targets=(target, wall.targets[1]), terrain=dataclasses.replace(wall.terrain, le90=math.nan)
+    )
+    found = json.loads(json.dumps(table.as_json(wall), allow_nan=False))
+    assert found["gaps"][0]["probability_mean"] is None
+    for record in found["gaps"] + found["summary"]["targets"]:
+        assert record["target"] in ("walker", "low-drone")
+        assert record["level"] == "reported"
+        assert record["line_p"] == record["lane_p"] == 0.5
+        assert record["speed_mps"] in (1.4, 15.0)
+        assert (record["belt_front_m"], record["belt_behind_m"]) == (300.0, 150.0)
+        assert record["posting_m"] == 90.0
+        assert record["le90_m"] is None
+        assert record["input_hash"] == DIGEST
+        assert record["version"] == "1.2.3"
+    gap = next(gap for gap in found["gaps"] if gap["number"] == 2)
+    assert (gap["chainage_from_m"], gap["chainage_to_m"], gap["length_m"], gap["threshold"]) == (
+        1200.0,
+        1400.0,
+        200.0,
+        0.5,
+    )
+    assert found["summary"]["targets"][0]["line_gap_total_m"] == 350.0
+    assert found["summary"]["targets"][0]["covered_share"] == pytest.approx(1 - 350 / 3000, abs=1e-4)
+    assert found["summary"]["sensors_troubled"] == [{"sensor": "P3/cam", "state": "missing", "note": "never reported"}]
+
+
+def test_a_sensors_azimuth_is_told_from_true_north():
+    # at 84 degrees west in UTM 16, whose meridian is 87 west: convergence = atan(tan 3 deg * sin latitude),
+    # about 1.79 at 36.6
+    record = figures.sensor_record(coverage(), coverage().sensors[0])
+    longitude, latitude = (math.radians(record[key]) for key in ("longitude_deg", "latitude_deg"))
+    convergence = math.degrees(math.atan(math.tan(longitude + math.radians(87.0)) * math.sin(latitude)))
+    assert record["azimuth_deg"] == pytest.approx(60.0 + convergence, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (0.11, "11 %"),
+        (0.0, "0 %"),
+        (0.001, "< 1 %"),
+        (0.9999, "> 99 %"),
+        (1.0, "100 %"),
+        (math.nan, "unknown"),
+    ],
+)
+def test_percentages_never_round_to_certainty(value, said):
+    assert figures.percent(value) == said
