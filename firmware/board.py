@@ -1,0 +1,51 @@
+"""The reference board (ESP32-WROOM-32, 4 MB flash, no PSRAM): which pin does what; nothing else knows a pin
+number.
+
+A site's own board is this file changed; the drivers get their bus passed in. Pins 16 and 17 stay free,
+because modules with PSRAM use them.
+"""
+
+NAME = "esp32-reference-1"
+
+GNSS_TX = 26
+GNSS_RX = 25
+I2C_SCL = 22
+I2C_SDA = 21
+LED = 4
+WATCHDOG_MS = 60_000  # over 30 s: a TLS handshake may block every task that long
+
+FLASH = (6, 7, 8, 9, 10, 11)  # wired to the flash chip inside the module
+STRAPPING = (0, 2, 5, 12, 15)  # read at reset: a sensor that holds one can stop the boot
+CONSOLE = (1, 3)  # UART 0: the bench talks to the board here
+INPUT_ONLY = (34, 35, 36, 39)  # without pull resistors
+ABSENT = (20, 24, 28, 29, 30, 31, 37, 38)  # not led out of the module
+TAKEN = (GNSS_TX, GNSS_RX, I2C_SCL, I2C_SDA, LED)
+
+
+def gnss_uart():
+    """The UART that the GNSS receiver talks on; reads never wait (`timeout=0`)."""
+    from machine import UART, Pin
+
+    # 9600 baud is what every NMEA receiver speaks when it leaves the shop; the buffer holds a second of it.
+    return UART(1, baudrate=9600, tx=Pin(GNSS_TX), rx=Pin(GNSS_RX), rxbuf=1024, timeout=0)
+
+
+def i2c():
+    """The bus of compass and accelerometer, slow enough for metres of cable to the top of a mast."""
+    from machine import I2C, Pin
+
+    return I2C(0, scl=Pin(I2C_SCL), sda=Pin(I2C_SDA), freq=100_000)
+
+
+def input_pin(number):
+    """Pin `number` as an input that is low when nothing drives it."""
+    from machine import Pin
+
+    return Pin(number, Pin.IN, None if number in INPUT_ONLY else Pin.PULL_DOWN)
+
+
+def led():
+    """The status light, off."""
+    from machine import Pin
+
+    return Pin(LED, Pin.OUT, value=0)

@@ -1,0 +1,300 @@
+"""config.json: its keys, their bounds and what is said about a wrong one. The table is in README.md.
+
+Numbers are integers: MicroPython reads a decimal as a 32-bit float, 0.4 m at 47 degrees.
+"""
+
+import json
+
+import board
+from settings import Settings
+
+
+class ConfigError(ValueError):
+    """All that is wrong in a configuration, a problem a line: key, what came, what was expected."""
+
+
+def _distance(one, other):
+    """How many letters must change to make one word the other (Levenshtein)."""
+    row = list(range(len(other) + 1))
+    for i in range(len(one)):
+        last, row[0] = row[0], i + 1
+        for j in range(len(other)):
+            last, row[j + 1] = row[j + 1], min(row[j + 1] + 1, row[j] + 1, last + (one[i] != other[j]))
+    return row[-1]
+
+
+def nearest(word, known):
+    """The word in `known` that `word` was probably meant to be, or None."""
+    best = None
+    for candidate in known:
+        distance = _distance(word, candidate)
+        if distance <= max(2, len(word) // 3) and (best is None or distance < best[0]):
+            best = (distance, candidate)
+    return best[1] if best else None
+
+
+def refusal(number, output=False):
+    """Why a pin must not carry a sensor (a few words), or None where it may.
+
+    The chip would allow the strapping pins; we refuse them by choice, because the fault they make (a node
+    that starts on the bench and not on the mast) is found too late.
+    """
+    if not 0 <= number <= 39 or number in board.ABSENT:
+        return "not led out of the ESP32-WROOM-32"
+    for pins, reason in (
+        (board.FLASH, "the flash chip's"),
+        (board.STRAPPING, "a strapping pin, read at reset"),
+        (board.CONSOLE, "the console's"),
+        (board.TAKEN, "taken by the board itself"),
+    ):
+        if number in pins:
+            return reason
+    return "input only" if output and number in board.INPUT_ONLY else None
+
+
+_MUST = object()  # no default: the key must be there
+
+
+class Section:
+    """An object of the file being read: each reader checks what stands under a key, and `end` refuses the
+    keys nobody read.
+
+    Problems are collected, so that all of them are told at once; a reader returns its default or None then.
+    """
+
+    def __init__(self, path, values, problems):
+        self.path = path
+        self.problems = problems
+        self._known = []
+        if type(values) is not dict:
+            self._values = {}
+            if values is not None:
+                self.problem("", values, "an object")
+        else:
+            self._values = values
+
+    def problem(self, key, came, expected):
+        name = self.path + "." + key if self.path and key else self.path or key
+        self.problems.append("%s: %s, not %s" % (name, expected, json.dumps(came)))
+
+    def value(self, key, default):
+        self._known.append(key)
+        if key in self._values:
+            return self._values[key]
+        if default is _MUST:
+            name = self.path + "." + key if self.path else key
+            self.problems.append("%s: is missing" % name)
+            return None
+        return default
+
+    def integer(self, key, least, most, default=_MUST, null=False):
+        value = self.value(key, default)
+        if value is None and (null or key not in self._values):
+            return value
+        if type(value) is not int or not least <= value <= most:
+            self.problem(key, value, "integer from %d to %d expected" % (least, most) + (" or null" if null else ""))
+            return None
+        return value
+
+    def text(self, key, most, default=_MUST, least=1):
+        value = self.value(key, default)
+        if value is None and (default is None or key not in self._values):
+            return value
+        if type(value) is not str or not least <= len(value) <= most:
+            self.problem(key, value, "text of %d to %d characters expected" % (least, most))
+            return None
+        return value
+
+    def identifier(self, key):
+        value = self.text(key, 32)
+        if value is not None:
+            for c in value:
+                if not ("a" <= c <= "z" or "A" <= c <= "Z" or "0" <= c <= "9" or c in "_-"):
+                    self.problem(key, value, "letters, digits, _ and - expected")
+                    return None
+        return value
+
+    def choice(self, key, words, default=_MUST):
+        value = self.value(key, default)
+        if value is None and key not in self._values:
+            return value
+        if value not in words:
+            guess = nearest(value, words) if type(value) is str else None
+            hint = " (did you mean %s?)" % guess if guess else ""
+            self.problem(key, value, "one of %s expected%s" % (", ".join(words), hint))
+            return None
+        return value
+
+    def flag(self, key, default=_MUST):
+        value = self.value(key, default)
+        if type(value) is not bool and key in self._values:
+            self.problem(key, value, "true or false expected")
+            return None
+        return value
+
+    def items(self, key, most, default=_MUST):
+        """The list under `key` (empty where there is none)."""
+        value = self.value(key, default)
+        if value is None and key not in self._values:
+            return ()
+        if type(value) not in (list, tuple) or len(value) > most:
+            self.problem(key, value, "list of at most %d expected" % most)
+            return ()
+        return value
+
+    def section(self, key, default=_MUST):
+        value = self.value(key, default)
+        name = self.path + "." + key if self.path else key
+        if value is None and key in self._values:
+            value = "null"
+        return Section(name, value, self.problems)
+
+    def free_pin(self, key):
+        """The number of a pin that may carry a sensor."""
+        number = self.integer(key, 0, 39)
+        if number is not None:
+            reason = refusal(number)
+            if reason:
+                self.problem(key, number, "a free pin expected, this one is " + reason)
+                return None
+        return number
+
+    def end(self):
+        """Refuses what nobody asked for."""
+        for key in self._values:
+            if key not in self._known:
+                name = self.path + "." + key if self.path else key
+                guess = nearest(key, self._known)
+                self.problems.append("%s: unknown key%s" % (name, ", did you mean %s?" % guess if guess else ""))
+
+
+def _empty():
+    # Untyped, so that mypy lets it grow attributes.
+    return Settings()
+
+
+def _driver(section, name):
+    if name is None:
+        return None
+    # Only the drivers a node has are loaded; a new one is a new file and no line here.
+    try:
+        module = getattr(__import__("sensors." + name), name)
+    except ImportError:
+        section.problem("driver", name, "a file of sensors/ expected")
+        return None
+    if not hasattr(module, "options"):
+        section.problem("driver", name, "a driver that makes detections expected")
+        return None
+    return module
+
+
+def _sensor(section, moving):
+    """One entry of `sensors`: its keys, `settings` as its driver read them, and the driver itself as
+    `module`."""
+    sensor = _empty()
+    sensor.name = section.identifier("name")
+    sensor.driver = section.identifier("driver")
+    sensor.shape = section.choice("shape", ("pyramid", "sector"))
+    pyramid = sensor.shape == "pyramid"
+    sensor.hfov_cdeg = section.integer("hfov_cdeg", 1, 17999 if pyramid else 36000)
+    sensor.vfov_cdeg = section.integer("vfov_cdeg", 1, 17999 if pyramid else 18000)
+    sensor.range_min_cm = section.integer("range_min_cm", 0, 10_000_000, 0)
+    sensor.range_max_cm = section.integer("range_max_cm", 1, 10_000_000)
+    if None not in (sensor.range_min_cm, sensor.range_max_cm) and sensor.range_max_cm <= sensor.range_min_cm:
+        section.problem("range_max_cm", sensor.range_max_cm, "more than range_min_cm expected")
+    sensor.azimuth_source = section.choice("azimuth_source", ("survey", "compass"), "survey")
+    compass = sensor.azimuth_source == "compass"
+    sensor.azimuth_cdeg = section.integer("azimuth_cdeg", 0, 35999, 0)
+    sensor.elevation_cdeg = section.integer("elevation_cdeg", -9000, 9000, 0)
+    sensor.roll_cdeg = section.integer("roll_cdeg", -18000, 18000, 0)
+    sensor.azimuth_sigma_cdeg = section.integer("azimuth_sigma_cdeg", 1, 18000, 300 if compass else 100)
+    sensor.tilt_sigma_cdeg = section.integer("tilt_sigma_cdeg", 1, 9000, 200 if moving else 50)
+    sensor.awake = section.choice("awake", ("always", "event", "duty"), "always")
+    sensor.duty_milli = section.integer("duty_milli", 0, 1000, 1000)
+    sensor.model = section.value("model", _MUST)
+    sensor.module = _driver(section, sensor.driver)
+    sensor.settings = sensor.module.options(section) if sensor.module else None
+    section.end()
+    return sensor
+
+
+def _position(section):
+    source = section.choice("source", ("survey", "gnss"))
+    survey = None
+    if source == "survey":
+        survey = (
+            section.integer("latitude_e7", -900_000_000, 900_000_000),
+            section.integer("longitude_e7", -1_800_000_000, 1_800_000_000),
+            section.integer("height_amsl_cm", -50_000, 1_500_000, None, True),
+            section.integer("sigma_cm", 1, 100_000, 100),
+        )
+    section.end()
+    return source, survey
+
+
+def settings(values):
+    """The Settings in the parsed file; raises ConfigError with every problem there is.
+
+    `survey` is (latitude_e7, longitude_e7, height_amsl_cm or None, sigma_cm), or None without a survey;
+    `wifi` a list of (ssid, password); `host`, `port`, `user`, `password` and `keepalive_s` are the broker's.
+    """
+    node = _empty()
+    problems = []
+    top = Section("", values, problems)
+    top.integer("format", 1, 1)
+    node.wall = top.identifier("wall")
+    node.node = top.identifier("node")
+    node.wifi = []
+    for i, item in enumerate(top.items("wifi", 8, ())):
+        network = Section("wifi[%d]" % i, item, problems)
+        node.wifi.append((network.text("ssid", 32), network.text("password", 63, "", 0)))
+        network.end()
+    broker = top.section("mqtt")
+    node.host = broker.text("host", 253)
+    node.port = broker.integer("port", 1, 65535, 1883)
+    node.user = broker.text("user", 128, None)
+    node.password = broker.text("password", 128, None)
+    node.keepalive_s = broker.integer("keepalive_s", 2, 600, 30)
+    broker.end()
+    node.period_s = top.integer("period_s", 1, 3600, 10)
+    least = node.period_s or 1
+    node.valid_s = top.integer("valid_s", least, 86400, 3 * least)
+    node.moving = top.flag("moving", False)
+    node.declination_cdeg = top.integer("declination_cdeg", -18000, 18000, 0)
+    node.position_source, node.survey = _position(top.section("position"))
+    node.height_agl_cm = top.integer("height_agl_cm", 0, 100_000, None, True)
+    if node.survey and node.survey[2] is None and node.height_agl_cm is None:
+        problems.append("position.height_amsl_cm: needed where height_agl_cm is null")
+    compass = top.section("compass", {})
+    node.hard_iron = compass.items("hard_iron", 3, (0, 0, 0))
+    if len(node.hard_iron) != 3 or [v for v in node.hard_iron if type(v) is not int or not -32768 <= v <= 32767]:
+        compass.problem("hard_iron", node.hard_iron, "three integers from -32768 to 32767 expected")
+    compass.end()
+    node.detections = top.integer("detections", 1, 200, 32)
+    node.sensors = []
+    for i, item in enumerate(top.items("sensors", 8)):
+        node.sensors.append(_sensor(Section("sensors[%d]" % i, item, problems), node.moving))
+    names = [sensor.name for sensor in node.sensors]
+    for name in names:
+        if name is not None and names.count(name) > 1:
+            problems.append("sensors: the name %s twice" % name)
+            break
+    top.end()
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return node
+
+
+def read(path):
+    """The Settings in a file; ConfigError names the file."""
+    try:
+        with open(path) as file:
+            values = json.load(file)
+    except OSError as error:
+        raise ConfigError("%s: cannot be read (%s)" % (path, error))
+    except ValueError as error:
+        raise ConfigError("%s: not JSON (%s)" % (path, error))
+    try:
+        return settings(values)
+    except ConfigError as error:
+        raise ConfigError("%s:\n%s" % (path, error))

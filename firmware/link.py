@@ -1,0 +1,202 @@
+"""The way to the host: Wi-Fi, the MQTT session, what goes first, and what happens while it is down.
+
+A session begins with birth, the subscription to commands and `ready`; its will says `lost` with the same boot
+and session, so that a late will cannot kill the session after it. Then goes what waits: replies, the latest
+frustum of each sensor, detections in their order, health. A detection leaves the queue when the broker has
+acknowledged it; a full queue drops its oldest and counts it.
+"""
+
+import asyncio
+import os
+
+import clock
+import mqtt
+import wire
+from log import log
+from micropython import const
+
+_BACKOFF_MS = const(1000)  # after the first failure; doubled up to
+_BACKOFF_MOST_MS = const(60_000)
+_REFUSED_MOST_MS = const(300_000)  # where the broker refuses us: a person must act first
+_WIFI_MS = const(15_000)  # for one network to let us in
+_STEADY_MS = const(30_000)  # a session that held that long was a good one: the next back-off begins anew
+_REPLIES = const(8)
+
+
+class Link:
+    """`config` of the node, its boot number; `birth(session)` gives the fields of a birth, `command(payload)`
+    is called for each command (None: one that was too long).
+
+    `ready`: a session is open; `session` counts the attempts to open one within this boot; `drops` the
+    detections lost.
+    """
+
+    def __init__(self, config, boot, birth, command):
+        self.ready = False
+        self.session = 0
+        self.drops = 0
+        self._config = config
+        self._boot = boot
+        self._birth = birth
+        self._command = command
+        self._client = None
+        self._wake = asyncio.Event()
+        self._frusta = {}  # sensor: payload, the latest only
+        self._detections = []  # (sensor, payload), the oldest first
+        self._replies = []
+        self._health = None
+        self._wlan = None
+        self._watcher = None
+
+    def frustum(self, sensor, fields):
+        """Sends a frustum report as soon as possible, unless a later one of that sensor comes first."""
+        self._frusta[sensor] = wire.encode("frustum", fields)
+        self._wake.set()
+
+    def detection(self, sensor, fields):
+        """Puts a detection at the end of the queue."""
+        self._detections.append((sensor, wire.encode("detection", fields)))
+        if len(self._detections) > self._config.detections:
+            self._detections.pop(0)
+            self.drops += 1
+        self._wake.set()
+
+    def reply(self, fields):
+        self._replies.append(wire.encode("reply", fields))
+        if len(self._replies) > _REPLIES:
+            self._replies.pop(0)
+        self._wake.set()
+
+    def health(self, fields):
+        self._health = wire.encode("health", fields)
+        self._wake.set()
+
+    def rssi_dbm(self):
+        """The Wi-Fi's signal, or None."""
+        if self._wlan is None or not self._wlan.isconnected():
+            return None
+        return self._wlan.status("rssi")
+
+    async def run(self):
+        """Keeps a session open for ever."""
+        wait = _BACKOFF_MS
+        while True:
+            start = clock.uptime_ms()
+            most = _BACKOFF_MOST_MS
+            try:
+                await self._wifi()
+                await self._session()
+            except mqtt.MqttError as error:
+                log("link", error)
+                if error.refused:
+                    most = _REFUSED_MOST_MS
+            except OSError as error:
+                log("link", error)
+            if self.ready and clock.uptime_ms() - start > _STEADY_MS:
+                wait = _BACKOFF_MS
+            self.ready = False
+            # A quarter more or less, or all nodes of a wall come back in the same second.
+            await asyncio.sleep_ms(wait * (384 + os.urandom(1)[0]) // 512)
+            wait = min(2 * wait, most)
+
+    async def close(self):
+        """Says `disconnected` and ends the session, in a second or not at all."""
+        if self.ready:
+            self.ready = False
+            state = self._state("disconnected")
+            try:
+                await asyncio.wait_for_ms(self._client.disconnect(self._topic("state"), state), 1000)
+            except asyncio.TimeoutError:
+                pass
+
+    def _topic(self, kind, sensor=None):
+        return wire.topic(self._config.wall, self._config.node, kind, sensor)
+
+    def _state(self, state):
+        return wire.encode("state", {"state": state, "boot": self._boot, "session": self.session})
+
+    async def _wifi(self):
+        if not self._config.wifi:
+            return
+        import network
+
+        if self._wlan is None:
+            self._wlan = network.WLAN(network.STA_IF)
+            self._wlan.active(True)
+        for ssid, password in self._config.wifi:
+            if self._wlan.isconnected():
+                return
+            self._wlan.disconnect()
+            self._wlan.connect(ssid, password)
+            start = clock.uptime_ms()
+            while not self._wlan.isconnected() and clock.uptime_ms() - start < _WIFI_MS:
+                await asyncio.sleep_ms(100)
+        if not self._wlan.isconnected():
+            raise OSError("no Wi-Fi")
+
+    def _received(self, topic, payload, retained):
+        # A retained command is one that somebody left lying about: its time is unknown.
+        if not retained and topic == self._topic("command"):
+            self._command(payload)
+
+    async def _session(self):
+        config = self._config
+        # Counted before the attempt: one that seems to have failed may have left a will at the broker.
+        self.session += 1
+        client = self._client = mqtt.Client(self._received)
+        await client.connect(
+            config.host,
+            config.port,
+            "%s-%s" % (config.wall, config.node),
+            config.keepalive_s,
+            config.user,
+            config.password,
+            (self._topic("state"), self._state("lost"), True, 1),
+        )
+        try:
+            await client.publish(self._topic("birth"), wire.encode("birth", self._birth(self.session)), True, 1)
+            await client.subscribe(self._topic("command"))
+            await client.publish(self._topic("state"), self._state("ready"), True, 1)
+            self.ready = True
+            log("link", "ready, session %d" % self.session)
+            self._watcher = asyncio.create_task(self._watch(client))
+            while True:
+                while await self._send(client):
+                    pass
+                await self._wake.wait()
+                self._wake.clear()
+                if client.lost.is_set():
+                    raise mqtt.MqttError(client.reason)
+        finally:
+            await client.disconnect()
+
+    async def _watch(self, client):
+        await client.lost.wait()
+        self._wake.set()
+
+    async def _send(self, client):
+        """Sends the most urgent message; False when nothing waits."""
+        if self._replies:
+            await client.publish(self._topic("reply"), self._replies[0], False, 1)
+            self._replies.pop(0)
+        elif self._frusta:
+            sensor, payload = self._frusta.popitem()
+            try:
+                await client.publish(self._topic("frustum", sensor), payload, True, 0 if self._config.moving else 1)
+            except mqtt.MqttError:
+                self._frusta.setdefault(sensor, payload)
+                raise
+        elif self._detections:
+            first = self._detections[0]
+            await client.publish(self._topic("detection", first[0]), first[1], False, 1)
+            # Meanwhile a full queue may have dropped it, and it was not lost after all.
+            if self._detections and self._detections[0] is first:
+                self._detections.pop(0)
+            else:
+                self.drops -= 1
+        elif self._health is not None:
+            payload, self._health = self._health, None
+            await client.publish(self._topic("health"), payload, True, 0)
+        else:
+            return False
+        return True

@@ -1,0 +1,197 @@
+"""What the instruments say: the node's place and clock from GNSS, the board's attitude from compass and
+accelerometer."""
+
+import board
+import pose
+from clock import Clock
+from log import log
+from micropython import const
+from sensors.gnss import Receiver
+
+_COMPASS_KEEPS_MS = const(3000)  # how long the last reading counts when the chip is silent
+_FIX_KEEPS_MS = const(5000)  # how long a drone's last fix counts
+_CLOCK_JUMP_MS = const(2000)  # a receiver's time that far off ours is not believed
+
+
+def instruments(config):
+    """(receiver, compass, accelerometer) of the reference board; the last two None where no sensor asks for
+    them."""
+    compass = accelerometer = None
+    if [sensor for sensor in config.sensors if sensor.azimuth_source == "compass"]:
+        from sensors.adxl345 import Accelerometer
+        from sensors.qmc5883 import Compass
+
+        bus = board.i2c()
+        compass, accelerometer = Compass(bus, config.hard_iron), Accelerometer(bus)
+    return Receiver(board.gnss_uart()), compass, accelerometer
+
+
+class _Smooth:
+    """The exponential mean of a vector of integers; kept 256 times as large, so that small steps are not
+    lost."""
+
+    def __init__(self, share):
+        self._share = share  # one part in this is new
+        self._sums = None
+        self.uptime = 0
+
+    def add(self, vector, uptime):
+        if self._sums is None:
+            self._sums = [value << 8 for value in vector]
+        else:
+            for i in range(3):
+                self._sums[i] += ((vector[i] << 8) - self._sums[i]) // self._share
+        self.uptime = uptime
+
+    def vector(self, uptime):
+        """The mean, or None where nothing was added for a while."""
+        if self._sums is None or uptime - self.uptime > _COMPASS_KEEPS_MS:
+            self._sums = None
+            return None
+        return self._sums
+
+
+class Measured:
+    """Place, attitude and time as last measured. `compass` and `accelerometer` are None where no sensor asks
+    for them.
+
+    `suspect`: the receiver's place or time jumped without a motion; neither was believed.
+    """
+
+    def __init__(self, config, receiver, compass=None, accelerometer=None):
+        self.clock = Clock()
+        self._config = config
+        self._receiver = receiver
+        self._compass = compass
+        self._accelerometer = accelerometer
+        share = 2 if config.moving else 8
+        self._field, self._acceleration = _Smooth(share), _Smooth(share)
+        self._average = pose.Average()
+        self._last_fix = self._last_utc = None
+        self._place_suspect = self._clock_suspect = False
+        self._climb = None  # height [cm], uptime, speed upwards [cm/s]
+        self._board = None  # azimuth (true) or None, elevation, roll, dip
+        self._troubles = {}
+
+    @property
+    def suspect(self):
+        return self._place_suspect or self._clock_suspect
+
+    def step(self, uptime):
+        """Reads the instruments."""
+        self._take_fix()
+        if self._compass is not None:
+            self._take_attitude(uptime)
+
+    def _trouble(self, source, error):
+        """Logs a chip's silence when it begins and when it ends, not twice a second."""
+        if str(error) != self._troubles.get(source, "None"):
+            log(source, "works" if error is None else error)
+        self._troubles[source] = str(error)
+
+    def _take_fix(self):
+        receiver, config = self._receiver, self._config
+        if receiver.utc is not self._last_utc:
+            self._last_utc = utc = receiver.utc
+            known = self.clock.at(utc[1])
+            self._clock_suspect = known is not None and abs(utc[0] - known) > _CLOCK_JUMP_MS
+            if not self._clock_suspect:
+                self.clock.set(utc[0], utc[1], "gnss")
+        fix = receiver.fix
+        if fix is None or fix is self._last_fix:
+            return
+        self._last_fix = fix
+        if config.survey:
+            self._place_suspect = pose.is_jump(fix.latitude_e7, fix.longitude_e7, config.survey, fix.sigma_cm)
+        elif not config.moving:
+            self._average.add(
+                fix.latitude_e7,
+                fix.longitude_e7,
+                fix.height_cm,
+                fix.sigma_cm,
+                fix.height_sigma_cm,
+                fix.uptime // 1000,
+            )
+            self._place_suspect = self._average.suspect
+        else:
+            last, speed = self._climb, 0
+            if last and 0 < fix.uptime - last[1] <= _FIX_KEEPS_MS:
+                speed = (fix.height_cm - last[0]) * 1000 // (fix.uptime - last[1])
+            self._climb = (fix.height_cm, fix.uptime, speed)
+
+    def _take_attitude(self, uptime):
+        self._board = None
+        for source, read, smooth in (
+            ("compass", self._compass.field, self._field),
+            ("accelerometer", self._accelerometer.acceleration, self._acceleration),
+        ):
+            try:
+                vector = read()
+            except OSError as error:
+                self._trouble(source, error)
+                continue
+            self._trouble(source, None)
+            if vector is not None:
+                smooth.add(vector, uptime)
+        acceleration, field = self._acceleration.vector(uptime), self._field.vector(uptime)
+        if acceleration is None:
+            return
+        try:
+            azimuth, elevation, roll, dip = pose.attitude(acceleration, field)
+        except ValueError as error:
+            self._trouble("attitude", error)
+            return
+        if azimuth is not None:
+            azimuth = (azimuth + self._config.declination_cdeg) % 36000
+        self._board = (azimuth, elevation, roll, dip)
+
+    def looks(self, sensor):
+        """(azimuth or None, elevation, roll, azimuth sigma, tilt sigma) [cdeg] of a sensor now."""
+        mount = (sensor.azimuth_cdeg, sensor.elevation_cdeg, sensor.roll_cdeg)
+        if sensor.azimuth_source == "survey":
+            return mount + (sensor.azimuth_sigma_cdeg, sensor.tilt_sigma_cdeg)
+        if self._board is None:
+            # The mast may hang any way: what the mount says is a guess.
+            return None, mount[1], mount[2], 18000, 9000
+        azimuth, elevation, roll, dip = self._board
+        looks = pose.boresight((azimuth or 0, elevation, roll), mount)
+        if azimuth is None:
+            return None, looks[1], looks[2], 18000, sensor.tilt_sigma_cdeg
+        sigma = pose.azimuth_sigma(sensor.azimuth_sigma_cdeg, sensor.tilt_sigma_cdeg, dip)
+        return looks + (sigma, sensor.tilt_sigma_cdeg)
+
+    def place(self, fields, uptime):
+        """Puts position, accuracy and motion into `fields`; returns the uptime at which they held."""
+        config, fix = self._config, self._last_fix
+        fields["position_source"] = source = config.position_source
+        if config.survey:
+            latitude, longitude, height, sigma = config.survey
+            height_sigma = sigma
+        elif config.moving and fix and uptime - fix.uptime <= _FIX_KEEPS_MS:
+            latitude, longitude, height = fix.latitude_e7, fix.longitude_e7, fix.height_cm
+            sigma, height_sigma = fix.sigma_cm, fix.height_sigma_cm
+            # The report is about the moment of the fix: a drone is 12 m further a second later.
+            uptime = fix.uptime
+            motion = self._receiver.motion
+            if motion and abs(motion[2] - fix.uptime) <= 1000 and (motion[1] is not None or motion[0] == 0):
+                east, north = pose.components(motion[0], motion[1] or 0)
+                fields["velocity_east_cmps"], fields["velocity_north_cmps"] = east, north
+                fields["velocity_up_cmps"] = self._climb[2]
+        elif not config.moving and self._average.count:
+            latitude, longitude, height = self._average.position()
+            sigma, height_sigma = self._average.sigma_cm, self._average.height_sigma_cm
+        else:
+            source = None
+        if source is None:
+            fields["position_source"] = "none"
+        else:
+            fields["latitude_e7"], fields["longitude_e7"] = latitude, longitude
+            fields["position_sigma_cm"], fields["height_sigma_cm"] = (
+                min(sigma, 100_000),
+                min(height_sigma, 100_000),
+            )
+            fields["height_amsl_cm"] = height
+        fields["height_agl_cm"] = config.height_agl_cm
+        if self.suspect:
+            fields["suspect"] = True
+        return uptime

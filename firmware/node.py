@@ -1,0 +1,220 @@
+"""What is measured when, and when it is worth a report."""
+
+import asyncio
+import gc
+
+import board
+import clock
+import pose
+import wire
+from commands import Commands
+from link import Link
+from log import log
+from measure import Measured
+from micropython import const
+
+_VERSION = "0.1.0"
+
+_STEP_MS = const(500)  # between two looks at the compass
+_GAP_MS = const(1000)  # at least, between two reports of one sensor, however much it moves
+_HEALTH_MS = const(60_000)
+_ANGLE_BAND_CDEG = const(150)  # a change worth a report: four sigmas of the smoothed compass
+_POSITION_BAND_CM = const(500)
+_MOVING_BAND_CM = const(5000)
+_SEQ = const(1 << 24)  # the wire's bound
+_LIMITS = ("shape", "hfov_cdeg", "vfov_cdeg", "range_min_cm", "range_max_cm")
+
+_POSE = (
+    "position_source",
+    "azimuth_source",
+    "suspect",
+    "azimuth_cdeg",
+    "elevation_cdeg",
+    "roll_cdeg",
+    "latitude_e7",
+    "longitude_e7",
+)
+
+
+class _Reported:
+    """What was last sent about a sensor: the part that is compared, when, in which session, and its
+    number."""
+
+    def __init__(self):
+        self.pose = None
+        self.uptime = 0
+        self.session = 0
+        self.seq = 0
+        self.detections = 0
+
+
+class Node:
+    """The node of one configuration. `run_*` are its tasks; each runs for ever.
+
+    `receiver`, `compass`, `accelerometer` may be None where nothing asks for them. Raises WireError where the
+    configuration makes no valid birth.
+    """
+
+    def __init__(self, config, boot, resets, receiver, compass=None, accelerometer=None):
+        self.config = config
+        self.link = Link(config, boot, self.birth, self._command)
+        self.receiver = receiver
+        self._measured = Measured(config, receiver, compass, accelerometer)
+        self._commands = Commands(config, self.link.reply)
+        self._boot = boot
+        self._resets = resets
+        self._reported = {sensor.name: _Reported() for sensor in config.sensors}
+        wire.encode("birth", self.birth(0))
+
+    def birth(self, session):
+        """The fields of the birth message."""
+        keys = ("name", "driver", "model") + _LIMITS
+        return {
+            "firmware": _VERSION,
+            "board": board.NAME,
+            "boot": self._boot,
+            "session": session,
+            "period_s": self._commands.period_s,
+            "sensors": [{key: getattr(sensor, key) for key in keys} for sensor in self.config.sensors],
+        }
+
+    def _command(self, payload):
+        self._commands.take(payload, self._measured.clock.at(clock.uptime_ms()))
+
+    def tasks(self, feed):
+        """(name, coroutine) of each of the node's tasks; `feed()` is called every round of the one that
+        measures."""
+        tasks = [
+            ("link", self.link.run()),
+            ("pose", self.run_pose(feed)),
+            ("gnss", self.receiver.run()),
+            ("health", self.run_health()),
+            ("light", self.run_light()),
+        ]
+        return tasks + [(sensor.name, self.watch(sensor)) for sensor in self.config.sensors]
+
+    async def run_pose(self, feed):
+        """Measures and reports; `feed()` is called every round (the watchdog)."""
+        while True:
+            uptime = clock.uptime_ms()
+            self._measured.step(uptime)
+            for sensor in self.config.sensors:
+                self._report(sensor, uptime)
+            feed()
+            await asyncio.sleep_ms(_STEP_MS)
+
+    async def run_health(self):
+        """Says how the node is, every minute."""
+        while True:
+            gc.collect()
+            uptime = clock.uptime_ms()
+            self.link.health(
+                {
+                    "uptime_ms": uptime,
+                    "time_unix_ms": self._measured.clock.at(uptime),
+                    "boot": self._boot,
+                    "rssi_dbm": self.link.rssi_dbm(),
+                    "heap_free_bytes": gc.mem_free(),
+                    "resets": self._resets,
+                    "queue_drops": self.link.drops,
+                }
+            )
+            await asyncio.sleep_ms(_HEALTH_MS)
+
+    async def run_light(self):
+        """Blinks while somebody looks for the node."""
+        light = board.led()
+        while True:
+            light.value(not light.value() if clock.uptime_ms() < self._commands.identify_until else 0)
+            await asyncio.sleep_ms(250)
+
+    def watch(self, sensor):
+        """The task of a sensor's driver. It calls `detected` for what it sees; angles are offsets from the
+        boresight."""
+
+        def detected(
+            confidence_milli, azimuth_cdeg=0, elevation_cdeg=0, sigma_cdeg=None, range_cm=None, kind="unknown"
+        ):
+            uptime = clock.uptime_ms()
+            looks = self._measured.looks(sensor)
+            if looks[0] is None:
+                log(sensor.name, "detection without an azimuth: not reported")
+                return
+            azimuth, elevation, _ = pose.boresight(looks[:3], (azimuth_cdeg, elevation_cdeg, 0))
+            if sigma_cdeg is None:
+                sigma_cdeg = min(18000, sensor.hfov_cdeg * 289 // 1000)  # a uniform field: hfov / sqrt(12)
+            reported = self._reported[sensor.name]
+            reported.detections = (reported.detections + 1) % _SEQ
+            self.link.detection(
+                sensor.name,
+                {
+                    "time_unix_ms": self._measured.clock.at(uptime),
+                    "uptime_ms": uptime,
+                    "clock": self._measured.clock.source,
+                    "boot": self._boot,
+                    "seq": reported.detections,
+                    "azimuth_cdeg": azimuth,
+                    "elevation_cdeg": elevation,
+                    "azimuth_sigma_cdeg": pose.hypotenuse(sigma_cdeg, looks[3]),
+                    "range_cm": range_cm,
+                    "confidence_milli": confidence_milli,
+                    "class": kind,
+                },
+            )
+
+        return sensor.module.watch(sensor.settings, detected)
+
+    def _report(self, sensor, uptime):
+        reported = self._reported[sensor.name]
+        waited = uptime - reported.uptime
+        begun = self.link.ready and reported.session != self.link.session
+        if reported.pose is not None and waited < _GAP_MS and not begun:
+            return
+        azimuth, elevation, roll, azimuth_sigma, tilt_sigma = self._measured.looks(sensor)
+        fields = {
+            "azimuth_cdeg": azimuth,
+            "elevation_cdeg": elevation,
+            "roll_cdeg": roll,
+            "azimuth_source": sensor.azimuth_source if azimuth is not None else "none",
+            "azimuth_sigma_cdeg": azimuth_sigma,
+            "tilt_sigma_cdeg": tilt_sigma,
+            "awake": sensor.awake,
+            "duty_milli": sensor.duty_milli,
+            "boot": self._boot,
+            "valid_s": self.config.valid_s,
+        }
+        for key in _LIMITS:
+            fields[key] = getattr(sensor, key)
+        at = self._measured.place(fields, uptime)
+        # A little early rather than a step late: the host counts the period, too.
+        due = waited + _STEP_MS // 2 >= 1000 * self._commands.period_s
+        if not (due or begun or self._changed(reported.pose, fields)):
+            return
+        reported.seq = (reported.seq + 1) % _SEQ
+        fields["clock"] = self._measured.clock.source
+        fields["time_unix_ms"] = self._measured.clock.at(at)
+        fields["uptime_ms"] = at
+        fields["seq"] = reported.seq
+        self.link.frustum(sensor.name, fields)
+        reported.pose, reported.uptime = _pose_of(fields), uptime
+        if self.link.ready:
+            reported.session = self.link.session
+
+    def _changed(self, old, fields):
+        if old is None:
+            return True
+        new = _pose_of(fields)
+        for i in range(3):
+            if old[i] != new[i]:
+                return True
+        for i in range(3, 6):
+            if new[i] is not None and abs(pose.wrapped(new[i] - old[i], 18000)) > _ANGLE_BAND_CDEG:
+                return True
+        if new[6] is None:
+            return False
+        moved = pose.hypotenuse(*pose.apart(new[6], new[7], old[6], old[7]))
+        return moved > (_MOVING_BAND_CM if self.config.moving else _POSITION_BAND_CM)
+
+
+def _pose_of(fields):
+    return tuple([fields.get(key) for key in _POSE])

@@ -1,0 +1,44 @@
+"""Analog Devices ADXL345 accelerometer over I2C, for tilt.
+
+Written from the data sheet, Rev. G, "Register Map" and "Register Definitions".
+"""
+
+from micropython import const
+
+from sensors.qmc5883 import signed
+
+_ADDRESS = const(0x53)  # SDO low
+_DEVID = const(0x00)
+_EXPECTED = const(0xE5)
+_DATAX0 = const(0x32)
+# DATA_FORMAT: full resolution, +-2 g, 256 counts a g; BW_RATE: 100 Hz; POWER_CTL: measure
+_SETUP = ((0x31, 0x08), (0x2C, 0x0A), (0x2D, 0x08))
+
+
+class Accelerometer:
+    """`acceleration()` gives (x, y, z) in 1/256 g: x forward, y left, z up; level and at rest (0, 0, 256).
+
+    A chip that does not answer, or is another, is an OSError; the next call sets it up again.
+    """
+
+    def __init__(self, i2c):
+        self._i2c = i2c
+        self._ready = False
+        self._data = bytearray(6)
+
+    def acceleration(self):
+        data = self._data
+        try:
+            if not self._ready:
+                self._i2c.readfrom_mem_into(_ADDRESS, _DEVID, memoryview(data)[:1])
+                if data[0] != _EXPECTED:
+                    raise OSError("no ADXL345 at 0x53")
+                for register, value in _SETUP:
+                    self._i2c.writeto_mem(_ADDRESS, register, bytes([value]))
+                self._ready = True
+                return None  # its first sample comes after 10 ms
+            self._i2c.readfrom_mem_into(_ADDRESS, _DATAX0, data)
+        except OSError:
+            self._ready = False
+            raise
+        return signed(data[0], data[1]), signed(data[2], data[3]), signed(data[4], data[5])

