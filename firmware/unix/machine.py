@@ -1,0 +1,111 @@
+"""The board's `machine` on the unix port: the calls that the firmware makes, with the virtual devices behind them.
+
+UART 1 has the GNSS receiver, I2C 0 the compass and the accelerometer, and the pins that world.json names a presence
+sensor. What the unix port has of `machine` itself stays as it is.
+"""
+
+import errno
+import sys
+import time
+
+from chips import ADXL345, QMC5883L
+from receiver import Receiver
+from umachine import *  # noqa: F403
+from world import world
+
+PWRON_RESET = 1
+WDT_RESET = 3
+SOFT_RESET = 5
+RESET_STATUS = 42  # the process's exit status that stands for a reset: whoever started it starts it again
+
+cause = PWRON_RESET
+watchdog = None
+
+
+def reset():
+    """Ends the process; the simulation starts it anew."""
+    sys.exit(RESET_STATUS)
+
+
+def reset_cause():
+    return cause
+
+
+class Pin:
+    """A pin: an output keeps its value, an input shows the presence sensor's level, or low."""
+
+    IN = 1
+    OUT = 3
+    PULL_UP = 2
+    PULL_DOWN = 1
+
+    def __init__(self, number, mode=-1, pull=None, value=0):
+        self._level = value
+        self._pir = world().pir.get(number) if mode == self.IN else None
+
+    def value(self, level=None):
+        if level is not None:
+            self._level = level
+        elif self._pir:
+            every, high = self._pir
+            return int(world().elapsed() % every >= every - high)
+        else:
+            return self._level
+
+
+class UART:
+    """UART 1: the GNSS receiver. Reads never wait."""
+
+    def __init__(self, number, baudrate, tx=None, rx=None, rxbuf=256, timeout=0):
+        self._device = Receiver(baudrate, rxbuf)
+
+    def any(self):
+        self._device.run()
+        return len(self._device.waiting)
+
+    def readinto(self, buffer):
+        """How many bytes came, None when none did."""
+        size = min(self.any(), len(buffer))
+        buffer[:size] = self._device.waiting[:size]
+        self._device.waiting = self._device.waiting[size:]
+        return size or None
+
+    def write(self, data):
+        self._device.hear(data)
+        return len(data)
+
+
+class I2C:
+    """I2C 0: compass and accelerometer. A chip that is not there is an OSError, as on the board."""
+
+    def __init__(self, number, scl=None, sda=None, freq=0):
+        self._chips = {0x0D: QMC5883L(), 0x53: ADXL345()}
+        for address in world().absent:
+            self._chips.pop(address)
+
+    def _chip(self, address):
+        if address not in self._chips:
+            raise OSError(errno.ENODEV)
+        return self._chips[address]
+
+    def readfrom_mem_into(self, address, register, buffer):
+        self._chip(address).read(register, buffer)
+
+    def writeto_mem(self, address, register, data):
+        self._chip(address).write(register, data)
+
+
+class WDT:
+    """The watchdog. run.py looks after it: it cannot bite a loop that blocks, only one whose feeding task has died."""
+
+    def __init__(self, timeout):
+        global watchdog
+        self._timeout = timeout
+        self.feed()
+        watchdog = self
+
+    def feed(self):
+        self._fed = time.ticks_ms()
+
+    def starved(self):
+        return time.ticks_diff(time.ticks_ms(), self._fed) > self._timeout

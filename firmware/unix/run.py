@@ -1,0 +1,53 @@
+"""Runs one simulated node: the firmware of the folder above, unchanged, on the virtual devices of this folder.
+
+    micropython -X heapsize=128k run.py NODE_FOLDER FOLDER_OF_WIRE [RESET_CAUSE]
+
+All three paths are absolute. NODE_FOLDER has config.json, world.json and track, and gets what the node keeps in its
+flash. The node says goodbye and ends when its stdin reaches the end, which it does when the process that started it
+ends, however that ends.
+"""
+
+import asyncio
+import gc
+import os
+import select
+import sys
+
+_here = __file__.rsplit("/", 1)[0]
+# The virtual `machine` comes before the built-in one; wire.py's folder last, the host's files lie there, too.
+sys.path[:] = [_here, _here.rsplit("/", 1)[0], sys.argv[2], ".frozen"]
+os.chdir(sys.argv[1])
+
+# Collecting often keeps what stays close together: without it what is loaded ends up all over the heap, and between
+# there is no room for the 600 bytes of a message.
+gc.threshold(4096)
+
+# A board has its modules compiled. Here compiling takes more room than they do afterwards, so the largest come first.
+for _name in ("wire", "node", "config", "machine"):
+    __import__(_name)
+    gc.collect()
+
+import machine  # noqa: E402
+
+if len(sys.argv) > 3:
+    machine.cause = int(sys.argv[3])
+
+
+async def _watched():
+    end = select.poll()
+    end.register(sys.stdin, select.POLLIN)
+    while not end.poll(0):
+        if machine.watchdog and machine.watchdog.starved():
+            print("watchdog: not fed")
+            sys.exit(machine.RESET_STATUS)
+        await asyncio.sleep_ms(100)
+    # This is what Ctrl-C gives the firmware on the bench: it says `disconnected` and stops.
+    raise KeyboardInterrupt
+
+
+asyncio.create_task(_watched())
+
+import main  # noqa: E402
+
+gc.collect()
+main.run()

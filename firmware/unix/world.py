@@ -1,0 +1,122 @@
+"""The simulated truth that the virtual devices measure: where the board is, how it lies, which way the field points.
+
+Read from `world.json` and `track` in the node's folder (README.md beside this file). Time is the computer's clock;
+a track is straight between its points, and an azimuth turns the shorter way. Doubles are fine here: only the firmware
+has to live with the board's 32 bits. All of this shares the board's 128 KB with the firmware, so it is terse.
+"""
+
+import json
+import math
+import struct
+import time
+
+LATITUDE, LONGITUDE, AMSL, AZIMUTH, PITCH, ROLL = range(1, 7)
+_POINT = "<7i"
+_FULL = 3600000000  # [1e-7 degree]
+
+
+class World:
+    """One board's surroundings.
+
+    `dip` [radians, down positive] and `gauss` of the magnetic field, `deviation` [cdeg] and `lean` [radians] that the
+    calibration of compass and accelerometer left behind, `gnss` (sigma [m], first fix after [ms], baud),
+    `pir` {pin: (every [ms], high [ms])}, `absent` the I2C addresses at which nobody answers, `seed`.
+    """
+
+    def __init__(self):
+        with open("world.json") as file:
+            told = json.load(file)
+        # It stays on the disk: a drone's flight would take a fifth of the heap.
+        self._track = open("track", "rb")
+        self._size = struct.calcsize(_POINT)
+        self._last = self._track.seek(0, 2) // self._size - 1
+        self._a = self._b = self._end = self._point(self._last)
+        self._start = told["start_unix_ms"]
+        self._loops = told["repeat"] == "loop"
+        self._declination = told["declination_cdeg"]
+        self.seed = told["seed"]
+        self._noise = self.seed * 2654435761 & 0xFFFFFFFF or 1
+        self.dip = math.radians(told["field"]["dip_cdeg"] / 100)
+        self.gauss = told["field"]["nanotesla"] / 100000
+        self.deviation = self.noise() * told["compass"]["sigma_cdeg"]
+        tilt = math.radians(told["accelerometer"]["sigma_cdeg"] / 100)
+        self.lean = [self.noise() * tilt for _ in range(3)]
+        gnss = told["gnss"]
+        self.gnss = (gnss["sigma_cm"] / 100, gnss["fix_after_ms"], gnss["baud"])
+        self.pir = {pir["pin"]: (pir["every_ms"], pir["high_ms"]) for pir in told["pir"]}
+        self.absent = told.get("absent", ())
+
+    def noise(self):
+        """The next normal deviate (mean 0, standard deviation 1; Box and Muller), the same for the same seed."""
+        pair = []
+        for _ in range(2):
+            x = self._noise  # xorshift32 (Marsaglia 2003)
+            x ^= x << 13 & 0xFFFFFFFF
+            x ^= x >> 17
+            x ^= x << 5 & 0xFFFFFFFF
+            self._noise = x
+            pair.append((x + 1) / 4294967297)
+        return math.sqrt(-2 * math.log(pair[0])) * math.cos(2 * math.pi * pair[1])
+
+    def now(self):
+        """UTC [ms since 1970]."""
+        return time.time_ns() // 1000000
+
+    def elapsed(self):
+        """[ms] since the start of the track."""
+        return self.now() - self._start
+
+    def _point(self, index):
+        self._track.seek(index * self._size)
+        return struct.unpack(_POINT, self._track.read(self._size))
+
+    def _find(self, t):
+        """Makes `_a` and `_b` the points before and after `t`."""
+        low, high = 0, self._last
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._point(middle)[0] <= t:
+                low = middle
+            else:
+                high = middle
+        self._a, self._b = self._point(low), self._point(high)
+
+    def truth(self, unix_ms):
+        """[t_ms, latitude_e7, longitude_e7, amsl_cm, azimuth_cdeg, pitch_cdeg, roll_cdeg], floats, at that time."""
+        t = max(0, unix_ms - self._start)
+        last = self._end[0]
+        t = t % last if self._loops and last else min(t, last)
+        if not self._a[0] <= t < self._b[0]:
+            self._find(t)
+        a, b = self._a, self._b
+        share = (t - a[0]) / (b[0] - a[0]) if b[0] > a[0] else 1
+        out = [t]
+        for i in range(1, 7):
+            full = 36000 if i == AZIMUTH else _FULL  # the shorter way round; other steps are far under half of it
+            out.append(a[i] + share * ((b[i] - a[i] + full // 2) % full - full // 2))
+        out[AZIMUTH] %= 36000
+        out[LONGITUDE] = (out[LONGITUDE] + _FULL // 2) % _FULL - _FULL // 2
+        return out
+
+    def axes(self, deviation=0):
+        """The board's x (forward), y (left) and z (up) axes, each as its (magnetic northward, upward) part.
+
+        With f forward, l left and u up of the level board turned to its azimuth a and raised by e:
+        y = l cos r + u sin r, z = u cos r - l sin r, because rolled right side down y leans up.
+        """
+        truth = self.truth(self.now())
+        a = math.radians((truth[AZIMUTH] - self._declination + deviation) / 100)
+        e, r = math.radians(truth[PITCH] / 100), math.radians(truth[ROLL] / 100)
+        sr, cr, se, ce = math.sin(r), math.cos(r), math.sin(e), math.cos(e)
+        left, up = math.sin(a), -math.cos(a) * se  # northward parts; upward ones are 0 and ce
+        return ((math.cos(a) * ce, se), (left * cr + up * sr, ce * sr), (up * cr - left * sr, ce * cr))
+
+
+_world = []
+
+
+def world():
+    """The world of this process, read when it is first asked for."""
+    if not _world:
+        _world.append(World())
+    return _world[0]

