@@ -1,0 +1,203 @@
+"""From the broker to a queue: how messages come in, and what becomes of those that are none.
+
+paho-mqtt's thread stays inside this module. It decodes, stamps the arrival and queues; nothing that a node sends can
+end it. A bad message is counted under its node's name, with the last reason, and the loop goes on.
+"""
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import paho.mqtt.client as mqtt
+
+from dronewall import wire
+from dronewall.live.state import State
+
+_log = logging.getLogger(__name__)
+
+QUEUE = 10_000  # messages; 200 sensors at 5 Hz fill it in 10 s
+NAMES = 1000  # nodes that are counted one by one; the rest together
+OTHERS = "(others)"
+_HOST = "$host"
+
+
+class Bad(NamedTuple):
+    """Messages of one node that were refused: how many, why the last one was, and when it came."""
+
+    messages: int
+    reason: str
+    arrived_unix_ms: int
+
+
+class Arrival(NamedTuple):
+    """A message that came: the report, or None and the reason why it is none."""
+
+    node: str
+    report: wire.Report | None
+    reason: str
+    arrived_unix_ms: int
+    retained: bool
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Ingest:
+    """The reports of one wall, from a broker, for as long as the `with` block lasts.
+
+        with Ingest(host, port, "jacksboro") as ingest:
+            ingest.pump(state, 1.0)
+
+    It connects, and connects again whenever the link is lost; an unreachable broker is not an error (`.connected`
+    says). The queue is bounded: when it is full the oldest message goes (`.dropped` counts).
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        wall: str,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        limit: int = QUEUE,
+        clock: Callable[[], int] = _now,
+    ) -> None:
+        wire.topic(wall, "x", "state")  # WireError for a wall that no topic can have
+        self._address = (host, port)
+        self._wall = wall
+        self._clock = clock
+        self._queue: queue.Queue[Arrival] = queue.Queue(limit)
+        self._bad: dict[str, Bad] = {}
+        self._lock = threading.Lock()
+        self._online = threading.Event()
+        self.dropped = 0
+        self.received = 0
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
+        if user is not None:
+            client.username_pw_set(user, password)
+        client.reconnect_delay_set(min_delay=1, max_delay=10)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        self._client = client
+
+    @property
+    def connected(self) -> bool:
+        """Whether the link to the broker is up and the wall's topics are asked for."""
+        return self._online.is_set()
+
+    @property
+    def bad(self) -> dict[str, Bad]:
+        """The refused messages, by node."""
+        with self._lock:
+            return dict(self._bad)
+
+    def start(self) -> "Ingest":
+        self._client.connect_async(*self._address, keepalive=10)
+        self._client.loop_start()
+        return self
+
+    def wait_connected(self, timeout_s: float) -> bool:
+        """Whether the link is up, within that time."""
+        return self._online.wait(timeout_s)
+
+    def stop(self) -> None:
+        self._online.clear()
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def next(self, timeout_s: float | None = 0.0) -> Arrival | None:
+        """The oldest message of the queue, None when none comes in time (0: none is there; None: waits for ever)."""
+        with contextlib.suppress(queue.Empty):
+            return self._queue.get(timeout_s != 0, timeout_s)
+        return None
+
+    def pump(self, state: State, timeout_s: float = 0.0) -> int:
+        """How many messages it has put into `state`: all that wait, after waiting that long for the first."""
+        count = 0
+        arrival = self.next(timeout_s)
+        while arrival is not None:
+            if arrival.report is not None:
+                state.apply(arrival.report, arrival.arrived_unix_ms, arrival.retained)
+            else:
+                state.refuse(arrival.node, arrival.reason)
+            count += 1
+            # A flood must not keep the caller here.
+            arrival = self.next() if count < self._queue.maxsize else None
+        return count
+
+    def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:
+        if code.is_failure:
+            _log.warning("broker %s:%d refused us: %s", *self._address, code)
+            return
+        client.subscribe(f"dw/{wire.VERSION}/{self._wall}/#", qos=1)
+        self._online.set()
+
+    def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:
+        if self._online.is_set():
+            _log.warning("link to the broker lost: %s", code)
+        self._online.clear()
+
+    def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        arrived = self._clock()
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = "?"
+        node = _sender(topic)
+        if node == _HOST:  # what a host says, perhaps we ourselves
+            return
+        self.received += 1
+        try:
+            report, reason = wire.decode(topic, message.payload), ""
+            if report.kind == "command":  # to the node, not from it
+                return
+        except wire.WireError as error:
+            report, reason = None, str(error)
+        except Exception as error:  # a fault of ours, but no message may end the thread
+            _log.exception("decoding a message of %s", node)
+            report, reason = None, f"{type(error).__name__}: {error}"
+        if report is None:
+            node = self._count(node, reason, arrived)
+        self._put(Arrival(node, report, reason, arrived, bool(message.retain)))
+
+    def _count(self, node: str, reason: str, arrived: int) -> str:
+        with self._lock:
+            if node not in self._bad and len(self._bad) >= NAMES:
+                node = OTHERS
+            before = self._bad.get(node)
+            self._bad[node] = Bad(before.messages + 1 if before else 1, reason, arrived)
+            return node
+
+    def _put(self, arrival: Arrival) -> None:
+        while True:
+            try:
+                self._queue.put_nowait(arrival)
+                return
+            except queue.Full:
+                with contextlib.suppress(queue.Empty):
+                    self._queue.get_nowait()
+                    self.dropped += 1
+
+    def __enter__(self) -> "Ingest":
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _sender(topic: str) -> str:
+    """The node that a topic names, however wrong the rest of it is."""
+    words = topic.split("/")
+    name = words[3] if len(words) > 3 else ""
+    shown = "".join(c if c.isprintable() else "?" for c in name[:32])
+    return shown or "?"
