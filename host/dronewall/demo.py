@@ -1,0 +1,128 @@
+"""The whole thing in small: a broker, nodes that run the real firmware, the host that listens, and the line's
+coverage.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dronewall import scenario as scenario_module
+from dronewall import wire
+from dronewall.engine import wall
+from dronewall.live.broker import Broker
+from dronewall.live.ingest import Ingest
+from dronewall.live.simulate import SimulatedNodes
+from dronewall.live.state import State
+
+_POLL_S = 0.2
+
+
+@dataclass
+class Told:
+    """What the demo found beside the coverage: messages refused by node (count, last reason), nodes that died with
+    their last words.
+    """
+
+    refused: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    died: Mapping[str, str] = field(default_factory=dict)
+
+
+def run(
+    site: Path,
+    limit_s: float,
+    say: Callable[[int, str], None],
+    waiting: Callable[[int, int, list[str]], None],
+    computing: Callable[[int, int], None],
+) -> tuple[wall.Coverage, Told]:
+    """The coverage of a site file's wall from its simulated nodes' live reports; every process has ended when it
+    returns or raises.
+
+    limit_s: how long to wait for sensors that do not report. say(step, text): the steps, 1 to 4. waiting(heard, of
+    all, missing names). computing(done, of all). Raises what reading the site and its terrain raises,
+    MicroPythonMissing and BrokerError.
+    """
+    scenario = scenario_module.read(site)
+    say(1, f"site {scenario.site.name}: reading the ground")
+    ground = wall.ground_of(scenario)
+    rows, cols = ground.terrain.shape
+    length, cell = ground.frontage.length / 1000.0, ground.terrain.cell
+    say(1, f"site {scenario.site.name}: {length:.1f} km of frontage, {cols} x {rows} cells of {cell:g} m")
+    expected = [f"{node.name}/{sensor.name}" for node in scenario.nodes for sensor in node.sensors]
+    expected += [f"{drone.name}/{sensor.name}" for drone in scenario.drones for sensor in drone.sensors]
+    state, told = State(scenario.site.name), Told()
+    with Broker() as broker:
+        say(2, f"broker {broker.host}:{broker.port}")
+        nodes = SimulatedNodes(
+            scenario,
+            broker.host,
+            broker.port,
+            ground_amsl=lambda latitude, longitude: float(
+                ground.terrain.ground(*ground.site.to_site(latitude, longitude))
+            ),
+            track=lambda drone: _flight(ground, drone),
+        )
+        with Ingest(broker.host, broker.port, scenario.site.name) as ingest, nodes:
+            say(2, f"broker {broker.host}:{broker.port}, {len(nodes.names)} nodes started, each a MicroPython process")
+            deadline = time.monotonic() + limit_s
+            missing = expected
+            while missing and time.monotonic() < deadline:
+                ingest.pump(state, _POLL_S)
+                missing = [name for name in expected if name not in _placed(state)]
+                waiting(len(expected) - len(missing), len(expected), missing)
+                if missing and not nodes.alive():
+                    break
+            at_unix_ms = time.time_ns() // 1_000_000
+            reports, states = latest(state, at_unix_ms)
+            told.refused = state.bad()
+            told.died = {
+                name: failure.lines[-1] if failure.lines else f"exit status {failure.status}"
+                for name, failure in nodes.failed().items()
+            }
+    say(4, f"coverage of {len(reports)} reports")
+    return wall.cover(ground, reports, at_unix_ms, source="live", states=states, progress=computing), told
+
+
+def latest(state: State, at_unix_ms: int) -> tuple[list[wire.Report], dict[str, tuple[wall.State, str]]]:
+    """The live state as `wall.cover` takes it: the latest birth and frustum reports, and what is to be said of each
+    sensor.
+    """
+    reports = [
+        wire.Report(state.wall, node.name, "birth", None, node.birth)
+        for node in state.nodes(at_unix_ms)
+        if node.birth is not None
+    ]
+    states: dict[str, tuple[wall.State, str]] = {}
+    for sensor in state.snapshot(at_unix_ms):
+        reports.append(sensor.report)
+        status: wall.State = "missing" if sensor.status == "lost" else sensor.status
+        states[sensor.name] = ("suspect" if sensor.suspect and status == "heard" else status, sensor.note)
+    return reports, states
+
+
+def _placed(state: State) -> set[str]:
+    """The sensors whose latest report says where they are and where they look."""
+    return {
+        sensor.name
+        for sensor in state.snapshot(time.time_ns() // 1_000_000)
+        if sensor.birth is not None and {"latitude_deg", "azimuth_deg"} <= sensor.report.values.keys()
+    }
+
+
+def _flight(ground: wall.Ground, drone: scenario_module.Drone) -> list[list[int]]:
+    """A drone's flight as its simulated world wants it: integers, level; some 40 rows, for the node has little
+    memory.
+    """
+    longest = max(5.0, wall.route_of(drone, ground.site).cycle / 40.0)
+    return [
+        [
+            round(1000 * at),
+            round(1e7 * latitude),
+            round(1e7 * longitude),
+            round(100 * amsl),
+            round(100 * azimuth) % 36000,
+            0,
+            0,
+        ]
+        for at, latitude, longitude, amsl, azimuth in wall.track(ground, drone, longest)
+    ]

@@ -1,0 +1,46 @@
+"""The files of an answer: which there are, and how a folder gets all of them or a clear refusal before any work is
+done.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dronewall.report import files
+
+if TYPE_CHECKING:
+    from dronewall.engine.wall import Coverage
+
+NAMES = ("wall.png", "report.html", "gaps.geojson", "coverage.tif")
+"""What a folder gets: picture, page, gaps for a map, coverage as a raster."""
+
+
+def may_write(folder: Path) -> None:
+    """Return if every output may be written into `folder`; OutputError (nothing changed) says which may not."""
+    if folder.exists() and not folder.is_dir():
+        raise files.OutputError(f"{folder} is a file; expected a folder for the outputs")
+    for name in NAMES:
+        files.may_write(folder / name)
+
+
+def write(coverage: "Coverage", folder: Path, progress: Callable[[str], None] | None = None) -> list[Path]:
+    """The absolute paths of the outputs, all written anew; OutputError where one may not be. progress: told each
+    name before its turn.
+    """
+    may_write(folder)
+    from dronewall.interop import geojson, raster
+    from dronewall.report import html, picture
+
+    writers: tuple[Callable[[Coverage, Path], None], ...] = (
+        picture.write_png,
+        html.write_html,
+        geojson.write,
+        raster.write_geotiff,
+    )
+    written = []
+    for name, writer in zip(NAMES, writers, strict=True):
+        if progress is not None:
+            progress(name)
+        writer(coverage, folder / name)
+        written.append((folder / name).resolve())
+    return written

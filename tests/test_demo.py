@@ -1,0 +1,148 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import rasterio
+
+from dronewall import demo, firmware_files, scenario
+from dronewall.engine import wall
+
+pytestmark = [pytest.mark.needs("micropython"), pytest.mark.needs("iotcore")]
+
+
+class Family:
+    """The demo as a process, and every process that ever descended from it: they leave its session and its group."""
+
+    def __init__(self, cwd):
+        command = [sys.executable, "-m", "dronewall", "demo"]
+        self.child = subprocess.Popen(
+            command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+        )
+        self.seen = {self.child.pid}
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._look, daemon=True)
+        self._watch.start()
+
+    def _look(self):
+        while not self._over.wait(0.05):
+            rows = self._processes()
+            while more := {pid for pid, parent, _ in rows if parent in self.seen} - self.seen:
+                self.seen |= more
+
+    @staticmethod
+    def _processes():
+        listing = subprocess.run(
+            ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
+        ).stdout
+        return [(int(pid), int(parent), stat) for pid, parent, stat in (line.split() for line in listing.splitlines())]
+
+    def until(self, moment):
+        """Reads on until the demo has said that; the rest of its words are thrown away as they come."""
+        for line in self.child.stderr:
+            if moment in line:
+                break
+        for stream in (self.child.stderr, self.child.stdout):
+            threading.Thread(target=stream.read, daemon=True).start()
+
+    def running(self):
+        return {pid for pid, _, stat in self._processes() if pid in self.seen and not stat.startswith("Z")}
+
+    def assert_gone(self, within_s):
+        self._over.set()
+        self._watch.join()
+        deadline = time.monotonic() + within_s
+        while (left := self.running()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert left == set()
+
+
+@pytest.mark.timeout(120)
+def test_the_demo_hears_every_sensor_and_finds_the_gaps_of_a_real_frontage(tmp_path):
+    family = Family(tmp_path)
+    out, err = family.child.communicate(timeout=100)
+    assert family.child.returncode == 0, err
+    assert len(family.seen) >= 12  # itself, the broker, eleven nodes but for those that were too quick for us
+    read = scenario.read(firmware_files.examples() / "jacksboro.toml")
+    assert len(read.nodes) >= 8
+    assert len(read.drones) == 2
+    count = sum(len(node.sensors) for node in (*read.nodes, *read.drones))
+    assert "[2/4] broker 127.0.0.1:" in err
+    assert f"[3/4] sensors heard {count}/{count}" in err
+    assert "lane" in out
+    assert "P1" in out
+    folder = tmp_path / "out"
+    for name in ("gaps.geojson", "coverage.tif", "wall.png", "report.html", "site.toml"):
+        assert str((folder / name).resolve()) in out
+    collection = json.loads((folder / "gaps.geojson").read_text())
+    gaps = [feature for feature in collection["features"] if feature["properties"]["type"] == "gap"]
+    assert gaps
+    with rasterio.open(folder / "coverage.tif") as raster:
+        assert raster.crs.to_epsg() == 32616
+    assert scenario.read(folder / "site.toml").nodes == read.nodes
+    assert "gaps out/site.toml --terrain" in out
+    family.assert_gone(within_s=2.0)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("moment", ["[1/4]", "[2/4] broker", "[3/4]", "[4/4]"])
+def test_ctrl_c_at_any_time_leaves_no_process_behind(tmp_path, moment):
+    family = Family(tmp_path)
+    family.until(moment)
+    family.child.send_signal(signal.SIGINT)
+    assert family.child.wait(20) == 130
+    family.assert_gone(within_s=3.0)
+    leftovers = [path for path in (tmp_path / "out").glob("*")] if (tmp_path / "out").exists() else []
+    assert not [path for path in leftovers if path.name.startswith(".")]
+
+
+@pytest.mark.timeout(120)
+def test_a_killed_demo_takes_its_broker_and_nodes_with_it(tmp_path):
+    family = Family(tmp_path)
+    family.until("[3/4]")
+    time.sleep(0.3)
+    assert len(family.running()) >= 12
+    os.kill(family.child.pid, signal.SIGKILL)
+    family.child.wait(5)
+    family.assert_gone(within_s=5.0)
+
+
+@pytest.mark.timeout(120)
+def test_live_frusta_agree_with_the_plan_and_a_silent_node_is_named(monkeypatch, tmp_path):
+    """Fixed posts stand where the site file puts them, within their receivers' noise; P4 never starts."""
+    real = demo.SimulatedNodes
+
+    def without_p4(*args, **options):
+        nodes = real(*args, **options)
+        nodes.devices = [device for device in nodes.devices if device.name != "P4"]
+        return nodes
+
+    monkeypatch.setattr(demo, "SimulatedNodes", without_p4)
+    site = firmware_files.examples() / "jacksboro.toml"
+    steps = []
+    coverage, told = demo.run(site, 15.0, lambda step, text: steps.append(step), lambda *_: None, lambda *_: None)
+    assert steps[-1] == 4
+    assert told.died == {}
+    ground = wall.ground_of(scenario.read(site))
+    plan = {sensor.name: sensor for sensor in wall.cover(ground, wall.planned(ground)).sensors}
+    for sensor in coverage.sensors:
+        if sensor.post is None:
+            continue
+        if sensor.name.startswith("P4/"):
+            assert (sensor.state, sensor.frustum) == ("missing", None)
+            continue
+        assert sensor.state == "heard", sensor
+        there = plan[sensor.name].frustum
+        # GNSS noise of 1.5 m on each axis, averaged: 5 sigma of a single fix is generous. A compass has 1 degree
+        # and more.
+        assert np.hypot(sensor.frustum.east - there.east, sensor.frustum.north - there.north) < 7.5 * 1.5
+        off = (sensor.frustum.azimuth - there.azimuth + np.pi) % (2 * np.pi) - np.pi
+        assert abs(np.degrees(off)) < 6.0
+        assert sensor.frustum.eye_agl == pytest.approx(there.eye_agl)
+    drones = [sensor for sensor in coverage.sensors if sensor.moving]
+    assert {sensor.state for sensor in drones} == {"heard"}
