@@ -28,8 +28,18 @@ if TYPE_CHECKING:
 _BAD_INPUT, _EXCEEDED, _INTERRUPTED = 2, 3, 130
 
 
-class _Program(click.Group):
+class _Command(click.Command):
+    """A command that takes -h, whoever asks and in whatever context."""
+
+    def get_help_option_names(self, ctx: click.Context) -> list[str]:
+        return ["-h", "--help"]
+
+
+class _Program(_Command, click.Group):
     """The group of commands, with the exit statuses that this module promises."""
+
+    command_class = _Command
+    group_class = type
 
     def main(
         self,
@@ -85,7 +95,7 @@ def _is_bad_input(error: Exception) -> bool:
     return isinstance(error, kinds)
 
 
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Program)
 @click.version_option(__version__, prog_name="dronewall")
 def main() -> None:
     """Where could somebody cross this line undetected, how sure are we, and what would close that gap?"""
