@@ -420,6 +420,12 @@ def test_a_post_without_a_node_is_noted_and_no_mistake(site):
     assert '"P9" has no node' in str(note)
 
 
+def test_keys_that_nothing_is_computed_from_yet_are_noted(site, tmp_path):
+    (tmp_path / "dsm.tif").touch()
+    wall = site(("[frontage]", 'surface = "dsm.tif"\n[thresholds]\nk = 2\nline_p = 0.6\n[frontage]'))
+    assert [(note.key, note.line) for note in wall.notes] == [("terrain.surface", 7), ("thresholds.k", 9)]
+
+
 def test_a_site_without_nodes_is_noted(tmp_path):
     (tmp_path / "site.toml").write_text(SITE[: SITE.index("[sensor_types.camera]")], "utf-8")
     assert "nothing is watched" in str(read(tmp_path / "site.toml").notes[0])
@@ -609,10 +615,7 @@ def test_the_reference_in_the_docs_is_the_generated_one(pytestconfig):
     assert path.read_text("utf-8") == site_reference(), f'python -c "{command}" > docs/site-file.md'
 
 
-# --- the demo's site
-
-
-def test_what_the_site_file_allows_the_wire_can_carry(site):
+def test_what_the_site_file_allows_the_wire_can_carry():
     # The corners of the bounds go through the wire's own encoding.
     kinds = schema()["$defs"]["SensorType"]["properties"]
     for hfov in (kinds["hfov_deg"]["minimum"], kinds["hfov_deg"]["maximum"]):
@@ -643,6 +646,9 @@ def test_what_the_site_file_allows_the_wire_can_carry(site):
         }
         report = wire.decode(wire.topic("w", "n", "birth"), wire.encode("birth", wire.integers("birth", values)))
         assert report.values["sensors"][0]["hfov_deg"] == hfov
+
+
+# --- the demo's site
 
 
 def test_the_demos_site_is_the_wall_that_the_demo_promises(pytestconfig):

@@ -17,6 +17,15 @@ from dronewall.toml_lines import Key
 BUILT_IN_TERRAIN = ("dronewall:jacksboro",)
 """Terrain that needs no file: the USGS model of the Jacksboro fault that matplotlib ships."""
 
+_WITHOUT_EFFECT = (
+    ("terrain", "surface"),
+    ("terrain", "canopy"),
+    ("thresholds", "k"),
+    ("thresholds", "count_p"),
+    ("thresholds", "confidence"),
+)
+"""Keys that a site file may have and that nothing is computed from yet."""
+
 FAR_M = 50_000.0
 """Nothing of a wall is farther from its frontage than this [m]: what is, has mistaken coordinates."""
 
@@ -57,6 +66,9 @@ def check(found: Sheet, folder: Path, ground_counts: bool) -> None:
             )
     for key in found.each("drones"):
         _check_drone(found, key)
+    for key in _WITHOUT_EFFECT:
+        if found.raw(*key) is not None:
+            found.note(key, "read, but without effect in this version")
 
 
 def _check_rasters(found: Sheet, folder: Path, ground_counts: bool) -> None:
