@@ -1,6 +1,7 @@
 """The embedded broker: loopback only, a free port, and gone with its parent."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,35 +15,10 @@ import pytest
 from dronewall import wire
 from dronewall.live import broker as module
 from dronewall.live.broker import PAYLOAD_LIMIT, Broker, BrokerError
+from processes import listening, runs, silence, talker, until
 
 pytestmark = pytest.mark.needs("iotcore")
 HOST_FOLDER = str(Path(module.__file__).parents[2])
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # A zombie has ended; somebody has only not asked how.
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
-    return bool(state) and not state.startswith("Z")
-
-
-def _gone_within(pid: int, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if not _runs(pid):
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def _connected(broker: Broker) -> mqtt.Client:
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
-    client.connect(broker.host, broker.port)
-    client.loop_start()
-    return client
 
 
 def _received(broker: Broker, topic: str, seconds: float = 3.0) -> mqtt.MQTTMessage | None:
@@ -52,22 +28,18 @@ def _received(broker: Broker, topic: str, seconds: float = 3.0) -> mqtt.MQTTMess
     client.on_message = lambda _client, _data, message: got.append(message)
     client.connect(broker.host, broker.port)
     client.loop_start()
-    deadline = time.monotonic() + seconds
-    while not got and time.monotonic() < deadline:
-        time.sleep(0.01)
-    client.disconnect()
-    client.loop_stop()
+    until(lambda: bool(got), seconds)
+    silence(client)
     return got[0] if got else None
 
 
 def test_a_retained_message_of_the_greatest_size_reaches_a_client_that_comes_later():
     with Broker() as broker:
         payload = bytes(range(256)) * (wire.LIMIT // 256)
-        client = _connected(broker)
+        client = talker(broker.port)
         client.publish("dw/1/w/n/birth", payload, 1, retain=True).wait_for_publish(3)
         message = _received(broker, "dw/1/w/#")
-        client.disconnect()
-        client.loop_stop()
+        silence(client)
     assert PAYLOAD_LIMIT >= wire.LIMIT
     assert message is not None
     assert message.payload == payload
@@ -77,18 +49,7 @@ def test_a_retained_message_of_the_greatest_size_reaches_a_client_that_comes_lat
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the table of sockets is Linux's")
 def test_its_only_listening_socket_is_on_the_loopback():
     with Broker() as broker:
-        inodes = set()
-        for entry in Path(f"/proc/{broker.pid}/fd").iterdir():
-            link = os.readlink(entry)
-            if link.startswith("socket:["):
-                inodes.add(link[8:-1])
-        listening = []
-        for table in ("tcp", "tcp6"):
-            for line in Path(f"/proc/{broker.pid}/net/{table}").read_text().splitlines()[1:]:
-                words = line.split()
-                if words[3] == "0A" and words[9] in inodes:
-                    listening.append(words[1])
-    assert listening == [f"0100007F:{broker.port:04X}"]
+        assert listening([broker.pid]) == [f"0100007F:{broker.port:04X}"]
 
 
 def test_it_refuses_a_connection_to_another_address_of_this_machine():
@@ -134,18 +95,17 @@ def test_a_port_taken_between_choice_and_start_is_left_for_another(monkeypatch):
 def test_two_brokers_do_not_meet():
     with Broker() as one, Broker() as other:
         assert one.port != other.port
-        client = _connected(one)
+        client = talker(one.port)
         client.publish("t", b"x", 1, retain=True).wait_for_publish(3)
         assert _received(other, "t", 0.3) is None
-        client.disconnect()
-        client.loop_stop()
+        silence(client)
 
 
 def test_after_the_block_the_process_is_gone_and_the_port_is_free():
     with Broker() as broker:
         pid, port = broker.pid, broker.port
     assert not broker.running
-    assert not _runs(pid)
+    assert not runs(pid)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))
@@ -163,10 +123,10 @@ def test_a_killed_parent_leaves_no_broker():
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment)
     try:
         pid = int(parent.stdout.readline())
-        assert _runs(pid)
+        assert runs(pid)
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-        assert _gone_within(pid, 2.0)
+        assert until(lambda: not runs(pid), 2.0)
     finally:
         parent.kill()
         parent.wait()
@@ -174,7 +134,7 @@ def test_a_killed_parent_leaves_no_broker():
 
 
 def test_a_broker_that_cannot_start_says_why(monkeypatch):
-    monkeypatch.setattr(module.sys, "executable", "/bin/false")
+    monkeypatch.setattr(module.sys, "executable", shutil.which("false"))
     with pytest.raises(BrokerError, match="ended with status 1"):
         Broker().start()
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dronewall import wire
+from dronewall.live import state as module
 from dronewall.live.state import JUMP_M, LOST, SensorReport, State
 
 NOW = 1_800_000_000_000
@@ -200,14 +201,8 @@ def test_the_loss_of_a_gateway_makes_its_nodes_stale():
 def test_an_empty_payload_removes_the_sensor_and_what_was_known_of_its_order():
     found = state((frustum(seq=9), NOW), (report("frustum", None, sensor="cam"), NOW + 1))
     assert found.snapshot(NOW + 2) == []
-    assert found.missing(["P1/cam"]) == ["P1/cam"]
     found.apply(frustum(seq=1, boot=0), NOW + 3)  # another board at the same post, its counters new
     assert [entry.name for entry in found.snapshot(NOW + 4)] == ["P1/cam"]
-
-
-def test_a_sensor_that_never_reported_is_missing_and_the_order_is_kept():
-    found = state((frustum(), NOW), (told("ready", node="P2"), NOW))
-    assert found.missing(["P3/cam", "P1/cam", "P2/cam"]) == ["P3/cam", "P2/cam"]
 
 
 def test_the_entry_of_the_birth_comes_with_the_report():
@@ -228,6 +223,17 @@ def test_refused_messages_are_counted_by_node_and_the_last_reason_stays():
     found.apply(frustum(node="P2"), NOW)
     assert found.bad() == {"P1": (2, "too long")}
     assert [(node.name, node.bad) for node in found.nodes(NOW)] == [("P1", 2), ("P2", 0)]
+
+
+def test_a_flood_of_invented_names_is_counted_together(monkeypatch):
+    monkeypatch.setattr(module, "NAMES", 3)
+    found = State("w")
+    for i in range(10):
+        found.refuse(f"N{i}", "not JSON")
+    found.refuse("N0", "not JSON")
+    assert found.bad() == {
+        name: (count, "not JSON") for name, count in (("(others)", 7), ("N0", 2), ("N1", 1), ("N2", 1))
+    }
 
 
 def test_health_and_detections_keep_the_latest():

@@ -57,6 +57,7 @@ class Broker:
 
     @property
     def running(self) -> bool:
+        """Whether its process is there."""
         return self._child is not None and self._child.poll() is None
 
     def start(self) -> "Broker":

@@ -1,7 +1,7 @@
 """From the broker to a queue: how messages come in, and what becomes of those that are none.
 
 paho-mqtt's thread stays inside this module. It decodes, stamps the arrival and queues; nothing that a node sends can
-end it. A bad message is counted under its node's name, with the last reason, and the loop goes on.
+end it. A message that is none is queued with the reason, for the state to count, and the loop goes on.
 """
 
 import contextlib
@@ -21,17 +21,7 @@ from dronewall.live.state import State
 _log = logging.getLogger(__name__)
 
 QUEUE = 10_000  # messages; 200 sensors at 5 Hz fill it in 10 s
-NAMES = 1000  # nodes that are counted one by one; the rest together
-OTHERS = "(others)"
 _HOST = "$host"
-
-
-class Bad(NamedTuple):
-    """Messages of one node that were refused: how many, why the last one was, and when it came."""
-
-    messages: int
-    reason: str
-    arrived_unix_ms: int
 
 
 class Arrival(NamedTuple):
@@ -64,8 +54,6 @@ class Ingest:
         port: int,
         wall: str,
         *,
-        user: str | None = None,
-        password: str | None = None,
         limit: int = QUEUE,
         clock: Callable[[], int] = _now,
     ) -> None:
@@ -74,14 +62,9 @@ class Ingest:
         self._wall = wall
         self._clock = clock
         self._queue: queue.Queue[Arrival] = queue.Queue(limit)
-        self._bad: dict[str, Bad] = {}
-        self._lock = threading.Lock()
         self._online = threading.Event()
         self.dropped = 0
-        self.received = 0
         client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
-        if user is not None:
-            client.username_pw_set(user, password)
         client.reconnect_delay_set(min_delay=1, max_delay=10)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -93,22 +76,14 @@ class Ingest:
         """Whether the link to the broker is up and the wall's topics are asked for."""
         return self._online.is_set()
 
-    @property
-    def bad(self) -> dict[str, Bad]:
-        """The refused messages, by node."""
-        with self._lock:
-            return dict(self._bad)
-
     def start(self) -> "Ingest":
+        """Itself, connecting."""
         self._client.connect_async(*self._address, keepalive=10)
         self._client.loop_start()
         return self
 
-    def wait_connected(self, timeout_s: float) -> bool:
-        """Whether the link is up, within that time."""
-        return self._online.wait(timeout_s)
-
     def stop(self) -> None:
+        """Ends the link; what is queued stays."""
         self._online.clear()
         self._client.disconnect()
         self._client.loop_stop()
@@ -154,7 +129,6 @@ class Ingest:
         node = _sender(topic)
         if node == _HOST:  # what a host says, perhaps we ourselves
             return
-        self.received += 1
         try:
             report, reason = wire.decode(topic, message.payload), ""
             if report.kind == "command":  # to the node, not from it
@@ -164,17 +138,7 @@ class Ingest:
         except Exception as error:  # a fault of ours, but no message may end the thread
             _log.exception("decoding a message of %s", node)
             report, reason = None, f"{type(error).__name__}: {error}"
-        if report is None:
-            node = self._count(node, reason, arrived)
         self._put(Arrival(node, report, reason, arrived, bool(message.retain)))
-
-    def _count(self, node: str, reason: str, arrived: int) -> str:
-        with self._lock:
-            if node not in self._bad and len(self._bad) >= NAMES:
-                node = OTHERS
-            before = self._bad.get(node)
-            self._bad[node] = Bad(before.messages + 1 if before else 1, reason, arrived)
-            return node
 
     def _put(self, arrival: Arrival) -> None:
         while True:

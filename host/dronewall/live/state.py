@@ -12,9 +12,9 @@ The only module that holds any. It has no clock: every time is an argument. The 
 """
 
 import math
-from collections.abc import Collection, Iterable
 from typing import Any, Literal, NamedTuple
 
+from dronewall.engine.earth import RADIUS
 from dronewall.wire import Report
 
 Status = Literal["heard", "stale", "lost"]
@@ -23,7 +23,8 @@ LOST = 3  # times valid_s
 JUMP_M = 15.0  # what a fixed post's position may move beyond its accuracy: multipath
 JUMP_SIGMAS = 5.0
 MOVING_JUMP_M = 50.0
-_EARTH = 6_371_000.0  # [m]
+NAMES = 1000  # nodes by whose names refused messages are counted; those of further names together
+OTHERS = "(others)"
 
 
 class SensorReport(NamedTuple):
@@ -82,6 +83,7 @@ class _Node:
         self.reason = ""
 
     def boot(self) -> int:
+        """The latest start that any of its messages told of, -1 before the first."""
         return max([self.order[0], self.birth_order[0], *(sensor.order[0] for sensor in self.sensors.values())])
 
 
@@ -123,6 +125,8 @@ class State:
 
     def refuse(self, node: str, reason: str) -> None:
         """Counts a message of this node that was none."""
+        if node not in self._nodes and len(self._nodes) >= NAMES:
+            node = OTHERS
         known = self._nodes.setdefault(node, _Node())
         known.bad += 1
         known.reason = reason
@@ -154,18 +158,6 @@ class State:
             f"{name}/{key}": values
             for name, node in sorted(self._nodes.items())
             for key, (_, values) in sorted(node.detections.items())
-        }
-
-    def missing(self, expected: Iterable[str]) -> list[str]:
-        """Those of the expected sensors ("P4/cam") that have never reported, in their order."""
-        return [name for name in expected if name not in self._reported()]
-
-    def _reported(self) -> Collection[str]:
-        return {
-            f"{name}/{key}"
-            for name, node in self._nodes.items()
-            for key, sensor in node.sensors.items()
-            if sensor.report is not None
         }
 
     def _gateway(self, node: _Node, report: Report) -> _Node | None:
@@ -257,7 +249,7 @@ def _distance(one: dict[str, Any], other: dict[str, Any]) -> float:
     a, b = math.radians(one["latitude_deg"]), math.radians(other["latitude_deg"])
     half = math.radians(other["longitude_deg"] - one["longitude_deg"]) / 2
     chord = math.sin((b - a) / 2) ** 2 + math.cos(a) * math.cos(b) * math.sin(half) ** 2
-    return 2 * _EARTH * math.asin(min(1.0, math.sqrt(chord)))
+    return 2 * RADIUS * math.asin(min(1.0, math.sqrt(chord)))
 
 
 def _sensor_report(name: str, node: _Node, sensor: _Sensor, gateway: _Node | None, at: int) -> SensorReport:
