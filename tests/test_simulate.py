@@ -7,19 +7,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dronewall import firmware_files, scenario, wire
+from dronewall import scenario
 from dronewall.live import simulate
 from dronewall.live.broker import Broker
+from dronewall.live.devices import devices, magnetic_field
 from dronewall.live.ingest import Ingest
-from dronewall.live.simulate import MicroPythonMissing, SimulatedNodes, devices
+from dronewall.live.simulate import MicroPythonMissing, SimulatedNodes
 from dronewall.live.state import NodeReport, SensorReport, State
+from processes import listening, runs, until
 
 real = pytest.mark.needs("micropython", "iotcore")
 HOST_FOLDER = str(Path(simulate.__file__).parents[2])
@@ -128,24 +129,6 @@ def east_flight(drone: scenario.Drone) -> list[list[int]]:
     return [start, [FLIGHT_S * 1000, start[1], round((longitude + degrees) * 1e7), *start[3:]]]
 
 
-def until(done: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
-    return bool(stat) and not stat.startswith("Z")
-
-
 def metres(values: dict[str, Any], latitude_deg: float, longitude_deg: float) -> tuple[float, float]:
     """(east, north) of a reported position from a true one."""
     north = math.radians(values["latitude_deg"] - latitude_deg) * RADIUS
@@ -153,9 +136,11 @@ def metres(values: dict[str, Any], latitude_deg: float, longitude_deg: float) ->
     return east, north
 
 
-def turned(azimuth_deg: float, pitch_deg: float, roll_deg: float, mount_azimuth_deg: float, mount_elevation_deg: float):
+def turned(
+    azimuth_deg: float, elevation_deg: float, roll_deg: float, mount_azimuth_deg: float, mount_elevation_deg: float
+):
     """(azimuth, elevation) [degrees] of a direction that is fixed to a tilted board; vectors in east, north, up."""
-    a, e, r = (math.radians(angle) for angle in (azimuth_deg, pitch_deg, roll_deg))
+    a, e, r = (math.radians(angle) for angle in (azimuth_deg, elevation_deg, roll_deg))
     forward = (math.sin(a) * math.cos(e), math.cos(a) * math.cos(e), math.sin(e))
     level_right = (math.cos(a), -math.sin(a), 0.0)
     level_up = tuple(
@@ -215,23 +200,6 @@ def arguments(pid: int) -> str:
     return subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True).stdout
 
 
-def listening_sockets(pids: list[int]) -> list[str]:
-    """The local addresses (hex) at which these processes listen."""
-    found = []
-    for pid in pids:
-        inodes = set()
-        for entry in Path(f"/proc/{pid}/fd").iterdir():
-            link = os.readlink(entry)
-            if link.startswith("socket:["):
-                inodes.add(link[8:-1])
-        for table in ("tcp", "tcp6", "udp", "udp6"):
-            for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
-                words = line.split()
-                if words[9] in inodes and (words[3] == "0A" or table.startswith("udp")):
-                    found.append(words[1])
-    return found
-
-
 @pytest.fixture(scope="module")
 def lab(site, require) -> Lab:
     """Two posts, one of them tilted, and a drone; everything that the tests look at, taken while they ran."""
@@ -245,7 +213,7 @@ def lab(site, require) -> Lab:
             user="wall", password=PASSWORD, seed=3, start_unix_ms=start,
         )  # fmt: skip
         by_name = {device.name: device for device in nodes.devices}
-        by_name["P1"].track[0] = (*by_name["P1"].track[0][:5], 500, -300)  # bow up 5 degrees, left side down 3
+        by_name["P1"].track[0] = (*by_name["P1"].track[0][:5], 500, -300)  # boresight up 5 degrees, left side down 3
         by_name["P2"].world["pir"][0].update(every_ms=1500, high_ms=700)
         by_name["P2"].config["sensors"][0]["settle_s"] = 0
         nodes.start()
@@ -273,7 +241,7 @@ def lab(site, require) -> Lab:
                 "environments": {
                     name: path.read_text(errors="replace") for name, path in proc.items() if path.exists()
                 },
-                "listening": listening_sockets(list(pids.values())) if Path("/proc/net/tcp").exists() else [],
+                "listening": listening(pids.values()) if Path("/proc/net/tcp").exists() else [],
                 "modes": {
                     path.name: path.stat().st_mode & 0o777
                     for path in (folder, folder / "P1", folder / "P1/config.json")
@@ -407,9 +375,11 @@ def test_a_node_with_a_bad_config_is_named_with_its_last_words_and_the_others_go
         nodes.devices[1].config["sensors"][0]["hfov_cdeg"] = 0
         with nodes:
             deadline = time.monotonic() + 15
-            while set(state.missing(SENSORS)) != {"P2/pir"} and time.monotonic() < deadline:
+            heard: set[str] = set()
+            while heard != {"P1/cam", "P1/side", "D1/cam"} and time.monotonic() < deadline:
                 ingest.pump(state, 0.05)
-            assert state.missing(SENSORS) == ["P2/pir"]
+                heard = {sensor.name for sensor in state.snapshot(time.time_ns() // 1_000_000)}
+            assert heard == {"P1/cam", "P1/side", "D1/cam"}
             assert until(lambda: "P2" in nodes.failed(), 5)
             assert set(nodes.alive()) == {"P1", "D1"}
             failure = nodes.failed()["P2"]
@@ -558,296 +528,11 @@ def test_drones_without_a_flight_are_refused(site):
 
 def test_the_dipole_is_horizontal_at_its_equator_and_vertical_at_its_pole():
     # tan(dip) = 2 tan(latitude); the field is twice as strong at the pole (29.9 and 59.8 microtesla).
-    pole = simulate.magnetic_field(80.65, -72.68)
-    equator = simulate.magnetic_field(80.65 - 90, -72.68)
+    pole = magnetic_field(80.65, -72.68)
+    equator = magnetic_field(80.65 - 90, -72.68)
     assert pole == pytest.approx((90, 59_800), rel=1e-3)
     assert equator == pytest.approx((0, 29_900), abs=0.01)
     # World Magnetic Model 2025 at Jacksboro: dip 64 degrees, 50 microtesla. A dipole is good to some degrees.
-    dip, strength = simulate.magnetic_field(36.5, -84.3)
+    dip, strength = magnetic_field(36.5, -84.3)
     assert dip == pytest.approx(64, abs=3)
     assert strength == pytest.approx(50_000, rel=0.1)
-
-
-# The virtual devices themselves, as a driver sees them.
-
-WORLD: dict[str, Any] = {
-    "start_unix_ms": 0,
-    "repeat": "hold",
-    "declination_cdeg": -520,
-    "field": {"dip_cdeg": 6400, "nanotesla": 50000},
-    "gnss": {"sigma_cm": 150, "fix_after_ms": 1200, "baud": 9600},
-    "compass": {"sigma_cdeg": 0},
-    "accelerometer": {"sigma_cdeg": 0},
-    "pir": [{"pin": 27, "every_ms": 400, "high_ms": 100}],
-    "seed": 7,
-}
-
-
-@pytest.fixture
-def devices_say(micropython, tmp_path) -> Callable[..., Any]:
-    """Runs lines of MicroPython that put something into `out`, on virtual devices in a world; answers with `out`."""
-
-    def run(lines: str, track: tuple[tuple[int, ...], ...], **changes: Any) -> Any:
-        (tmp_path / "world.json").write_text(json.dumps({**WORLD, **changes}))
-        (tmp_path / "track").write_bytes(b"".join(simulate._POINT.pack(*point) for point in track))
-        head = (
-            f"import sys, os\nsys.path[:] = [{str(firmware_files.firmware() / 'unix')!r}, '.frozen']\n"
-            f"os.chdir({str(tmp_path)!r})\nimport json, time, struct, machine\nout = []\n"
-        )
-        (tmp_path / "test.py").write_text(head + lines + "\nprint(json.dumps(out))\n")
-        done = subprocess.run(
-            [micropython, "-X", "heapsize=128k", str(tmp_path / "test.py")], capture_output=True, text=True, timeout=20
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run
-
-
-HERE = (0, 365000000, -843000000, 50000, 0, 0, 0)
-READ_CHIPS = """
-i2c = machine.I2C(0)
-i2c.writeto_mem(0x0D, 0x0A, b"\\x80")
-i2c.writeto_mem(0x0D, 0x09, b"\\x15")
-i2c.writeto_mem(0x53, 0x31, b"\\x08")
-i2c.writeto_mem(0x53, 0x2D, b"\\x08")
-raw = bytearray(6)
-sums = [0] * 6
-for _ in range(20):
-    time.sleep_ms(21)
-    for at, address, register in ((0, 0x0D, 0), (3, 0x53, 0x32)):
-        i2c.readfrom_mem_into(address, register, raw)
-        for i, count in enumerate(struct.unpack("<hhh", raw)):
-            sums[at + i] += count
-out = [s / 20 for s in sums]
-"""
-
-
-@pytest.mark.parametrize(
-    ("azimuth_deg", "pitch_deg", "roll_deg", "x", "y", "z"),
-    [
-        # Magnetic azimuth is true azimuth minus declination: 354.8 is magnetic north where the declination is -5.2.
-        (354.8, 0, 0, "H", "0", "-V"),
-        (84.8, 0, 0, "0", "H", "-V"),
-        (174.8, 0, 0, "-H", "0", "-V"),
-        (264.8, 0, 0, "0", "-H", "-V"),
-        (354.8, 90, 0, "-V", "0", "-H"),
-        (354.8, 0, 90, "H", "-V", "0"),
-    ],
-)
-def test_the_magnetometer_shows_the_field_in_the_boards_axes(devices_say, azimuth_deg, pitch_deg, roll_deg, x, y, z):
-    track = ((*HERE[:4], round(100 * azimuth_deg), 100 * pitch_deg, 100 * roll_deg),)
-    counts = devices_say(READ_CHIPS, track)[:3]
-    # 0.5 gauss at a dip of 64 degrees, 3000 counts a gauss
-    h, v = 1500 * math.cos(math.radians(64)), 1500 * math.sin(math.radians(64))
-    expected = {"0": 0, "H": h, "-H": -h, "-V": -v}
-    # 4.5 counts of noise, over the root of 20
-    assert counts == pytest.approx([expected[x], expected[y], expected[z]], abs=5)
-
-
-@pytest.mark.parametrize(
-    ("pitch_deg", "roll_deg", "expected"),
-    [
-        (0, 0, (0, 0, 256)),
-        (90, 0, (256, 0, 0)),
-        (0, 90, (0, 256, 0)),
-        (30, 0, (128, 0, 221.7)),
-        (0, -30, (0, -128, 221.7)),
-    ],
-)
-def test_the_accelerometer_shows_what_holds_it_up(devices_say, pitch_deg, roll_deg, expected):
-    track = ((*HERE[:5], 100 * pitch_deg, 100 * roll_deg),)
-    assert devices_say(READ_CHIPS, track)[3:] == pytest.approx(expected, abs=1.5)
-
-
-def test_the_chips_are_silent_until_they_are_switched_on_and_an_absent_one_is_an_error(devices_say):
-    lines = """
-i2c = machine.I2C(0)
-raw = bytearray(6)
-one = bytearray(1)
-def read(address, register, into):
-    i2c.readfrom_mem_into(address, register, into)
-    return list(into)
-time.sleep_ms(30)
-out.append(read(0x0D, 0, raw))
-out.append(read(0x0D, 6, one))
-out.append(read(0x0D, 13, one))
-i2c.writeto_mem(0x0D, 0x09, b"\\x15")
-time.sleep_ms(30)
-out.append(read(0x0D, 6, one))
-out.append(any(read(0x0D, 0, raw)))
-out.append(read(0x0D, 6, one))
-out.append(read(0x0D, 6, one))
-try:
-    read(0x53, 0, one)
-    out.append("answered")
-except OSError as error:
-    out.append(error.errno)
-"""
-    data, ready, chip, ready_later, some, after_reading, at_once, error = devices_say(lines, (HERE,), absent=[0x53])
-    assert (data, ready, chip) == ([0] * 6, [0], [0xFF])
-    assert (ready_later, some, after_reading, at_once) == ([1], True, [0], [0])
-    assert error == 19  # ENODEV, as the ESP32 says
-
-
-READ_UART = """
-uart = machine.UART(1, baudrate=BAUD, rxbuf=1024)
-if ASK:
-    uart.write(b"$PUBX,40,GST,0,1,0,0,0,0*" + ASK + b"\\r\\n")
-text = b""
-most = 0
-buffer = bytearray(256)
-begun = last = time.ticks_ms()
-while time.ticks_diff(time.ticks_ms(), begun) < 3600:
-    time.sleep_ms(20)
-    count = uart.readinto(buffer)
-    now = time.ticks_ms()
-    if count:
-        most = max(most, count - time.ticks_diff(now, last) * 96 // 100)
-        text += buffer[:count]
-    last = now
-out = [[b for b in text], most]
-"""
-
-
-def checksum(body: str) -> str:
-    total = 0
-    for letter in body.encode():
-        total ^= letter
-    return f"{total:02X}"
-
-
-def test_the_receiver_speaks_nmea_at_its_baud_rate_with_no_fix_at_first(devices_say):
-    lines = READ_UART.replace("BAUD", "9600").replace("ASK", f'b"{checksum("PUBX,40,GST,0,1,0,0,0,0")}"')
-    raw, most = devices_say(lines, (HERE,), start_unix_ms=time.time_ns() // 1_000_000)
-    sentences = bytes(raw).decode().split("\r\n")[:-1]
-    for sentence in sentences:
-        assert sentence[0] == "$"
-        assert sentence[-2:] == checksum(sentence[1:-3])
-    # Never more at once than 9600 baud brings: ten bits a byte (the first read finds what came before it).
-    assert most <= 4
-    kinds = [sentence[3:6] for sentence in sentences]
-    assert kinds[:3] == ["RMC", "GGA", "GST"]
-    fixed = [sentence.split(",") for sentence in sentences if sentence[3:6] == "GGA" and sentence.split(",")[6] == "1"]
-    empty = [sentence for sentence in sentences if sentence[3:6] == "GGA" and sentence.split(",")[6] == "0"]
-    assert empty
-    assert fixed
-    assert sentences.index(empty[-1]) < kinds.index("GGA") + 9
-    words = fixed[-1]
-    latitude = int(words[2][:2]) + float(words[2][2:]) / 60
-    longitude = -(int(words[4][:3]) + float(words[4][3:]) / 60)
-    assert (words[3], words[5]) == ("N", "W")
-    # 1.5 m on each axis: five of them at most
-    assert abs(latitude - 36.5) * 111_195 < 7.5
-    assert abs(longitude + 84.3) * 111_195 * math.cos(math.radians(36.5)) < 7.5
-    gst = [sentence.split("*")[0].split(",") for sentence in sentences if sentence[3:6] == "GST"][-1]
-    assert gst[6:] == ["1.5", "1.5", "2.2"] or gst[6:] == ["1.5", "1.5", "2.3"]
-
-
-def test_gst_comes_only_when_it_was_asked_for_properly(devices_say):
-    for ask in ('b""', 'b"00"'):
-        raw, _ = devices_say(READ_UART.replace("3600", "1300").replace("BAUD", "9600").replace("ASK", ask), (HERE,))
-        assert b"RMC" in bytes(raw)
-        assert b"GST" not in bytes(raw)
-
-
-def test_at_the_wrong_baud_rate_there_is_only_rubbish(devices_say):
-    raw, _ = devices_say(READ_UART.replace("3600", "1300").replace("BAUD", "4800").replace("ASK", 'b""'), (HERE,))
-    assert raw
-    assert b"$" not in bytes(raw)
-
-
-def test_a_presence_raises_its_pin_for_its_time_in_every_period(devices_say):
-    lines = """
-pin = machine.Pin(27, machine.Pin.IN, machine.Pin.PULL_DOWN)
-other = machine.Pin(32, machine.Pin.IN)
-levels = []
-for _ in range(160):
-    levels.append(pin.value())
-    time.sleep_ms(5)
-out = [sum(levels), sum([b > a for a, b in zip(levels, levels[1:])]), other.value()]
-"""
-    high, edges, other = devices_say(lines, (HERE,))
-    # 0.8 s: two periods of 400 ms, a quarter of each high
-    assert high == pytest.approx(40, abs=8)
-    assert edges in (1, 2)
-    assert other == 0
-
-
-TRUTH = """
-from world import world
-here = world()
-out = [here.truth(t) for t in TIMES]
-"""
-
-
-def test_a_track_is_straight_between_its_points_and_turns_the_shorter_way(devices_say):
-    track = (
-        (0, 365000000, 1799999000, 1000, 35000, 0, 0),
-        (1000, 365001000, -1799999000, 2000, 1000, 100, -100),
-        (3000, 365001000, -1799997000, 2000, 1000, 100, -100),
-    )
-    times = "(1000, 1500, 2000, 3000, 4000, 9000)"
-    hold = devices_say(TRUTH.replace("TIMES", times), track, start_unix_ms=1000)
-    assert hold[1][1:] == [365000500, -1800000000, 1500, 0, 50, -50]
-    assert hold[2] == [1000, *track[1][1:]]
-    assert hold[3][1:3] == [365001000, -1799998000]
-    assert hold[5][1:] == list(track[2][1:])
-    loop = devices_say(TRUTH.replace("TIMES", times), track, start_unix_ms=1000, repeat="loop")
-    assert loop[4][0] == 0  # 3000 ms later it begins anew
-    assert loop[4][1:3] == list(track[0][1:3])
-
-
-def test_a_long_track_costs_no_memory(devices_say):
-    points = tuple((1000 * i, 365000000 + i, -843000000, 50000, 0, 0, 0) for i in range(20_000))
-    lines = (
-        "import gc\ngc.collect()\n"
-        + TRUTH.replace("TIMES", "(19_998_500, 500)")
-        + "gc.collect()\nout.append(gc.mem_free())"
-    )
-    late, early, free = devices_say(lines, points)
-    assert (late[1], early[1]) == (365019998.5, 365000000.5)
-    assert free > 90_000
-
-
-def test_the_same_seed_gives_the_same_errors_and_they_are_normal(devices_say):
-    lines = """
-from world import world
-here = world()
-n = 4000
-some = []
-total = squares = tails = 0
-for i in range(n):
-    x = here.noise()
-    some = some + [x] if i < 3 else some
-    total += x
-    squares += x * x
-    tails += abs(x) > 1.96
-out = [total / n, squares / n, tails / n, some]
-"""
-    mean, variance, tails, first = devices_say(lines, (HERE,))
-    assert abs(mean) < 4 / math.sqrt(4000)
-    assert variance == pytest.approx(1, abs=0.1)
-    assert tails == pytest.approx(0.05, abs=0.015)
-    assert devices_say(lines, (HERE,))[3] == first
-    assert devices_say(lines, (HERE,), seed=8)[3] != first
-
-
-def test_the_firmware_lies_where_the_resolver_says():
-    assert (firmware_files.firmware() / "main.py").is_file()
-    assert (firmware_files.firmware() / "unix" / "run.py").is_file()
-    assert firmware_files.wire() == Path(wire.__file__).resolve()
-
-
-def test_the_installed_firmware_is_found_without_a_checkout_and_a_strangers_folder_is_not_taken(monkeypatch, tmp_path):
-    package = tmp_path / "site-packages" / "dronewall"
-    stranger = tmp_path / "firmware"
-    for folder in (package / "_firmware" / "unix", stranger):
-        folder.mkdir(parents=True)
-    (stranger / "main.py").touch()
-    monkeypatch.setattr(firmware_files, "_PACKAGE", package)
-    with pytest.raises(FileNotFoundError, match="_firmware"):
-        firmware_files.firmware()
-    (package / "_firmware" / "main.py").touch()
-    (package / "_firmware" / "unix" / "run.py").touch()
-    assert firmware_files.firmware() == package / "_firmware"

@@ -10,7 +10,7 @@ import math
 import struct
 import time
 
-LATITUDE, LONGITUDE, AMSL, AZIMUTH, PITCH, ROLL = range(1, 7)
+LATITUDE, LONGITUDE, AMSL, AZIMUTH, ELEVATION, ROLL = range(1, 7)
 _POINT = "<7i"
 _FULL = 3600000000  # [1e-7 degree]
 
@@ -82,7 +82,7 @@ class World:
         self._a, self._b = self._point(low), self._point(high)
 
     def truth(self, unix_ms):
-        """[t_ms, latitude_e7, longitude_e7, amsl_cm, azimuth_cdeg, pitch_cdeg, roll_cdeg], floats, at that time."""
+        """[t_ms, latitude_e7, longitude_e7, amsl_cm, azimuth_cdeg, elevation_cdeg, roll_cdeg], floats, at that time."""
         t = max(0, unix_ms - self._start)
         last = self._end[0]
         t = t % last if self._loops and last else min(t, last)
@@ -106,7 +106,7 @@ class World:
         """
         truth = self.truth(self.now())
         a = math.radians((truth[AZIMUTH] - self._declination + deviation) / 100)
-        e, r = math.radians(truth[PITCH] / 100), math.radians(truth[ROLL] / 100)
+        e, r = math.radians(truth[ELEVATION] / 100), math.radians(truth[ROLL] / 100)
         sr, cr, se, ce = math.sin(r), math.cos(r), math.sin(e), math.cos(e)
         left, up = math.sin(a), -math.cos(a) * se  # northward parts; upward ones are 0 and ce
         return ((math.cos(a) * ce, se), (left * cr + up * sr, ce * sr), (up * cr - left * sr, ce * cr))

@@ -1,8 +1,7 @@
-"""Simulated nodes: the real firmware, one process each, in a world that this module writes for it.
+"""Simulated nodes: the real firmware, one process each, in a folder with its config, its world and its track.
 
-A node's folder gets `config.json` (what a node in the field has, secrets included, readable by its owner only) and
-`world.json` (the truth that its virtual GNSS receiver, compass and presence sensors measure; firmware/unix/README.md).
-The processes are this one's: each ends by itself when its stdin does, so none outlives us, whatever ends us.
+The folders hold secrets, so their owner alone can read them. The processes are this one's: each ends by itself when
+its stdin does, so none outlives us, whatever ends us.
 """
 
 import contextlib
@@ -11,7 +10,6 @@ import functools
 import importlib.util
 import json
 import logging
-import math
 import os
 import platform
 import selectors
@@ -23,26 +21,18 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple
 
-from dronewall import firmware_files, wire
-from dronewall.scenario import Drone, Node, Post, Scenario, SensorType
+from dronewall import firmware_files
+from dronewall.live.devices import Device, GroundHeight, Track, devices
+from dronewall.scenario import Scenario
 
 _log = logging.getLogger(__name__)
 
 HEAP = "128k"  # what a plain ESP32 has left for MicroPython, and no more
-DECLINATION_DEG = -5.2  # at Jacksboro (World Magnetic Model); it cancels out, node and world carry the same
-GNSS_SIGMA_M = 1.5  # horizontal, each axis: an ordinary receiver under an open sky
-COMPASS_SIGMA_DEG = 1.0  # what calibration leaves
-VALID_PERIODS = 3
-DRONE_PERIOD_S = 2
-KEEPALIVE_S = 10
-_PIR_PINS = (27, 32, 33, 13, 14, 18, 19, 23)  # free ones of firmware/board.py
-_POLE = (math.radians(80.65), math.radians(-72.68))  # geomagnetic pole, latitude and longitude (IGRF-13, 2020)
 _RESET = 42  # exit status: the node reset itself (firmware/unix/machine.py)
 _SOFT_RESET = 5  # what the node is told of why it starts (machine.reset_cause)
 _RESETS = 5  # then it stays down: a boot loop
@@ -50,28 +40,9 @@ _LINES = 200
 _POINT = struct.Struct("<7i")  # of a track, as firmware/unix/world.py reads it
 _STOP_S = 2.0
 
-GroundHeight = Callable[[float, float], float]
-"""Height of the ground AMSL [m] at latitude, longitude [degrees]."""
-
-Track = Callable[[Drone], Sequence[Sequence[int]]]
-"""A drone's flight: rows of t_ms, latitude_e7, longitude_e7, height_amsl_cm, azimuth_cdeg, pitch_cdeg, roll_cdeg."""
-
 
 class MicroPythonMissing(RuntimeError):
     """There is no MicroPython to run the nodes with, and why."""
-
-
-@dataclass(frozen=True)
-class Device:
-    """A node to be: its name, what its config.json and its world.json hold, and its way through the world.
-
-    `track` rows: t_ms, latitude_e7, longitude_e7, height_amsl_cm, azimuth_cdeg, pitch_cdeg, roll_cdeg of the board.
-    """
-
-    name: str
-    config: dict[str, Any]
-    world: dict[str, Any]
-    track: list[tuple[int, ...]]
 
 
 class Failure(NamedTuple):
@@ -102,187 +73,6 @@ def micropython() -> list[str]:
     raise MicroPythonMissing(
         f"no MicroPython for the simulated nodes: {reason}; or set DRONEWALL_MICROPYTHON=/path to one (the unix port)"
     )
-
-
-def magnetic_field(latitude_deg: float, longitude_deg: float) -> tuple[float, float]:
-    """(dip [degrees, down positive], strength [nT]) of the earth's field: a centred dipole, good to some degrees.
-
-    tan(dip) = 2 tan(geomagnetic latitude).
-    """
-    latitude, longitude = math.radians(latitude_deg), math.radians(longitude_deg)
-    sine = math.sin(latitude) * math.sin(_POLE[0]) + math.cos(latitude) * math.cos(_POLE[0]) * math.cos(
-        longitude - _POLE[1]
-    )
-    dip = math.atan2(2 * sine, math.sqrt(max(1e-12, 1 - sine * sine)))
-    return math.degrees(dip), 29_900 * math.sqrt(1 + 3 * sine * sine)
-
-
-def devices(
-    scenario: Scenario,
-    host: str,
-    port: int,
-    ground_amsl: GroundHeight,
-    track: Track | None = None,
-    *,
-    user: str | None = None,
-    password: str | None = None,
-    position_source: str = "gnss",
-    declination_deg: float = DECLINATION_DEG,
-    gnss_sigma_m: float = GNSS_SIGMA_M,
-    compass_sigma_deg: float = COMPASS_SIGMA_DEG,
-    seed: int = 1,
-    start_unix_ms: int | None = None,
-) -> list[Device]:
-    """The scenario's nodes and drones, each with its config and its world.
-
-    Posts measure their position (`position_source` "gnss") or are told it ("survey"); drones always measure theirs.
-    `track` is needed when there are drones.
-    """
-    start = start_unix_ms if start_unix_ms is not None else time.time_ns() // 1_000_000
-    posts = {post.name: post for post in scenario.posts}
-    found: list[Device] = []
-    common = {
-        "format": 1,
-        "wall": scenario.site.name,
-        "wifi": [{"ssid": "simulated", "password": ""}],
-        "mqtt": {"host": host, "port": port, "user": user, "password": password, "keepalive_s": KEEPALIVE_S},
-        "declination_cdeg": round(100 * declination_deg),
-    }
-
-    def add(name: str, config: dict[str, Any], path: Sequence[Sequence[int]], repeat: str) -> None:
-        if not path:
-            raise ValueError(f"{name}: a track without points")
-        dip, strength = magnetic_field(path[0][1] / 1e7, path[0][2] / 1e7)
-        world = {
-            "start_unix_ms": start,
-            "repeat": repeat,
-            "declination_cdeg": common["declination_cdeg"],
-            "field": {"dip_cdeg": round(100 * dip), "nanotesla": round(strength)},
-            "gnss": {"sigma_cm": round(100 * gnss_sigma_m), "fix_after_ms": 500, "baud": 9600},
-            "compass": {"sigma_cdeg": round(100 * compass_sigma_deg)},
-            "accelerometer": {"sigma_cdeg": 20},
-            "pir": [
-                # Intruders come at different times to different posts.
-                {"pin": sensor["pin"], "every_ms": 20_000 + 1700 * len(found) % 7919, "high_ms": 2000}
-                for sensor in config["sensors"]
-                if "pin" in sensor
-            ],
-            "seed": seed * 1000 + len(found),
-        }
-        points = [tuple(int(number) for number in row) for row in path]
-        found.append(Device(name, {**common, "node": name, **config}, world, points))
-
-    for node in scenario.nodes:
-        post = posts[node.post]
-        ground = ground_amsl(post.latitude_deg, post.longitude_deg)
-        add(
-            node.name,
-            _node_config(scenario, node, post, ground, position_source),
-            _standing(node, post, ground),
-            "hold",
-        )
-    for drone in scenario.drones:
-        if track is None:
-            raise ValueError(f"drone {drone.name}: no `track` to fly")
-        add(drone.name, _drone_config(scenario, drone), track(drone), "loop")
-    return found
-
-
-def _standing(node: Node, post: Post, ground_amsl: float) -> list[list[int]]:
-    """The truth of a node that stands still, level; its board looks where its first sensor looks."""
-    return [
-        [
-            0,
-            round(post.latitude_deg * 1e7),
-            round(post.longitude_deg * 1e7),
-            round(100 * (ground_amsl + node.mast_m)),
-            round(100 * node.sensors[0].azimuth_deg) % 36000,
-            0,
-            0,
-        ]
-    ]
-
-
-def _node_config(
-    scenario: Scenario, node: Node, post: Post, ground_amsl: float, position_source: str
-) -> dict[str, Any]:
-    period = max(1, min(3600, round(node.period_s)))
-    position: dict[str, Any] = {"source": position_source}
-    if position_source == "survey":
-        position |= {
-            "latitude_e7": round(post.latitude_deg * 1e7),
-            "longitude_e7": round(post.longitude_deg * 1e7),
-            "height_amsl_cm": round(100 * (ground_amsl + node.mast_m)),
-            "sigma_cm": 100,
-        }
-    pins = iter(_PIR_PINS)
-    sensors = []
-    for sensor in node.sensors:
-        azimuth = sensor.azimuth_deg
-        if sensor.azimuth_source == "compass":
-            azimuth -= node.sensors[0].azimuth_deg
-        entry = _sensor_config(sensor.name, scenario.sensor_types[sensor.type])
-        entry |= {
-            "azimuth_source": sensor.azimuth_source,
-            "azimuth_cdeg": round(100 * azimuth) % 36000,
-            "elevation_cdeg": round(100 * sensor.elevation_deg),
-            "roll_cdeg": round(100 * sensor.roll_deg),
-            "awake": node.duty.awake,
-            "duty_milli": round(1000 * node.duty.share),
-        }
-        if entry["driver"] == "pir":
-            pin = next(pins, None)
-            if pin is None:
-                raise ValueError(f"node {node.name}: the board has pins for {len(_PIR_PINS)} presence sensors")
-            entry |= {"pin": pin, "settle_s": 5}
-        sensors.append(entry)
-    return {
-        "period_s": period,
-        "valid_s": VALID_PERIODS * period,
-        "moving": False,
-        "position": position,
-        "height_agl_cm": round(100 * node.mast_m),
-        "sensors": sensors,
-    }
-
-
-def _drone_config(scenario: Scenario, drone: Drone) -> dict[str, Any]:
-    sensors = []
-    for sensor in drone.sensors:
-        entry = _sensor_config(sensor.name, scenario.sensor_types[sensor.type])
-        # The drone's own compass says where its nose points; the sensors are mounted relative to it.
-        entry |= {
-            "azimuth_source": "compass",
-            "azimuth_cdeg": round(100 * sensor.azimuth_deg) % 36000,
-            "elevation_cdeg": round(100 * sensor.elevation_deg),
-            "roll_cdeg": round(100 * sensor.roll_deg),
-        }
-        sensors.append(entry)
-    return {
-        "period_s": DRONE_PERIOD_S,
-        "valid_s": VALID_PERIODS * DRONE_PERIOD_S,
-        "moving": True,
-        "position": {"source": "gnss"},
-        "height_agl_cm": None,
-        "sensors": sensors,
-    }
-
-
-def _sensor_config(name: str, kind: SensorType) -> dict[str, Any]:
-    """What a sensor of that type is, in the node's integers, which wire.py makes from the birth's fields."""
-    model = {key: getattr(kind.model, key) for key in kind.model.__struct_fields__}
-    values = {
-        "name": name,
-        "driver": kind.driver,
-        "shape": kind.shape,
-        "hfov_deg": kind.hfov_deg,
-        "vfov_deg": kind.vfov_deg,
-        "range_min_m": kind.range_min_m,
-        "range_max_m": kind.range_max_m,
-        "model": {"kind": type(kind.model).__struct_config__.tag, **model},
-    }
-    birth = {"firmware": "-", "board": "-", "boot": 0, "session": 0, "period_s": 1, "sensors": [values]}
-    return dict(wire.integers("birth", birth)["sensors"][0])
 
 
 @dataclass
