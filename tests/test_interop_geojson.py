@@ -92,8 +92,12 @@ def test_stations_carry_their_probabilities(collection):
     assert sum(s["properties"]["unknown"] for s in stations) == 10
 
 
-def test_a_long_wall_leaves_its_stations_out():
-    assert not of_type(geojson.features(coverage(), stations=False), "station")
+def test_a_long_wall_leaves_its_stations_out(monkeypatch):
+    count = 2 * LENGTH / 10  # of two targets
+    monkeypatch.setattr(geojson, "_MOST_STATIONS", count)
+    assert len(of_type(geojson.features(coverage()), "station")) == count
+    monkeypatch.setattr(geojson, "_MOST_STATIONS", count - 1)
+    assert not of_type(geojson.features(coverage()), "station")
 
 
 def test_sensors_without_a_place_are_still_listed(collection):
@@ -106,5 +110,5 @@ def test_sensors_without_a_place_are_still_listed(collection):
 
 
 def test_the_file_is_the_collection(tmp_path, collection):
-    geojson.write(coverage(), tmp_path / "gaps.geojson")
+    geojson.write_geojson(coverage(), tmp_path / "gaps.geojson")
     assert json.loads((tmp_path / "gaps.geojson").read_text()) == collection

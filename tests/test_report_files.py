@@ -15,7 +15,7 @@ from dronewall.report.files import OutputError
 WRITERS = [
     ("wall.png", picture.write_png),
     ("report.html", html.write_html),
-    ("gaps.geojson", geojson.write),
+    ("gaps.geojson", geojson.write_geojson),
     ("coverage.tif", raster.write_geotiff),
 ]
 

@@ -123,11 +123,18 @@ def test_the_picture_says_what_it_depends_on(drawn):
 
 def test_a_dollar_sign_or_an_unprintable_name_is_drawn_as_it_stands():
     posts = {"$\\frac{1}{0}$": (200.0, 0.0), "P\x00": (900.0, 0.0), "<b>": (1700.0, 0.0)}
-    picture.figure_of(coverage(posts=posts)).canvas.draw()
+    figure = picture.figure_of(coverage(posts=posts))
+    figure.canvas.draw()
+    drawn = {text.get_text() for text in axes_of(figure, "map").texts}
+    assert {r"\$\frac{1}{0}\$", "P?", "<b>"} <= drawn
 
 
 def test_a_wall_without_posts_gaps_or_sensors_is_drawn():
-    picture.figure_of(coverage(gaps=False, sensors=(), posts={"a": (0, 0), "b": (1, 1), "c": (2, 2)})).canvas.draw()
+    wall = coverage()
+    bare = tuple(dataclasses.replace(target, gaps=()) for target in wall.targets)
+    figure = picture.figure_of(dataclasses.replace(wall, targets=bare, sensors=(), posts={}))
+    figure.canvas.draw()
+    assert {text.get_text() for text in axes_of(figure, "map").texts} & {"P1", "D1"} == set()
 
 
 def test_nothing_of_pyplot_is_needed():

@@ -34,7 +34,7 @@ def write(coverage: "Coverage", folder: Path, progress: Callable[[str], None] | 
     writers: tuple[Callable[[Coverage, Path], None], ...] = (
         picture.write_png,
         html.write_html,
-        geojson.write,
+        geojson.write_geojson,
         raster.write_geotiff,
     )
     written = []

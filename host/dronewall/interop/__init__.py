@@ -1,0 +1,1 @@
+"""A Coverage for other programs: GeoJSON, GeoTIFF."""

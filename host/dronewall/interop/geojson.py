@@ -23,11 +23,10 @@ _MOST_STATIONS = 5000
 _DIGITS = 7  # 1e-7 degree is a centimetre, as on the wire
 
 
-def features(coverage: Coverage, stations: bool | None = None) -> dict[str, Any]:
-    """The FeatureCollection: frontage, belt, gaps, the worst lane of every lane gap, stations, sensors,
-    posts.
+def features(coverage: Coverage) -> dict[str, Any]:
+    """The FeatureCollection: frontage, belt, gaps, the worst lane of every lane gap, stations, sensors, posts.
 
-    Unless told, stations are left out where they are more than 5000: the file is for looking at the gaps.
+    Stations are left out where they are more than 5000: the file is for looking at the gaps.
     """
     from dronewall.engine.frustum import outline
 
@@ -54,26 +53,18 @@ def features(coverage: Coverage, stations: bool | None = None) -> dict[str, Any]
         found.append(_feature(coverage, "gap", "LineString", place, record))
         if gap.kind == "lane":
             at = target.stations
-            inside = np.flatnonzero((at.chainage >= gap.start) & (at.chainage <= gap.end))
-            if len(inside):
-                worst = inside[np.argmin(np.asarray(at.lane_p)[inside])]
-                lane = {
-                    "gap": gap.id,
-                    "chainage_m": figures.figure(at.chainage[worst], 2),
-                    "lane_probability": figures.figure(at.lane_p[worst]),
-                }
-                found.append(
-                    _feature(
-                        coverage,
-                        "lane",
-                        "LineString",
-                        at.lane[worst],
-                        lane | figures.provenance(coverage, target),
-                    )
-                )
-    if stations is None:
-        stations = sum(len(target.stations.chainage) for target in coverage.targets) <= _MOST_STATIONS
-    for target in coverage.targets if stations else ():
+            inside = ribbon.stations_in(target, gap)
+            worst = inside[np.argmin(np.asarray(at.lane_p)[inside])]
+            lane = {
+                "gap": gap.id,
+                "chainage_m": figures.figure(at.chainage[worst], 2),
+                "lane_probability": figures.figure(at.lane_p[worst]),
+            }
+            found.append(
+                _feature(coverage, "lane", "LineString", at.lane[worst], lane | figures.provenance(coverage, target))
+            )
+    count = sum(len(target.stations.chainage) for target in coverage.targets)
+    for target in coverage.targets if count <= _MOST_STATIONS else ():
         at = target.stations
         own = {key: value for key, value in figures.provenance(coverage, target).items() if key in _STATION_KEYS}
         for index, chainage in enumerate(at.chainage):
@@ -119,7 +110,7 @@ def features(coverage: Coverage, stations: bool | None = None) -> dict[str, Any]
     return collection
 
 
-def write(coverage: Coverage, path: str | os.PathLike[str]) -> None:
+def write_geojson(coverage: Coverage, path: str | os.PathLike[str]) -> None:
     """Write `features`, one a line; OutputError where `path` holds a file that is not ours."""
     collection = features(coverage)
     lines = [json.dumps(feature, ensure_ascii=False, allow_nan=False) for feature in collection.pop("features")]

@@ -1,0 +1,1 @@
+"""A Coverage for people: terminal, picture, page."""

@@ -15,6 +15,8 @@ State = Literal["covered", "weak", "gap", "unknown"]
 
 
 class Look(NamedTuple):
+    """How one state looks."""
+
     word: str
     meaning: str
     glyph: str

@@ -105,6 +105,20 @@ def true_azimuth_deg(coverage: Coverage, sensor: SensorState) -> float:
     return math.degrees(frustum.azimuth + coverage.site.convergence(frustum.east, frustum.north)) % 360.0
 
 
+def number_of(count: int, noun: str) -> str:
+    """`1 line gap`, `3 line gaps`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def drone_places(coverage: Coverage) -> dict[str, tuple[float, float]]:
+    """East and north [site m] of the drones that are known to be somewhere, by name."""
+    return {
+        sensor.name.split("/")[0]: (sensor.frustum.east, sensor.frustum.north)
+        for sensor in coverage.sensors
+        if sensor.moving and sensor.frustum is not None
+    }
+
+
 def notes(gap: Gap) -> list[str]:
     """What to know about a gap besides its figures, in words."""
     said = []
@@ -280,10 +294,9 @@ def posting(coverage: Coverage) -> str:
 def sensors_phrase(coverage: Coverage) -> str:
     """`17 of 18 sensors heard`; for a plan `18 sensors planned`."""
     total, heard = len(coverage.sensors), len(counted(coverage))
-    noun = "sensor" if total == 1 else "sensors"
     if coverage.source == "plan" and heard == total:
-        return f"{total} {noun} planned"
-    return f"{heard} of {total} {noun} heard"
+        return f"{number_of(total, 'sensor')} planned"
+    return f"{heard} of {number_of(total, 'sensor')} heard"
 
 
 def sentence(coverage: Coverage) -> str:
@@ -307,7 +320,6 @@ def _target_sentence(coverage: Coverage, target: TargetCoverage) -> str:
     lanes = ribbon.gaps(target, "lane")
     if listed:
         total = metres(sum(gap.length for gap in listed))
-        count = f"{len(listed)} gap{'s' if len(listed) > 1 else ''}"
         worst = max(listed, key=lambda gap: gap.length)
         where = f"km {kilometres(worst.start)} to {kilometres(worst.end)}"
         posts = f" near {' and '.join(worst.nearest_posts[:2])}" if worst.nearest_posts else ""
@@ -315,12 +327,11 @@ def _target_sentence(coverage: Coverage, target: TargetCoverage) -> str:
             said = f"1 gap, {total} of {whole} ({name}, line): {where}{posts}."
         else:
             longest = f"the longest {metres(worst.length)} at {where}{posts}"
-            said = f"{count}, {total} of {whole} ({name}, line); {longest}."
+            said = f"{number_of(len(listed), 'gap')}, {total} of {whole} ({name}, line); {longest}."
     else:
         said = f"No gap in {whole} ({name}, line)."
     if lanes:
-        said = said[:-1] + f"; {len(lanes)} lane gap{'s' if len(lanes) > 1 else ''}, "
-        said += f"{metres(sum(gap.length for gap in lanes))}."
+        said = f"{said[:-1]}; {number_of(len(lanes), 'lane gap')}, {metres(sum(gap.length for gap in lanes))}."
     return said
 
 

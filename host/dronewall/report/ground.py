@@ -25,6 +25,7 @@ class Window(NamedTuple):
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
+        """West, east, south and north edge [site m], as matplotlib wants them."""
         return self.west, self.east, self.south, self.north
 
 

@@ -21,6 +21,7 @@ from dronewall.report.colours import LOOKS, css_gradient
 from dronewall.report.html_map import Sheet, map_of
 
 if TYPE_CHECKING:
+    from dronewall.engine.gaps import Gap
     from dronewall.engine.wall import Coverage, TargetCoverage
 
 
@@ -52,6 +53,7 @@ def page(coverage: Coverage) -> str:
         "SENSORS": _sensors(coverage),
         "PROVENANCE": _provenance(coverage),
         "DATA": _data(coverage, sheet),
+        **{state.upper(): look.colour for state, look in LOOKS.items()},
     }
     template = resources(__package__).joinpath("report.html.in").read_text(encoding="utf-8")
     # one pass, so that nothing in a name is taken for a place in the template
@@ -73,7 +75,7 @@ def _cards(coverage: Coverage) -> str:
         name = target.target.name
         cards.append((figures.percent(target.covered_share), f"covered, {name}", ""))
         total = figures.metres(sum(gap.length for gap in line))
-        count = f"in {len(line)} line gap{'s' if len(line) != 1 else ''}, {name}"
+        count = f"in {figures.number_of(len(line), 'line gap')}, {name}"
         cards.append((total if line else "none", count if line else f"line gaps, {name}", "alarm" if line else ""))
     unknown = max((target.unknown_share for target in coverage.targets), default=0.0)
     if unknown > 0:
@@ -150,10 +152,9 @@ def _ribbon(coverage: Coverage) -> str:
                 if run.state == "unknown":
                     cells.append(_segment(run.start, run.end, length, "unknown", "unknown: no terrain"))
             parts.append(f'<div class="row"><span class="label">{label}</span>{"".join(cells)}</div>')
-    step = ribbon.kilometre_step(length, 16)
     ticks = "".join(
         f'<span style="left:{100 * chainage / length:.3f}%">{chainage / 1000:g}{" km" if chainage == 0 else ""}</span>'
-        for chainage in np.arange(0.0, length + 1e-6, step)
+        for chainage in ribbon.ticks(length, 16)
     )
     return "\n".join([*parts, f'<div class="axis">{ticks}</div>'])
 
@@ -221,7 +222,7 @@ def _stretches(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
 # --- tables
 
 
-def _gap_said(gap: Any) -> str:
+def _gap_said(gap: Gap) -> str:
     return f"km {figures.kilometres(gap.start)} to {figures.kilometres(gap.end)}, {figures.metres(gap.length)}"
 
 
@@ -264,17 +265,17 @@ def _sensors(coverage: Coverage) -> str:
     for index, sensor in enumerate(coverage.sensors):
         record = figures.sensor_record(coverage, sensor)
         looks = "" if record["azimuth_deg"] is None else f"{record['azimuth_deg']:.0f}°"
-        reach = "" if record["range_max_m"] is None else figures.metres(record["range_max_m"])
+        farthest = "" if record["range_max_m"] is None else figures.metres(record["range_max_m"])
         where = sensor.post or ("drone" if sensor.moving else "")
         glyph = "▲ " if sensor in bad else "● "
         rows.append(
             f'<tr data-sensor="{index}" tabindex="0"><td>{escape(sensor.name)}</td><td>{escape(where)}</td>'
             f'<td class="state{" bad" if sensor in bad else ""}">{glyph}{escape(sensor.state)}</td>'
-            f'<td class="n">{looks}</td><td class="n">{reach}</td><td>{escape(sensor.note)}</td></tr>'
+            f'<td class="n">{looks}</td><td class="n">{farthest}</td><td>{escape(sensor.note)}</td></tr>'
         )
     return (
         '<table id="sensors"><thead><tr><th>sensor</th><th>post</th><th>state</th><th class="n">'
-        'azimuth</th><th class="n">reach</th>'
+        'azimuth</th><th class="n">range</th>'
         f"<th>note</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dronewall.report import figures, ribbon
-from dronewall.report.colours import probability_rgba
+from dronewall.report.colours import LOOKS, probability_rgba
 from dronewall.report.ground import Window, relief_rgb, unknown_stripes, window
 
 if TYPE_CHECKING:
@@ -33,10 +33,12 @@ class Sheet:
         self.height = self.box.north - self.box.south
 
     def points(self, places: Any) -> NDArray[np.float64]:
+        """Places (n, 2) east, north [site m] on the plane, (n, 2) x, y."""
         east, north = np.atleast_2d(np.asarray(places, dtype=float)).T
         return np.stack([east - self.box.west, self.box.north - north], axis=-1)
 
     def path(self, places: Any, closed: bool = False) -> str:
+        """The data of an SVG path through places (n, 2) east, north [site m]."""
         return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in self.points(places)) + ("Z" if closed else "")
 
     def fix(self, place: Any, kind: str, inner: str, more: str = "", turn: float = 0.0) -> str:
@@ -50,6 +52,7 @@ class Sheet:
 
 
 def map_of(coverage: Coverage, sheet: Sheet) -> str:
+    """The SVG elements of the map, from the ground up; what differs by target has its index in `data-target`."""
     from dronewall.engine.frustum import outline
 
     box, frontage = sheet.box, coverage.frontage
@@ -79,7 +82,7 @@ def map_of(coverage: Coverage, sheet: Sheet) -> str:
             f'<g data-target="{index}"{" hidden" if index else ""}>{_target_on_map(coverage, target, sheet)}</g>'
         )
     posts = ribbon.post_chainages(coverage)
-    for chainage in np.arange(0.0, frontage.length + 1e-6, max(ribbon.kilometre_step(frontage.length, 12), 100.0)):
+    for chainage in ribbon.ticks(frontage.length, 12, least=100.0):
         text = f"km {chainage / 1000:g}" if chainage == 0 else f"{chainage / 1000:g}"
         inner = '<circle r="1.8" fill="#fff"/>' + _beside(coverage, chainage, text, 13, "km")
         parts.append(sheet.fix(ribbon.places(frontage, chainage), "kilometre", inner))
@@ -95,27 +98,19 @@ def map_of(coverage: Coverage, sheet: Sheet) -> str:
     for name, chainage in posts:
         inner = '<circle r="5.5"/>' + _beside(coverage, chainage, name, 13)
         parts.append(sheet.fix(coverage.posts[name], "post", inner))
-    drones: dict[str, Any] = {}
-    for sensor in coverage.sensors:
-        if sensor.moving and sensor.frustum is not None:
-            drones[sensor.name.split("/")[0]] = (sensor.frustum.east, sensor.frustum.north)
-    for name, place in drones.items():
+    for name, place in figures.drone_places(coverage).items():
         inner = f'<path d="M0 -8L8 0L0 8L-8 0Z"/><text x="11" y="-7" font-style="italic">{escape(name)}</text>'
         parts.append(sheet.fix(place, "drone", inner))
     return "\n".join(parts)
 
 
 def _target_on_map(coverage: Coverage, target: TargetCoverage, sheet: Sheet) -> str:
-    frontage, stations = coverage.frontage, target.stations
-    parts = []
-    for gap in ribbon.gaps(target, "lane"):
-        inside = np.flatnonzero((stations.chainage >= gap.start) & (stations.chainage <= gap.end))
-        if len(inside) > 1:
-            lanes = np.asarray(stations.lane)[inside]
-            band = sheet.path(np.concatenate([lanes[:, 0], lanes[::-1, 1]]), closed=True)
-            parts.append(f'<path class="lanes" d="{band}"/>')
-    numbered = [(number, gap) for number, which, gap in ribbon.numbered(coverage) if which is target]
-    for number, gap in numbered:
+    frontage = coverage.frontage
+    parts = [
+        f'<path class="lanes" d="{sheet.path(ribbon.lane_band(target, gap), closed=True)}"/>'
+        for gap in ribbon.gaps(target, "lane")
+    ]
+    for number, _, gap in ribbon.numbered(coverage, target):
         piece = sheet.path(ribbon.stretch(frontage, gap.start, gap.end))
         parts.append(f'<path class="chosen" data-gap="{number}" hidden d="{piece}"/>')
     parts.append(f'<path class="case" d="{sheet.path(frontage.points)}"/>')
@@ -123,9 +118,7 @@ def _target_on_map(coverage: Coverage, target: TargetCoverage, sheet: Sheet) -> 
     for run in sorted(states, key=lambda run: run.state == "gap"):
         parts.append(f'<path class="run {run.state}" d="{sheet.path(ribbon.stretch(frontage, run.start, run.end))}"/>')
     outward, last = 22.0, -math.inf
-    for number, gap in numbered:
-        if gap.kind != "line":
-            continue
+    for number, _, gap in ribbon.numbered(coverage, target, "line"):
         middle = (gap.start + gap.end) / 2
         # neighbours that would touch take turns farther out
         outward = 44.0 if middle - last < 24 * sheet.width / _NOMINAL and outward < 30 else 22.0
@@ -133,7 +126,7 @@ def _target_on_map(coverage: Coverage, target: TargetCoverage, sheet: Sheet) -> 
         x, y = -outward * _behind(coverage, middle)
         inner = (
             f'<path class="leader" d="M0 0L{x:.1f} {y:.1f}"/><circle cx="{x:.1f}" cy="{y:.1f}" '
-            f'r="9.5" fill="#d5450a" stroke="#fff" '
+            f'r="9.5" fill="{LOOKS["gap"].colour}" stroke="#fff" '
             f'stroke-width="1.3"/><text class="badge" x="{x:.1f}" y="{y + 3.8:.1f}" '
             f'text-anchor="middle">{number}</text>'
         )

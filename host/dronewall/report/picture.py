@@ -21,6 +21,7 @@ from dronewall.report.figures import (
     kilometres,
     level,
     metres,
+    number_of,
     percent,
     posting,
     sensors_phrase,
@@ -169,8 +170,7 @@ def _totals(axes: Axes, coverage: Coverage, target: TargetCoverage) -> float:
         axes.text(
             0.42,
             y + 0.02,
-            f"in {len(line)} line gap{'s' if len(line) > 1 else ''},\n"
-            f"longest {metres(max(gap.length for gap in line))}",
+            f"in {number_of(len(line), 'line gap')},\nlongest {metres(max(gap.length for gap in line))}",
             size=9,
             color=INK,
             va="top",
@@ -282,14 +282,11 @@ def _legend(coverage: Coverage) -> list[Any]:
 def _gap_list(axes: Axes, coverage: Coverage) -> None:
     """As many of the map's gaps as there is room for, longest kept."""
     y, inches = 0.0, axes.get_ylim()[0]
-    first = coverage.targets[0]
-    listed = [
-        (number, gap) for number, target, gap in ribbon.numbered(coverage) if target is first and gap.kind == "line"
-    ]
+    listed = ribbon.numbered(coverage, coverage.targets[0], "line")
     room = int((inches - y - 0.1) / 0.165) - 1
     if not listed or room < 2:
         return
-    shown = sorted(listed, key=lambda item: -item[1].length)[: room if len(listed) <= room else room - 1]
+    shown = sorted(listed, key=lambda item: -item[2].length)[: room if len(listed) <= room else room - 1]
     for x, text, align in (
         (0.0, "gap", "left"),
         (0.16, "km", "left"),
@@ -297,7 +294,7 @@ def _gap_list(axes: Axes, coverage: Coverage) -> None:
         (1.0, "chance", "right"),
     ):
         axes.text(x, y, text, size=7.5, color=FAINT, va="top", ha=align)
-    for number, gap in sorted(shown, key=lambda item: item[0]):
+    for number, _, gap in sorted(shown, key=lambda item: item[0]):
         y += 0.165
         axes.text(0, y, str(number), size=8, weight="bold", color=ALARM, va="top")
         axes.text(0.16, y, f"{kilometres(gap.start)}–{kilometres(gap.end)}", size=8, color=INK, va="top")

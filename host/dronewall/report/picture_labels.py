@@ -10,6 +10,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from dronewall.report.colours import LOOKS
+from dronewall.report.figures import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,8 +111,9 @@ class Labels:
 
 def plain(text: str) -> str:
     """Text that matplotlib draws as it stands: a dollar sign would start a formula."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text).replace("$", r"\$")
+    return clean(text).replace("$", r"\$")
 
 
 def short(text: str, most: int) -> str:
+    """`text`, cut to `most` characters."""
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -11,7 +11,7 @@ from matplotlib.patheffects import withStroke
 
 from dronewall.report import ribbon
 from dronewall.report.colours import LOOKS, probability_rgba
-from dronewall.report.figures import troubled
+from dronewall.report.figures import drone_places, troubled
 from dronewall.report.ground import Window, relief_rgb
 from dronewall.report.picture_labels import ALARM, FAINT, HALO, INK, Labels, plain
 
@@ -22,6 +22,7 @@ _MOST_BADGES = 30
 
 
 def draw_map(axes: Axes, coverage: Coverage, target: TargetCoverage, box: Window) -> None:
+    """Draws that part of the terrain, with what the line sees of one target."""
     height = np.asarray(coverage.terrain.ground_amsl)[box.rows, box.columns]
     look = np.asarray(target.look)[box.rows, box.columns]
     unknown = np.isnan(height) | np.isnan(look)
@@ -50,27 +51,14 @@ def draw_map(axes: Axes, coverage: Coverage, target: TargetCoverage, box: Window
         Polygon(belt, closed=True, fill=False, edgecolor=INK, linewidth=0.9, linestyle=(0, (5, 3)), alpha=0.8)
     )
     _wedges(axes, coverage)
-    stations = target.stations
     for gap in ribbon.gaps(target, "lane"):
-        inside = np.flatnonzero((stations.chainage >= gap.start) & (stations.chainage <= gap.end))
-        if len(inside) > 1:
-            lanes = np.asarray(stations.lane)[inside]
-            axes.add_patch(
-                Polygon(np.concatenate([lanes[:, 0], lanes[::-1, 1]]), facecolor=ALARM, alpha=0.16, linewidth=0)
-            )
+        axes.add_patch(Polygon(ribbon.lane_band(target, gap), facecolor=ALARM, alpha=0.16, linewidth=0))
     _line(axes, coverage, target)
 
     labels = Labels(axes)
     labels.avoid(belt, 1.0, 0.3)
     labels.avoid(ribbon.places(coverage.frontage, np.linspace(0, coverage.frontage.length, 200)), 3.0, 0.35)
-    shown = [
-        (number, gap) for number, which, gap in ribbon.numbered(coverage) if which is target and gap.kind == "line"
-    ]
-    posts = list(coverage.posts.items())
-    drones = {}
-    for sensor in coverage.sensors:
-        if sensor.post is None and sensor.frustum is not None:
-            drones[sensor.name.split("/")[0]] = (sensor.frustum.east, sensor.frustum.north)
+    posts, drones = list(coverage.posts.items()), drone_places(coverage)
     for places in ([place for _, place in posts], list(drones.values())):
         if places:
             labels.avoid(np.array(places, dtype=float), 7.0, 3.0)
@@ -95,7 +83,8 @@ def draw_map(axes: Axes, coverage: Coverage, target: TargetCoverage, box: Window
             zorder=8,
         )
     _furniture(axes, coverage, target, box, labels)
-    for number, gap in sorted(shown, key=lambda item: -item[1].length)[:_MOST_BADGES]:
+    shown = ribbon.numbered(coverage, target, "line")
+    for number, _, gap in sorted(shown, key=lambda item: -item[2].length)[:_MOST_BADGES]:
         labels.put(
             ribbon.places(coverage.frontage, (gap.start + gap.end) / 2),
             str(number),
@@ -177,8 +166,7 @@ def _line(axes: Axes, coverage: Coverage, target: TargetCoverage) -> None:
 def _kilometres(axes: Axes, coverage: Coverage, labels: Labels) -> None:
     """Ticks across the frontage at round kilometres, so that ribbon and map can be matched."""
     frontage = coverage.frontage
-    step = max(ribbon.kilometre_step(frontage.length, 12), 100.0)
-    for chainage in np.arange(0.0, frontage.length + 1e-6, step):
+    for chainage in ribbon.ticks(frontage.length, 12, least=100.0):
         place = ribbon.places(frontage, chainage)
         axes.plot(*place, marker="o", markersize=2.6, markerfacecolor="white", markeredgewidth=0, zorder=7)
         text = f"km {chainage / 1000:g}" if chainage == 0 else f"{chainage / 1000:g}"

@@ -102,10 +102,7 @@ def _heads(axes: Axes, coverage: Coverage, target: TargetCoverage) -> None:
             )
             end = middle + half
     end = -1.0
-    listed = [
-        (number, gap) for number, which, gap in ribbon.numbered(coverage) if which is target and gap.kind == "line"
-    ]
-    for number, gap in listed:
+    for number, _, gap in ribbon.numbered(coverage, target, "line"):
         middle = (gap.start + gap.end) / 2 / length * inches
         if middle - 0.12 > end:
             axes.text(
@@ -164,8 +161,7 @@ def draw_ribbon(axes: Axes, coverage: Coverage) -> None:
                 )
     axes.set(xlim=(0, length), ylim=(len(rows) - 0.45, -0.55))
     axes.set_yticks(range(len(rows)), names, size=8, color=INK)
-    step = ribbon.kilometre_step(coverage.frontage.length, 20) / 1000
-    ticks = np.arange(0, length + 1e-9, step)
+    ticks = ribbon.ticks(coverage.frontage.length, 20) / 1000.0
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], size=8, color=INK)
     axes.set_xlabel("km along the frontage", size=8, color=FAINT, labelpad=1)
     axes.tick_params(length=2.5, color=FAINT)

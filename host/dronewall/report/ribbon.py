@@ -5,7 +5,7 @@ One rule for the terminal, the picture and the page, so that they cannot disagre
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,9 @@ from dronewall.report.colours import WORST_FIRST, State
 
 if TYPE_CHECKING:
     from dronewall.engine.frontage import Frontage
-    from dronewall.engine.gaps import Gap
+    from dronewall.engine.gaps import Gap, Kind
     from dronewall.engine.wall import Coverage, TargetCoverage
 
-Kind = Literal["line", "lane"]
 KINDS: tuple[Kind, ...] = ("line", "lane")
 
 
@@ -56,10 +55,31 @@ def gaps(target: TargetCoverage, kind: Kind) -> list[Gap]:
     return sorted((gap for gap in target.gaps if gap.kind == kind), key=lambda gap: (gap.start, gap.end))
 
 
-def numbered(coverage: Coverage) -> list[tuple[int, TargetCoverage, Gap]]:
-    """Every gap with the number it bears in tables and on maps: by target, then kind, then chainage."""
-    found = [(target, gap) for target in coverage.targets for kind in KINDS for gap in gaps(target, kind)]
-    return [(number, target, gap) for number, (target, gap) in enumerate(found, start=1)]
+def numbered(
+    coverage: Coverage, of: TargetCoverage | None = None, kind: Kind | None = None
+) -> list[tuple[int, TargetCoverage, Gap]]:
+    """Every gap with the number it bears in tables and on maps: by target, then kind, then chainage.
+
+    `of`, `kind`: only the gaps of that target and of that kind, with the numbers they have among all.
+    """
+    found = [(target, gap) for target in coverage.targets for each in KINDS for gap in gaps(target, each)]
+    return [
+        (number, target, gap)
+        for number, (target, gap) in enumerate(found, start=1)
+        if (of is None or of is target) and kind in (None, gap.kind)
+    ]
+
+
+def stations_in(target: TargetCoverage, gap: Gap) -> NDArray[np.intp]:
+    """Indices of the stations in a gap."""
+    chainage = np.asarray(target.stations.chainage)
+    return np.flatnonzero((chainage >= gap.start) & (chainage <= gap.end))
+
+
+def lane_band(target: TargetCoverage, gap: Gap) -> NDArray[np.float64]:
+    """The outline (m, 2) east, north of the belt between the first and the last lane of a gap."""
+    lanes = np.asarray(target.stations.lane)[stations_in(target, gap)]
+    return np.concatenate([lanes[:, 0], lanes[::-1, 1]])
 
 
 def runs(coverage: Coverage, target: TargetCoverage, kind: Kind) -> list[Run]:
@@ -147,3 +167,8 @@ def kilometre_step(length: float, most: int) -> float:
     least = length / max(most, 1)
     power = 10.0 ** np.floor(np.log10(max(least, 1e-9)))
     return float(next(step * power for step in (1, 2, 5, 10) if step * power >= least * (1 - 1e-9)))
+
+
+def ticks(length: float, most: int, least: float = 0.0) -> NDArray[np.float64]:
+    """Chainages from 0 to `length` at round distances, at least `least` [m] apart and at most `most` pieces."""
+    return np.arange(0.0, length + 1e-6, max(kilometre_step(length, most), least))

@@ -19,44 +19,36 @@ from rich.text import Text
 from dronewall.report import ribbon as straight
 from dronewall.report.colours import LOOKS
 from dronewall.report.figures import (
-    as_json,
     clean,
     counted,
     kilometres,
     level,
     metres,
     notes,
+    number_of,
     percent,
     posting,
     sensors_phrase,
     sentence,
-    summary,
     troubled,
     utc,
 )
 
 if TYPE_CHECKING:
-    from dronewall.engine.wall import Coverage, TargetCoverage
-
-__all__ = ["Ribbon", "as_json", "gaps", "headline", "report", "sensors", "sentence", "small_print", "summary"]
-
-_MARGIN = 2
+    from dronewall.engine.wall import Coverage
 
 
 class Ribbon:
-    """The frontage as rows of glyphs over the terminal's width: posts above, a row per target and kind, km
-    below.
-    """
+    """The frontage as rows of glyphs over the terminal's width: posts above, a row per target and kind, km below."""
 
-    def __init__(self, coverage: Coverage, targets: tuple[TargetCoverage, ...] | None = None) -> None:
+    def __init__(self, coverage: Coverage) -> None:
         self.coverage = coverage
-        self.targets = coverage.targets if targets is None else targets
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         coverage = self.coverage
         length = float(coverage.frontage.length)
-        several = len(self.targets) > 1
-        names = [f"{target.target.name} " if several else "" for target in self.targets]
+        several = len(coverage.targets) > 1
+        names = [f"{target.target.name} " if several else "" for target in coverage.targets]
         widest = max((len(name) for name in names), default=0)
         # a long name must not eat the ribbon
         label = min(widest, max(options.max_width // 3 - 5, 4)) + 5
@@ -66,7 +58,7 @@ class Ribbon:
             [(clean(name), at) for name, at in straight.post_chainages(coverage)], length, count, marker
         ):
             yield from _row("", label, [(line, "")])
-        for name, target in zip(names, self.targets, strict=True):
+        for name, target in zip(names, coverage.targets, strict=True):
             for kind in straight.KINDS:
                 states = straight.columns(straight.runs(coverage, target, kind), length, count)
                 cells = [
@@ -106,7 +98,7 @@ def headline(coverage: Coverage) -> RenderableType:
                 continue
             longest = max(gap.length for gap in listed)
             total = sum(gap.length for gap in listed)
-            text.append(f"; {len(listed)} {kind} gap{'s' if len(listed) > 1 else ''} ", style="default")
+            text.append(f"; {number_of(len(listed), f'{kind} gap')} ", style="default")
             text.append(metres(total), style=LOOKS["gap"].terminal)
             if len(listed) > 1:
                 text.append(f" (longest {metres(longest)})", style="default")
@@ -114,10 +106,8 @@ def headline(coverage: Coverage) -> RenderableType:
     return Group(*lines)
 
 
-def gaps(coverage: Coverage, limit: int | None = None) -> RenderableType:
-    """The table of gaps in the order of the map's numbers; with `limit` only the first so many, and how many
-    more.
-    """
+def gaps(coverage: Coverage) -> RenderableType:
+    """The table of gaps in the order of the map's numbers."""
     found = straight.numbered(coverage)
     if not found:
         return Text("No gaps.")
@@ -134,7 +124,7 @@ def gaps(coverage: Coverage, limit: int | None = None) -> RenderableType:
     table.add_column("posts", overflow="fold")
     table.add_column("notes", overflow="fold")
     before = None
-    for number, target, gap in found[:limit]:
+    for number, target, gap in found:
         group = (target.target.name, gap.kind)
         if before not in (None, group):
             table.add_section()
@@ -151,17 +141,13 @@ def gaps(coverage: Coverage, limit: int | None = None) -> RenderableType:
             row.append(Text(clean(target.target.name)))
         row += [Text(clean(", ".join(gap.nearest_posts))), Text(", ".join(notes(gap)))]
         table.add_row(*row)
-    hidden = found[len(found) if limit is None else limit :]
-    if not hidden:
-        return table
-    longest = max(gap.length for _, _, gap in hidden)
-    return Group(table, Text(f"… and {len(hidden)} more, the longest {metres(longest)}."))
+    return table
 
 
-def sensors(coverage: Coverage, everyone: bool = False) -> RenderableType:
-    """How many sensors count, and those that do not with the reason; with `everyone` all of them by name."""
-    head = Text(sensors_phrase(coverage) + (":" if troubled(coverage) else "."))
-    shown = coverage.sensors if everyone else troubled(coverage)
+def sensors(coverage: Coverage) -> RenderableType:
+    """How many sensors count, and those that somebody should look after, with the reason."""
+    shown = troubled(coverage)
+    head = Text(sensors_phrase(coverage) + (":" if shown else "."))
     if not shown:
         return head
     counting = {sensor.name for sensor in counted(coverage)}
@@ -171,8 +157,7 @@ def sensors(coverage: Coverage, everyone: bool = False) -> RenderableType:
     table.add_column(overflow="fold")
     for sensor in shown:
         style = "default" if sensor.name in counting else LOOKS["gap"].terminal
-        note = sensor.note or ("drone" if sensor.moving else "")
-        table.add_row(Text(clean(sensor.name)), Text(sensor.state, style=style), Text(clean(note)))
+        table.add_row(Text(clean(sensor.name)), Text(sensor.state, style=style), Text(clean(sensor.note)))
     return Group(head, table)
 
 
@@ -202,10 +187,8 @@ def small_print(coverage: Coverage) -> RenderableType:
     )
 
 
-def report(coverage: Coverage, limit: int | None = None, everyone: bool = False) -> RenderableType:
-    """Everything in reading order: ribbon, gaps, sensors, what it depends on, the totals, and last the
-    sentence.
-    """
+def report(coverage: Coverage) -> RenderableType:
+    """Everything in reading order: ribbon, gaps, sensors, the totals, what they depend on, and last the sentence."""
     site = coverage.scenario.site
     title = Text(clean(site.title or site.name), style="bold")
     title.append(f"  {metres(coverage.frontage.length)} of frontage", style="not bold")
@@ -214,14 +197,14 @@ def report(coverage: Coverage, limit: int | None = None, everyone: bool = False)
         Text(),
         Ribbon(coverage),
         Text(),
-        gaps(coverage, limit),
-        sensors(coverage, everyone),
+        gaps(coverage),
+        sensors(coverage),
         Text(),
         headline(coverage),
         Text(),
         small_print(coverage),
         Text(),
-        Text(sentence(coverage), style="bold"),
+        Text(clean(sentence(coverage)), style="bold"),
     )
 
 
