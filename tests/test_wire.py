@@ -20,7 +20,7 @@ GOLDEN = json.loads((ROOT / "tests" / "golden" / "messages.json").read_text(enco
 REFUSED = json.loads((ROOT / "tests" / "golden" / "refused.json").read_text(encoding="utf-8"))
 KINDS = asyncapi.NODE_KINDS + asyncapi.HOST_KINDS
 OBJECTS = ("sensor", "view", "model", "model.camera", "model.table", "clock", "answer", "gap")
-PACKED = asyncapi.PACKED_KINDS
+PACKED = ("state", "frustum", "detection", "health")
 NAMED = [pytest.param(golden, id=golden["name"]) for golden in GOLDEN]
 
 

@@ -13,7 +13,6 @@ Schema = dict[str, Any]
 
 NODE_KINDS = ("state", "birth", "frustum", "detection", "health", "command", "reply")
 HOST_KINDS = ("status", "gaps", "breach", "resilience", "alert")
-PACKED_KINDS = ("state", "frustum", "detection", "health")
 
 SUMMARIES = {
     "state": "Whether a node is there; also its last will, which says `lost`.",
@@ -247,7 +246,7 @@ def schema_of(table: str) -> Schema:
 
 
 def _message(kind: str) -> Schema:
-    packed = [row[1] for row in wire.rows(kind) if row[6].lower().endswith("p")] if kind in PACKED_KINDS else []
+    packed = [row[1] for row in wire.rows(kind) if "p" in row[6].lower()]
     message: Schema = {
         "name": kind,
         "title": kind,
@@ -256,10 +255,7 @@ def _message(kind: str) -> Schema:
         "payload": {"$ref": f"#/components/schemas/{kind}"},
     }
     if packed:
-        message["x-packed"] = {
-            "bytes": wire.packed(kind)[1],
-            "fields": packed,
-        }
+        message["x-packed"] = {"bytes": wire.packed(kind)[1], "fields": packed}
     return message
 
 
@@ -341,17 +337,8 @@ def _key(key: str) -> str:
     return key if key.replace("_", "").replace("-", "").isalnum() and key not in _WORDS else json.dumps(key)
 
 
-_WORDS = (
-    "true",
-    "false",
-    "null",
-    "yes",
-    "no",
-    "on",
-    "off",
-    "y",
-    "n",
-)  # not text when they stand bare in YAML 1.1
+# Not text when they stand bare in YAML 1.1.
+_WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
 
 
 def asyncapi_yaml() -> str:

@@ -74,7 +74,7 @@ def _table(heading: str, info: inspect.StructType) -> str:
     for field in info.fields:
         if not list(_tables(field.type, "x", False)):
             default = (
-                "required" if field.required else "" if field.default in (None, "") else f"`{_toml(field.default)}`"
+                "required" if field.required else "" if field.default in (None, "") else f"`{shown(field.default)}`"
             )
             unit = unit_of(field.encode_name)
             words = [
@@ -86,10 +86,6 @@ def _table(heading: str, info: inspect.StructType) -> str:
             ]
             rows.append(f"| {' | '.join(words)} |\n".replace("|  |", "| |"))
     return "".join(rows)
-
-
-def _toml(value: Any) -> str:
-    return shown(value)
 
 
 def _allowed(info: inspect.Type) -> str:

@@ -210,7 +210,7 @@ class _Walk:
             words = wanted or expected(info, unit)
             near = None
             if isinstance(info, inspect.LiteralType) and isinstance(value, str):
-                near = _close(value, [str(v) for v in info.values])
+                near = nearest(value, [str(v) for v in info.values])
             self.found.problem(key, shown(value), words, f'"{near}"' if near else None)
 
     def _list(self, info: inspect.VarTupleType | inspect.TupleType, value: Any, key: Key, unit: str) -> None:
@@ -245,7 +245,7 @@ class _Walk:
             self.found.problem((*key, tag_field), "missing", words)
         elif value[tag_field] not in tags:
             tag = value[tag_field]
-            near = _close(tag, tags) if isinstance(tag, str) else None
+            near = nearest(tag, tags) if isinstance(tag, str) else None
             self.found.problem((*key, tag_field), shown(tag), words, f'"{near}"' if near else None)
         else:
             self._struct(kinds[tags.index(value[tag_field])], value, key)
@@ -273,7 +273,7 @@ class _Walk:
         stem = _stem(name)
         stem = self.synonyms.get(stem, stem)
         alike = [k for k in known if _stem(k) == stem] or [k for k in free if _stem(k).startswith(stem + "_")]
-        near = alike[0] if alike else _close(name, free) or _close(name, known)
+        near = alike[0] if alike else nearest(name, free) or nearest(name, known)
         words = "one of " + ", ".join(known)
         came = "unknown key"
         if alike:
@@ -384,13 +384,11 @@ def _stem(name: str) -> str:
     return first if first and (last in UNITS or last in _FOREIGN) else name
 
 
-def _close(word: str, words: Iterable[str]) -> str | None:
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """That of `words` which was probably meant by `word`, or None."""
     by_lower = {w.lower(): w for w in words}
     near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[near[0]] if near else None
-
-
-nearest = _close
 
 
 def shown(value: Any) -> str:
