@@ -8,9 +8,8 @@ import time
 
 from micropython import const
 
-_EARLIEST_MS = const(
-    1_735_689_600_000
-)  # 2025-01-01: a receiver without an almanac says 1980, or a multiple of 1024 weeks off
+# 2025-01-01: a receiver without an almanac says 1980, or a multiple of 1024 weeks off
+_EARLIEST_MS = const(1_735_689_600_000)
 
 _last = None  # ticks when last asked
 _uptime = 0

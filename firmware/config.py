@@ -33,7 +33,7 @@ def nearest(word, known):
     return best[1] if best else None
 
 
-def refusal(number, output=False):
+def refusal(number):
     """Why a pin must not carry a sensor (a few words), or None where it may.
 
     The chip would allow the strapping pins; we refuse them by choice, because the fault they make (a node
@@ -49,7 +49,7 @@ def refusal(number, output=False):
     ):
         if number in pins:
             return reason
-    return "input only" if output and number in board.INPUT_ONLY else None
+    return None
 
 
 _MUST = object()  # no default: the key must be there
@@ -74,10 +74,12 @@ class Section:
             self._values = values
 
     def problem(self, key, came, expected):
+        """Notes that `came` stands under `key`, where `expected` should."""
         name = self.path + "." + key if self.path and key else self.path or key
         self.problems.append("%s: %s, not %s" % (name, expected, json.dumps(came)))
 
     def value(self, key, default):
+        """Whatever stands under `key`."""
         self._known.append(key)
         if key in self._values:
             return self._values[key]
@@ -88,6 +90,7 @@ class Section:
         return default
 
     def integer(self, key, least, most, default=_MUST, null=False):
+        """The integer under `key`, from `least` to `most`; None where `null` allows it."""
         value = self.value(key, default)
         if value is None and (null or key not in self._values):
             return value
@@ -97,6 +100,7 @@ class Section:
         return value
 
     def text(self, key, most, default=_MUST, least=1):
+        """The text under `key`, of `least` to `most` characters."""
         value = self.value(key, default)
         if value is None and (default is None or key not in self._values):
             return value
@@ -106,6 +110,7 @@ class Section:
         return value
 
     def identifier(self, key):
+        """The name under `key`, one that can stand in a topic."""
         value = self.text(key, 32)
         if value is not None:
             for c in value:
@@ -115,6 +120,7 @@ class Section:
         return value
 
     def choice(self, key, words, default=_MUST):
+        """The word under `key`, one of `words`."""
         value = self.value(key, default)
         if value is None and key not in self._values:
             return value
@@ -126,6 +132,7 @@ class Section:
         return value
 
     def flag(self, key, default=_MUST):
+        """The truth value under `key`."""
         value = self.value(key, default)
         if type(value) is not bool and key in self._values:
             self.problem(key, value, "true or false expected")
@@ -143,6 +150,7 @@ class Section:
         return value
 
     def section(self, key, default=_MUST):
+        """The Section under `key`; an empty one where it is missing."""
         value = self.value(key, default)
         name = self.path + "." + key if self.path else key
         if value is None and key in self._values:

@@ -62,12 +62,14 @@ class Link:
         self._wake.set()
 
     def reply(self, fields):
+        """Puts a reply at the end of its queue, which drops its oldest when it is full."""
         self._replies.append(wire.encode("reply", fields))
         if len(self._replies) > _REPLIES:
             self._replies.pop(0)
         self._wake.set()
 
     def health(self, fields):
+        """Sends a health report when nothing else waits, unless a later one comes first."""
         self._health = wire.encode("health", fields)
         self._wake.set()
 

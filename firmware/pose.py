@@ -30,9 +30,8 @@ _VERTICAL = const(5857)
 
 _JUMP_CM = const(10_000)  # a fixed post's fix that far from its mean is not the post having moved
 _SETTLED = const(10)  # fixes before a mean is trusted to call another fix a jump
-_DECORRELATION_S = const(
-    600
-)  # GNSS errors (ionosphere, multipath) keep for ten minutes: more fixes do not average them away
+# GNSS errors (ionosphere, multipath) keep for ten minutes: more fixes do not average them away
+_DECORRELATION_S = const(600)
 _FLOOR_CM = const(100)  # and what never averages away
 
 
@@ -231,10 +230,12 @@ class Average:
 
     @property
     def sigma_cm(self):
+        """1 sigma of the mean on each horizontal axis [cm]; only after the first fix."""
         return self._shrunk(self._sums[3])
 
     @property
     def height_sigma_cm(self):
+        """The same of the height."""
         return self._shrunk(self._sums[4])
 
     def _shrunk(self, total):

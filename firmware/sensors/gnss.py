@@ -13,8 +13,7 @@ from micropython import const
 _POLL_MS = const(50)  # 48 bytes at 9600 baud; the UART's buffer holds a second
 _LONGEST = const(120)  # [bytes] the standard says 82, receivers with long fractions write more
 _GST_KEEPS_MS = const(5000)
-# 1 sigma of one range, for receivers without GST: 7 m in 95 % for the signal in space alone (GPS SPS
-# Performance
+# 1 sigma of one range, for receivers without GST: 7 m in 95 % for the signal in space alone (GPS SPS Performance
 # Standard, 5th edition, 2020, section 3.4), which is 3.6 m, and the rest for atmosphere and receiver.
 _UERE_CM = const(400)
 _ASK_GST = b"$PUBX,40,GST,0,1,0,0,0,0*5A\r\n"

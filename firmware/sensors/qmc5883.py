@@ -9,19 +9,12 @@ from micropython import const
 
 _L = const(0x0D)
 _L_CHIP = (_L, 0x06, 0x00)  # address, status register, first data register
-_L_SETUP = (
-    (0x0A, 0x80),
-    (0x0B, 0x01),
-    (0x09, 0x15),
-)  # soft reset; set/reset period; continuous, 50 Hz, 8 G, OSR 512
+# soft reset; set/reset period; continuous, 50 Hz, 8 G, OSR 512
+_L_SETUP = ((0x0A, 0x80), (0x0B, 0x01), (0x09, 0x15))
 _P = const(0x2C)
 _P_CHIP = (_P, 0x09, 0x01)
-_P_SETUP = (
-    (0x0B, 0x80),
-    (0x29, 0x06),
-    (0x0B, 0x08),
-    (0x0A, 0xC5),
-)  # soft reset; axes' signs; 8 G; normal, 50 Hz
+# soft reset; axes' signs; 8 G; normal, 50 Hz
+_P_SETUP = ((0x0B, 0x80), (0x29, 0x06), (0x0B, 0x08), (0x0A, 0xC5))
 
 _READY = const(1)  # bits of the status, the same in both
 _OVERFLOW = const(2)
