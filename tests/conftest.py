@@ -116,11 +116,6 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def graphviz() -> str:
-    return require("graphviz")
-
-
-@pytest.fixture(scope="session")
 def micropython() -> str:
     return require("micropython")
 

@@ -8,11 +8,10 @@ import subprocess
 import threading
 import time
 
+import paho.mqtt.client as paho
 import pytest
 
 from firmware_side import FIRMWARE, answer
-
-paho = pytest.importorskip("paho.mqtt.client")
 
 PRELUDE = """
 import asyncio, time

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dronewall.engine.frontage import Frontage
@@ -67,8 +67,7 @@ def test_lanes_fan_out_at_a_bend():
 )
 def test_a_point_of_the_frontage_has_no_offset_and_lies_where_its_chainage_says(points, share, left):
     corners = np.array(points)
-    if (np.hypot(*np.diff(corners, axis=0).T) < 1.0).any():
-        return
+    assume((np.hypot(*np.diff(corners, axis=0).T) >= 1.0).all())
     frontage = Frontage(corners, 100.0, 100.0, left)
     east, north = frontage.at(share * frontage.length)
     chainage, offset = frontage.locate(east, north)

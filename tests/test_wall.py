@@ -1,12 +1,11 @@
 import dataclasses
 import math
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
+from rasterio.transform import from_origin
 
-from dronewall import wire
 from dronewall.engine import wall
 from dronewall.scenario import read
 
@@ -238,12 +237,9 @@ def test_progress_counts_every_sensor_for_every_target(ground):
     assert told == [(count, 6) for count in range(1, 7)]
 
 
-def test_the_analysts_own_terrain_replaces_the_site_files(ground, tmp_path):
-    import rasterio
-    from rasterio.transform import from_origin
-
+def write_level(path, ground):
+    """A GeoTIFF of level ground, 321 m high, under the site and around it."""
     west, east, south, north = ground.terrain.extent
-    path = tmp_path / "own.tif"
     size = 2 * (int((north - south) // 30) + 60), 2 * (int((east - west) // 30) + 60)
     corner = ground.site.origin_east + west - 600.0, ground.site.origin_north + north + 600.0
     profile = {"driver": "GTiff", "count": 1, "dtype": "float32", "crs": ground.site.crs.to_wkt()}
@@ -251,13 +247,20 @@ def test_the_analysts_own_terrain_replaces_the_site_files(ground, tmp_path):
         path, "w", height=size[0], width=size[1], transform=from_origin(*corner, 30.0, 30.0), **profile
     ) as out:
         out.write(np.full((1, *size), 321.0, dtype=np.float32))
-    flat = wall.ground_of(read(ground.scenario.path, path))
+    return path
+
+
+def test_the_analysts_own_terrain_replaces_the_site_files(ground, tmp_path):
+    flat = wall.ground_of(read(ground.scenario.path, write_level(tmp_path / "own.tif", ground)))
     assert np.nanmax(np.abs(flat.terrain.ground_amsl - 321.0)) < 1e-9
     assert flat.terrain.posting == pytest.approx(30.0, abs=0.01)
     assert wall.cover(flat, wall.planned(flat)).targets[0].covered_share > 0.0
 
 
 def test_a_site_file_can_be_moved_with_its_terrain(ground, tmp_path):
-    assert isinstance(wall.planned(ground)[0], wire.Report)
-    folder = Path(shutil.copytree(ground.scenario.path.parent, tmp_path / "moved"))
-    assert wall.ground_of(read(folder / "site.toml")).terrain.digest == ground.terrain.digest
+    (tmp_path / "here").mkdir()
+    write_level(tmp_path / "here" / "own.tif", ground)
+    (tmp_path / "here" / "site.toml").write_text(SITE.replace("dronewall:jacksboro", "own.tif"))
+    before = wall.ground_of(read(tmp_path / "here" / "site.toml")).terrain
+    there = (tmp_path / "here").rename(tmp_path / "there")
+    assert wall.ground_of(read(there / "site.toml")).terrain.digest == before.digest != ground.terrain.digest
