@@ -112,6 +112,8 @@ def _loudness(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Length(click.ParamType):
+    """A length in metres from `200`, `200m` or `1.5km`."""
+
     name = "length"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
@@ -173,6 +175,7 @@ class _Talk:
             self._status = None
 
     def note(self, text: str) -> None:
+        """A line that belongs to no step."""
         if not self._quiet:
             self._console.print(text, markup=False)
 
@@ -235,8 +238,8 @@ def gaps(
         from dronewall import outputs, scenario
 
         read = scenario.read(site, terrain)
-        for warning in read.notes:
-            talk.note(f"note: {warning}")
+        for note in read.notes:
+            talk.note(f"note: {note}")
         if folder is not None:
             outputs.may_write(folder)
         talk.now(1, f"ground: reading {read.terrain.ground}")
@@ -295,7 +298,7 @@ def _judged(coverage: "Coverage", fail_over: float | None) -> int:
         return 0
     worst = max(longer, key=lambda gap: gap.length)
     click.echo(
-        f"dronewall: {len(longer)} gaps are longer than {fail_over:g} m, the longest {worst.length:.0f} m ({worst.id})",
+        f"dronewall: gaps longer than {fail_over:g} m: {len(longer)}, the longest {worst.length:.0f} m ({worst.id})",
         err=True,
     )
     return _EXCEEDED
