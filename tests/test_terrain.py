@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import rasterio
+import rasterio.warp
 from rasterio.transform import from_origin
 
 from dronewall.engine.earth import site_of
@@ -117,6 +118,19 @@ def test_holes_stay_unknown(tmp_path):
     terrain = read(path, site, frontage, cell=10.0)
     assert np.isnan(terrain.ground_amsl).any()
     assert np.nanmin(terrain.ground_amsl) > 0.0
+
+
+@pytest.mark.parametrize(("value", "cell"), [(-9999.0, 10.0), (-32768.0, 60.0), (1e30, 10.0)])
+def test_unknown_ground_that_does_not_say_so_is_refused_with_its_place(tmp_path, value, cell):
+    site, frontage = frame()
+    heights, transform = tilted(site, frontage)
+    row, col = heights.shape[0] // 2, heights.shape[1] // 2
+    heights[row, col] = value
+    path = write(tmp_path / "undeclared.tif", heights, transform)
+    with pytest.raises(TerrainError, match=r"undeclared\.tif: holds a height of .* latitude 36\.5.*-a_nodata"):
+        read(path, site, frontage, cell=cell)
+    declared = write(tmp_path / "declared.tif", heights, transform, nodata=value)
+    assert np.nanmin(read(declared, site, frontage, cell=cell).ground_amsl) > 0.0
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from dronewall.engine.detection import Target
 from dronewall.engine.field import Field
 from dronewall.engine.frontage import Frontage
+from dronewall.engine.levels import Level
 from dronewall.engine.terrain import Terrain
 
 Floats = npt.NDArray[np.float64]
@@ -53,6 +54,7 @@ class Gap:
     id: str
     kind: Kind
     target: str
+    level: Level
     start: float
     end: float
     probability_least: float
@@ -122,11 +124,14 @@ def gaps(
     shortest: float = 0.0,
     lateral: float = 0.0,
     posting: float = 0.0,
+    cell: float = 0.0,
+    level: Level = "expected",
 ) -> tuple[Gap, ...]:
     """The gaps of one kind, from the frontage's start to its end: maximal runs of stations with P < threshold.
 
     posts: chainage [m] by name. shortest: gaps under this many metres are left out. lateral: within it of an end a
-    gap is on the flank. posting: of the terrain; a gap under twice that is marked.
+    gap is on the flank. posting, cell: of the terrain; a gap under twice the larger is marked. level: the
+    stations'.
     """
     probability = at.line_p if kind == "line" else at.lane_p
     dark = at.unknown if kind == "line" else at.lane_unknown
@@ -136,15 +141,17 @@ def gaps(
         start, end = first * at.step, after * at.step
         if end - start < shortest:
             continue
-        middle = (start + end) / 2.0
-        before = [name for name in posts if posts[name] <= middle]
-        behind = [name for name in posts if posts[name] > middle]
-        nearest = (*sorted(before, key=posts.__getitem__)[-1:], *sorted(behind, key=posts.__getitem__)[:1])
+        inside = [name for name in posts if start <= posts[name] <= end]
+        before = [name for name in posts if posts[name] < start]
+        behind = [name for name in posts if posts[name] > end]
+        beside = (*sorted(before, key=posts.__getitem__)[-1:], *sorted(behind, key=posts.__getitem__)[:1])
+        nearest = tuple(sorted(inside, key=posts.__getitem__)) or beside
         found.append(
             Gap(
-                id=f"{target}-{kind}-{round(start):05d}",
+                id=f"{target}-{level}-{kind}-{round(start):05d}",
                 kind=kind,
                 target=target,
+                level=level,
                 start=float(start),
                 end=float(end),
                 probability_least=float(probability[first:after].min()),
@@ -152,7 +159,7 @@ def gaps(
                 threshold=threshold,
                 unknown=float(dark[first:after].mean()),
                 flank=bool(start < lateral or end > frontage.length - lateral),
-                below_resolution=bool(end - start < 2.0 * posting),
+                below_resolution=bool(end - start < 2.0 * max(posting, cell)),
                 nearest_posts=nearest,
             )
         )

@@ -3,6 +3,8 @@
 import hashlib
 import importlib.util
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +20,10 @@ Floats = npt.NDArray[np.float64]
 
 JACKSBORO = "dronewall:jacksboro"
 """The name of the elevation model that matplotlib ships: USGS, 3 arc-seconds, Jacksboro fault, Tennessee."""
+
+
+_LOWEST, _HIGHEST = -500.0, 9000.0
+"""The shore of the Dead Sea lies at -430 m, the top of Everest at 8849 m."""
 
 
 class TerrainError(ValueError):
@@ -67,6 +73,12 @@ class Terrain:
         """West, east, south and north edge [site m]."""
         rows, cols = self.shape
         return self.west, self.west + cols * self.cell, self.south, self.south + rows * self.cell
+
+    @cached_property
+    def solid(self) -> Floats:
+        """The ground with unknown cells at 1e30 m: nobody sees through what nobody knows. The ground itself where all is known."""
+        unknown = np.isnan(self.ground_amsl)
+        return np.where(unknown, 1e30, self.ground_amsl) if unknown.any() else self.ground_amsl
 
     @cached_property
     def centres(self) -> tuple[Floats, Floats]:
@@ -133,18 +145,33 @@ def read(
     averaged, coarser ones interpolated (bilinear). Raises TerrainError where the file cannot be read, has no CRS,
     does not count in metres or degrees, or does not reach over the belt. Holes stay nan.
     """
+    with _opening(source) as opened:
+        return _read(opened, site, frontage, cell, margin, posting, le90 if le90 is not None else math.nan)
+
+
+def check(source: str | Path, site: Site, frontage: Frontage) -> None:
+    """Raises TerrainError where `read` would, the heights apart: they are not looked at."""
+    import rasterio.crs
+
+    with _opening(source) as opened:
+        _refuse_uncovered(opened, rasterio.crs.CRS.from_wkt(site.crs.to_wkt()), site, frontage)
+
+
+@contextmanager
+def _opening(source: str | Path) -> Iterator["_Source"]:
+    """The elevation model for as long as the block lasts. Raises TerrainError."""
     import rasterio
     import rasterio.errors
 
     if str(source) == JACKSBORO:
-        return _read(_jacksboro(), site, frontage, cell, margin, posting, le90 if le90 is not None else math.nan)
+        yield _jacksboro()
+        return
     path = Path(source)
     if not path.is_file():
         raise TerrainError(f"{path}: no such file; expected an elevation model such as a GeoTIFF")
     try:
         with rasterio.open(path) as dataset:
-            opened = _opened(dataset, str(path))
-            return _read(opened, site, frontage, cell, margin, posting, le90 if le90 is not None else math.nan)
+            yield _opened(dataset, str(path))
     except rasterio.errors.RasterioError as error:
         raise TerrainError(f"{path}: not a raster that can be read: {error}") from None
 
@@ -225,29 +252,54 @@ def _read(
     corners = frontage.belt_outline()
     west, south = (np.floor((corners.min(axis=0) - margin) / cell) * cell).tolist()
     cols, rows = (np.ceil((corners.max(axis=0) + margin - (west, south)) / cell)).astype(int).tolist()
-    heights = np.full((rows, cols), np.nan, dtype=np.float64)
     top_left = rasterio.transform.from_origin(
         site.origin_east + west, site.origin_north + south + rows * cell, cell, cell
     )
-    rasterio.warp.reproject(
-        source.data,
-        heights,
-        src_transform=source.transform,
-        src_crs=source.crs,
-        src_nodata=source.nodata,
-        dst_transform=top_left,
-        dst_crs=site_crs,
-        dst_nodata=np.nan,
-        resampling=rasterio.enums.Resampling.bilinear,
-    )
+
+    def projected(resampling: Any) -> Floats:
+        out = np.full((rows, cols), np.nan, dtype=np.float64)
+        rasterio.warp.reproject(
+            source.data,
+            out,
+            src_transform=source.transform,
+            src_crs=source.crs,
+            src_nodata=source.nodata,
+            dst_transform=top_left,
+            dst_crs=site_crs,
+            dst_nodata=np.nan,
+            resampling=resampling,
+        )
+        return out
+
+    spacing = _posting(source, site_crs, site, frontage)
+    heights = projected(rasterio.enums.Resampling.bilinear)
+    # Where several heights make one cell, one that means "unknown" without saying so would hide in their mean.
+    methods = rasterio.enums.Resampling
+    for extreme in (projected(methods.min), projected(methods.max)) if spacing < cell else (heights,):
+        _refuse_implausible(source.name, extreme[::-1], site, west, south, cell)
     heights = np.ascontiguousarray(heights[::-1])
     heights[~np.isfinite(heights)] = np.nan
     heights.setflags(write=False)
-    spacing = _posting(source, site_crs, site, frontage) if posting is None else posting
+    spacing = spacing if posting is None else posting
     digest = hashlib.sha256(
         f"{source.digest} {cell} {west} {south} {rows} {cols} {site.crs.to_wkt()}".encode()
     ).hexdigest()
     return Terrain(heights, cell, west, south, posting=spacing, le90=le90, digest=digest)
+
+
+def _refuse_implausible(name: str, heights: Floats, site: Site, west: float, south: float, cell: float) -> None:
+    """Raises TerrainError where a height is not one of this earth: then it stands for "unknown" and does not say so."""
+    with np.errstate(invalid="ignore"):
+        wrong = np.argwhere((heights < _LOWEST) | (heights > _HIGHEST))
+    if len(wrong) == 0:
+        return
+    row, col = wrong[0]
+    latitude, longitude = site.to_geodetic(west + (col + 0.5) * cell, south + (row + 0.5) * cell)
+    raise TerrainError(
+        f"{name}: holds a height of {heights[row, col]:g} m at latitude {latitude:.4f}, longitude {longitude:.4f} and {len(wrong)} "
+        f"cells like it; expected {_LOWEST:g} to {_HIGHEST:g} m: if it stands for unknown ground, say so "
+        "(gdal_edit.py -a_nodata VALUE)"
+    )
 
 
 def _refuse_uncovered(source: _Source, site_crs: Any, site: Site, frontage: Frontage) -> None:

@@ -1,9 +1,11 @@
-"""What the terrain lets a sensor see: the straight line of sight, exact for the interpolated surface.
+"""What the terrain lets a sensor see: the straight line of sight.
 
-The line from the eye to the target point is tested against the terrain, taken as linear along each line of the grid
-through the cells' middles, at every crossing with both families of grid lines strictly between the ends. Curvature
-and refraction raise the terrain at distance d of D by d (D - d)(1 - k) / 2R. A point is visible iff the clearance
-is nowhere negative.
+By definition the line from the eye to the target point is tested against the terrain, taken as linear along each
+line of the grid through the cells' middles, at every crossing with both families of grid lines strictly between the
+ends. Curvature and refraction raise the terrain at distance d of D by d (D - d)(1 - k) / 2R. A point is visible iff
+the clearance is nowhere negative. `exact=True` is that definition to the cell (`certify.py`); without it the
+horizon is marched outward once (`horizon.py`), ten times quicker and wrong in some 0.0003 of the cells
+(benchmarks/RESULTS.md).
 """
 
 import math
@@ -14,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dronewall.engine._jit import njit
+from dronewall.engine.certify import octants, sweep_exact
 from dronewall.engine.earth import OPTICAL, RADIUS
+from dronewall.engine.horizon import quadrants, sweep
 from dronewall.engine.terrain import Terrain
 
 Floats = npt.NDArray[np.float64]
@@ -44,6 +48,7 @@ def visible(
     hfov: float = math.tau,
     *,
     refraction: float = OPTICAL,
+    exact: bool = False,
 ) -> Window:
     """Where a target at `target_agl` metres above the ground is in the line of sight: a window of bool (north, east).
 
@@ -54,13 +59,7 @@ def visible(
     """
     if not (math.isfinite(target_agl) and target_agl >= 0.0):
         raise ValueError(f"target_agl is {target_agl}; expected metres, 0 or more")
-    window = minimum_visible_height(terrain, eye, max_range, azimuth, hfov, refraction=refraction)
-    rows, cols = window.slices
-    columns, lines = terrain.centres
-    up = terrain.ground_amsl[rows, cols] + target_agl - eye[2]
-    slant = np.sqrt((columns[cols] - eye[0]) ** 2 + (lines[rows, None] - eye[1]) ** 2 + up**2)
-    with np.errstate(invalid="ignore"):
-        return Window(window.row, window.col, (window.values <= target_agl) & (slant <= max_range))
+    return _swept(terrain, eye, max_range, azimuth, hfov, refraction, target_agl, exact)
 
 
 def minimum_visible_height(
@@ -71,13 +70,42 @@ def minimum_visible_height(
     hfov: float = math.tau,
     *,
     refraction: float = OPTICAL,
+    exact: bool = False,
 ) -> Window:
-    """How far above the ground a target must reach to be seen [m]: a window of float64 (north, east).
+    """How far above the ground a target must reach to be seen [m]: a window of floats (north, east).
 
     0 where the ground itself is in sight, inf outside the sector or the (horizontal) range, nan where unknown: no
     ground height there, or none somewhere on the line to it. The window is as large as the sector and the range,
     never more. An eye outside the terrain sees across unknown ground. Arguments as for `visible`.
     """
+    if not exact:
+        return _swept(terrain, eye, max_range, azimuth, hfov, refraction, None, False)
+    window, x, y = _window(terrain, eye, max_range, azimuth, hfov, refraction)
+    heights = np.empty(window.values.shape)
+    if heights.size:
+        half = math.pi if hfov >= math.tau - 1e-12 else hfov / 2.0
+        bend = (1.0 - refraction) / (2.0 * RADIUS)
+        _march(
+            terrain.ground_amsl,
+            terrain.cell,
+            x,
+            y,
+            eye[2],
+            max_range,
+            azimuth,
+            half,
+            bend,
+            window.row,
+            window.col,
+            heights,
+        )
+    return Window(window.row, window.col, heights)
+
+
+def _window(
+    terrain: Terrain, eye: tuple[float, float, float], max_range: float, azimuth: float, hfov: float, refraction: float
+) -> tuple[Window, float, float]:
+    """The window around a sector, its values False, and the eye in cells from the middle of the raster's first cell."""
     east, north, amsl = (float(part) for part in eye)
     for name, value in (("eye", east + north + amsl), ("azimuth", azimuth), ("hfov", hfov), ("refraction", refraction)):
         if not math.isfinite(value):
@@ -90,16 +118,57 @@ def minimum_visible_height(
     last_col = max(min(math.ceil((east + high_east - terrain.west) / terrain.cell), cols), first_col)
     first_row = min(max(math.floor((north + low_north - terrain.south) / terrain.cell), 0), rows)
     last_row = max(min(math.ceil((north + high_north - terrain.south) / terrain.cell), rows), first_row)
-    heights = np.empty((last_row - first_row, last_col - first_col))
-    if heights.size:
-        x = (east - terrain.west) / terrain.cell - 0.5
-        y = (north - terrain.south) / terrain.cell - 0.5
-        half = math.pi if hfov >= math.tau - 1e-12 else hfov / 2.0
+    x, y = ((east - terrain.west) / terrain.cell - 0.5, (north - terrain.south) / terrain.cell - 0.5)
+    # An eye that stands level with a row or column of middles to 1e-9 of a cell stands on it.
+    x, y = (float(round(part)) if abs(part - round(part)) < 1e-9 else part for part in (x, y))
+    window = Window(first_row, first_col, np.zeros((last_row - first_row, last_col - first_col), dtype=np.bool_))
+    return window, x, y
+
+
+def _swept(
+    terrain: Terrain,
+    eye: tuple[float, float, float],
+    max_range: float,
+    azimuth: float,
+    hfov: float,
+    refraction: float,
+    target_agl: float | None,
+    exact: bool,
+) -> Window:
+    """`visible`'s answer where there is a target, `minimum_visible_height`'s quick one (float32) where not."""
+    window, x, y = _window(terrain, eye, max_range, azimuth, hfov, refraction)
+    rows, cols = terrain.shape
+    outside = not (-0.5 <= x <= cols - 0.5 and -0.5 <= y <= rows - 0.5)
+    as_height = target_agl is None
+    seen = window.values
+    shape = seen.shape if as_height else (0, 0)
+    heights = np.full(shape, np.nan if outside else np.inf, dtype=np.float32)
+    if seen.size and not outside:
         bend = (1.0 - refraction) / (2.0 * RADIUS)
-        _march(
-            terrain.ground_amsl, terrain.cell, x, y, amsl, max_range, azimuth, half, bend, first_row, first_col, heights
-        )
-    return Window(first_row, first_col, heights)
+        parts = quadrants(azimuth, hfov)
+        if exact and target_agl is not None:
+            sweep_exact(
+                terrain.solid, x, y, octants(parts), terrain.cell, max_range, bend, float(eye[2]), target_agl,
+                window.row, window.col, seen,
+            )  # fmt: skip
+        else:
+            sweep(
+                terrain.solid, x, y, parts, terrain.cell, max_range, bend, float(eye[2]),
+                0.0 if target_agl is None else target_agl, as_height, window.row, window.col, seen, heights,
+            )  # fmt: skip
+        row, col = math.floor(y + 0.5), math.floor(x + 0.5)
+        i, j = row - window.row, col - window.col
+        if 0 <= i < seen.shape[0] and 0 <= j < seen.shape[1]:
+            known = not math.isnan(terrain.ground_amsl[row, col])
+            if target_agl is None:
+                heights[i, j] = 0.0 if known else math.nan
+            else:
+                seen[i, j] = known and abs(float(terrain.ground_amsl[row, col]) + target_agl - eye[2]) <= max_range
+    if not as_height:
+        return window
+    # What lies behind unknown ground needs a height of 1e30 cells' slopes or so; nothing real needs 1e15.
+    heights[(heights > 1e15) & np.isfinite(heights)] = np.nan
+    return Window(window.row, window.col, heights)
 
 
 def _sector_box(azimuth: float, hfov: float, reach: float) -> tuple[float, float, float, float]:
@@ -133,11 +202,6 @@ def _march(
 ) -> None:
     """Fills `heights`. x, y: the eye in cells from the middle of the raster's first cell."""
     rows, cols = ground.shape
-    # An eye that stands level with a row or column of middles to 1e-9 of a cell stands on it.
-    if abs(x - round(x)) < 1e-9:
-        x = float(round(x))
-    if abs(y - round(y)) < 1e-9:
-        y = float(round(y))
     eye_row, eye_col = int(math.floor(y + 0.5)), int(math.floor(x + 0.5))
     for i in range(heights.shape[0]):
         row = first_row + i
@@ -177,13 +241,15 @@ def _march(
                 for line in range(first, last + 1):
                     share = (line - start) / step
                     across = (y + share * dy) if family == 0 else (x + share * dx)
-                    low = int(math.floor(across))
-                    part = across - low
                     top = rows if family == 0 else cols
                     other = cols if family == 0 else rows
-                    if low < 0 or line < 0 or line >= other or low > top - 1 or (part > 0.0 and low + 1 > top - 1):
+                    if across < -0.5 or across > top - 0.5 or line < 0 or line >= other:
                         needed = math.nan
                         break
+                    # Over the outer half cells the ground goes on level.
+                    across = min(max(across, 0.0), top - 1.0)
+                    low = int(math.floor(across))
+                    part = across - low
                     if family == 0:
                         height = ground[low, line]
                         if part > 0.0:
