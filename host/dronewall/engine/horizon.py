@@ -276,8 +276,9 @@ def _quadrant(
                         _need(tall, rays, between, double, z, at, p, q, shift, jf, _f(drift), _f(x), c0, c1)
                     else:
                         _see(
-                            bits, np.uint32(1) << np.uint32(c), rays, between, double, z, at, p, q, shift, jf, _f(drift),
-                            _f(inv), c0, c1, _f(target), _f(x * x), _f(cell * cell), _f(reach2 * cell * cell),
+                            bits, np.uint32(1) << np.uint32(c), rays, between, double, z, at, p, q, shift, jf,
+                            _f(drift), _f(inv), c0, c1, _f(target), _f(x * x), _f(cell * cell),
+                            _f(reach2 * cell * cell),
                         )  # fmt: skip
                     a = b
                 j += 1 if drift > 0.0 else -1
