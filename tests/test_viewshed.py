@@ -1,4 +1,7 @@
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -268,3 +271,34 @@ def test_an_eye_in_a_corner_of_the_raster_sees_out_of_it():
         quick, exact = (visible(terrain, eye, 1.7, 700.0, exact=exact).values for exact in (False, True))
         assert quick.shape == exact.shape
         assert (quick != exact).mean() < 0.005
+
+
+CAMPAIGN = """
+import math
+import os
+import subprocess
+import sys
+import numpy as np
+from dronewall.engine.terrain import Terrain
+from dronewall.engine.viewshed import minimum_visible_height, visible
+
+random = np.random.default_rng(20261123)
+for _ in range(400):
+    rows, cols, cell = int(random.integers(1, 140)), int(random.integers(1, 140)), float(random.choice([1.0, 10.0, 30.0]))
+    terrain = Terrain.from_array(random.uniform(0.0, 20.0, (rows, cols)), cell)
+    eye = (random.uniform(-0.1, 1.1) * cols * cell, random.uniform(-0.1, 1.1) * rows * cell, random.uniform(0.0, 60.0))
+    reach, azimuth = random.uniform(0.0, 170.0) * cell, random.uniform(-10.0, 10.0)
+    hfov = random.choice([random.uniform(0.0, 6.3), math.tau, math.pi / 3.0, 0.01, 0.0])
+    visible(terrain, eye, 1.7, reach, azimuth, hfov)
+    visible(terrain, eye, 1.7, reach, azimuth, hfov, exact=True)
+    minimum_visible_height(terrain, eye, reach, azimuth, hfov)
+"""
+
+
+@pytest.mark.timeout(280)
+def test_the_kernels_stay_within_their_arrays(tmp_path):
+    # Compiled with bounds checks, in a cache of its own: what is written outside is an IndexError there, not a
+    # crash later.
+    env = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "DRONEWALL_CACHE": str(tmp_path)}
+    ran = subprocess.run([sys.executable, "-c", CAMPAIGN], env=env, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr

@@ -72,11 +72,12 @@ def clear(ground, x, y, eye, row, col, up, bend):
 @njit(error_model="numpy")
 def _octant(
     ground, flat, origin, step, stride, ahead, lowest, highest, ax, ay, tlo, thi, x, y,
-    reach, cell, bend, eye, target, seen, out, out_step, out_stride, major_is_column, p0, p_step, q0, q_step,
+    reach, cell, bend, eye, target, seen, out, out_step, out_stride, major_is_column, behind, p0, p_step, q0, q_step,
 ):  # fmt: skip
     """One octant (slopes tlo to thi, within 0 to 1) into `seen`; returns the number of cells that were marched.
 
-    As `horizon._quadrant`, but for rows 0 and up; p0, p_step, q0, q_step: column and row of the raster from those here.
+    As `horizon._quadrant`, but for rows 0 and up; behind: whether there is a column before column 0. p0, p_step,
+    q0, q_step: column and row of the raster from those here.
     """
     count = int(math.ceil(reach * _WEDGES)) + 1
     rays = np.full(count + 3, -1e300)
@@ -155,7 +156,8 @@ def _octant(
             if aside > slope * nearer and aside > 0.0 and low >= lowest and low <= highest:
                 # The slope is above 0 here: the ray climbs.
                 there = aside / slope
-                zp = flat[np.uintp(base - step + low * stride)]
+                # An eye in the raster's outer half cell has no column behind it: the ground goes on level.
+                zp = flat[np.uintp(base - step + low * stride)] if n > 0 or behind else z0
                 row_over = (zp + (there - nearer) * (z0 - zp) - eye) / there - steepness[k] * there
                 over = max(over, row_over)
             if over > rays[k]:
@@ -202,7 +204,7 @@ def sweep_exact(ground, x, y, octants, cell, reach, bend, eye, target, first_row
         marched += _octant(
             ground, flat, origin, step, stride, ahead, lowest, highest, ax, ay, octants[i, 2], octants[i, 3], x, y,
             reach / cell, cell, bend * cell * cell, eye, target, window, out, out_step, out_stride,
-            major_is_column, p0, p_step, q0, side,
+            major_is_column, 0 <= p0 - p_step < across, p0, p_step, q0, side,
         )  # fmt: skip
     return marched
 

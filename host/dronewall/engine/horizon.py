@@ -214,7 +214,8 @@ def _quadrant(
     while first + count <= ahead:
         first += count
         count = min(_BLOCK // 2 if first < _NEAR else _BLOCK, ahead + 1 - first)
-        nearest, middle, farthest = first + ax, first + (count - 1) // 2 + ax, first + count - 1 + ax
+        # Not the first column of several: it may lie next to the eye, and rays aimed at its rows would fly apart.
+        nearest, middle, farthest = first + ax, first + count // 2 + ax, first + count - 1 + ax
         if nearest * nearest > reach2:
             break
         edge = math.sqrt(reach2 - nearest * nearest) / nearest
@@ -232,8 +233,9 @@ def _quadrant(
         double = first < fine
         before, old_klo, old_khi = middle, klo, khi
         # The rows that these rays cross; beyond the raster its last row goes on.
-        zlo = min(klo, int(math.floor(min(low * nearest, low * farthest) - ay))) - 2
-        zhi = max(khi, int(math.ceil(max(high * nearest, high * farthest) - ay))) + 3
+        lowest_ray, highest_ray = (klo + ay) / middle, (khi + 0.5 + ay) / middle
+        zlo = int(math.floor(min(lowest_ray * nearest, lowest_ray * farthest) - ay)) - 1
+        zhi = int(math.ceil(max(highest_ray * nearest, highest_ray * farthest) - ay)) + 2
         from_row, to_row = max(zlo, lowest), min(zhi, highest)
         if from_row > to_row:
             break
@@ -295,7 +297,9 @@ def _quadrant(
             elif bits[m + origin]:
                 row = bits[m + origin]
                 for c in range(count):
-                    seen[_u(place + c * out_step)] |= (row >> np.uint32(c)) & np.uint32(1) != 0
+                    # Only what is seen: the block may reach out of the window.
+                    if (row >> np.uint32(c)) & np.uint32(1) != 0:
+                        seen[_u(place + c * out_step)] = True
                 bits[m + origin] = np.uint32(0)
 
 
