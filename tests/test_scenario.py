@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import random
+import re
 import tomllib
 
 import jsonschema
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import ROOT
 from dronewall import wire
 from dronewall.scenario import Problem, Scenario, ScenarioError, SiteFile, read, schema, site_reference
 
@@ -171,6 +173,15 @@ def test_the_thresholds_default_to_the_designs(site):
     }
 
 
+def test_what_a_model_asks_of_a_target_and_the_file_does_not_say_is_noted(site):
+    radar = ('model = { kind = "camera", pixels = 1920 }', 'model = { kind = "radar", reference_m = 900.0 }')
+    (note,) = site(radar).notes
+    assert note.key == "targets[0]"
+    assert "no radar_cross_section_m2, which radar models ask for" in note.came
+    assert site(radar, ("width_m = 0.5", "width_m = 0.5\nradar_cross_section_m2 = 0.5")).notes == ()
+    assert site().targets[0].radar_cross_section_m2 == 0.01
+
+
 def test_a_node_alone_at_its_post_has_the_posts_name(site):
     assert [node.name for node in site().nodes] == ["P1", "N2"]
 
@@ -244,7 +255,7 @@ MISTAKES = [
     ("model", 'kind = "camera"', 'kind = "camra"', "sensor_types.camera.model.kind", 24,
      ['did you mean "camera"?']),
     ("no model", 'kind = "camera", ', "", "sensor_types.camera.model.kind", 24,
-     ["missing", '"camera", "table"']),
+     ["missing", '"camera", "thermal", "radar", "acoustic", "pir", "table"']),
     # bounds
     ("latitude", "latitude_deg = 36.50", "latitude_deg = 96.50", "posts[0].latitude_deg", None,
      ["96.5", "from -90 to 90"]),
@@ -261,6 +272,18 @@ MISTAKES = [
      'range_max_m=1\nmodel={kind="camera",pixels=1}\n[sensor_types.pir]', 'sensor_types."a b"', None,
      ["1 to 32"]),
     ("crs", 'name = "test"', 'name = "test"\ncrs = "UTM 16"', "site.crs", 3, ["EPSG:32616"]),
+    ("feeble radar", 'model = { kind = "camera", pixels = 1920 }', 'model = { kind = "radar", reference_m = 0.0 }',
+     "sensor_types.camera.model.reference_m", 24, ["0.0", "above 0 to 50000, in metres"]),
+    ("sure radar", 'model = { kind = "camera", pixels = 1920 }',
+     'model = { kind = "radar", reference_m = 9.0, false_alarm = 0.5 }',
+     "sensor_types.camera.model.false_alarm", 24, ["0.5", "from 1e-09 to 0.001"]),
+    ("noise in kelvin", 'kind = "camera", pixels = 1920', 'kind = "thermal", pixels = 640, netd_mk = 50',
+     "sensor_types.camera.model.netd_mk", 24, ["wrong unit", "netd_k = 0.05"]),
+    ("key of another model", 'kind = "camera", pixels = 1920', 'kind = "pir", reference_m = 9.0, pixels = 3',
+     "sensor_types.camera.model.pixels", 24, ["unknown key here", "[sensor_types.NAME.model]"]),
+    ("cross-section", "width_m = 0.5", "width_m = 0.5\nradar_cross_section_m2 = 0", "targets[0].radar_cross_section_m2",
+     15, ["from 0.0001 to 100000, in square metres"]),
+    ("dusk", "[[targets]]", '[environment]\ntime = "dusk"\n[[targets]]', "environment.time", 12, ['"day", "night"']),
     # references
     ("post", 'post = "P2"', 'post = "P3"', "nodes[1].post", None,
      ['"P3" is not in [[posts]]', 'one of "P1", "P2"']),
@@ -420,10 +443,26 @@ def test_a_post_without_a_node_is_noted_and_no_mistake(site):
     assert '"P9" has no node' in str(note)
 
 
+def test_more_sensors_than_a_board_carries_are_noted(site):
+    sensors = "".join(f'\n[[nodes.sensors]]\nname = "more{i}"\ntype = "camera"\nazimuth_deg = 1.0\n' for i in range(5))
+    cam = '[[nodes.sensors]]\nname = "cam"\ntype = "camera"\nazimuth_deg = 40.0\n'
+    assert cam in SITE
+    (note,) = site((cam, sensors.split("[[nodes.sensors]]", 1)[0] + cam + sensors)).notes
+    assert note.key == "nodes[1].sensors"
+    assert "6 sensors" in str(note)
+    assert "reference board (128 KB) carries 5" in str(note)
+
+
+def test_a_node_reports_as_seldom_as_its_firmware_can_be_told():
+    assert schema()["$defs"]["Node"]["properties"]["period_s"]["maximum"] == 3600
+    bounds = re.search(r"`period_s` \| (\d+)-(\d+)", (ROOT / "firmware" / "README.md").read_text())
+    assert bounds.groups() == ("1", "3600")
+
+
 def test_keys_that_nothing_is_computed_from_yet_are_noted(site, tmp_path):
     (tmp_path / "dsm.tif").touch()
-    wall = site(("[frontage]", 'surface = "dsm.tif"\n[thresholds]\nk = 2\nline_p = 0.6\n[frontage]'))
-    assert [(note.key, note.line) for note in wall.notes] == [("terrain.surface", 7), ("thresholds.k", 9)]
+    wall = site(("[frontage]", 'surface = "dsm.tif"\n[thresholds]\nconfidence = 0.8\nline_p = 0.6\n[frontage]'))
+    assert [(note.key, note.line) for note in wall.notes] == [("thresholds.confidence", 9)]
 
 
 def test_a_site_without_nodes_is_noted(tmp_path):

@@ -38,10 +38,12 @@ UNITS = {
     "s": "second",
     "V": "volt",
     "C": "degree Celsius",
+    "B": "decibel",
+    "K": "kelvin",
     "u": "millisecond since 1970-01-01T00:00:00Z",
 }
 # Units of the whole numbers, by the end of their names.
-ENDINGS = {"_s": "second", "_ms": "millisecond", "_dbm": "dBm", "_bytes": "byte"}
+ENDINGS = {"_s": "second", "_ms": "millisecond", "_dbm": "dBm", "_bytes": "byte", "_hz": "hertz"}
 
 # What a field means, by its name on the wire; "kind.name" where one name means different things.
 MEANINGS = {
@@ -68,6 +70,21 @@ MEANINGS = {
     "glimpse_s": "Time between two independent glimpses.",
     "pixels": "Pixels across the horizontal field of view.",
     "n50": "Cycles on target at which half of the targets are detected (Johnson).",
+    "illuminated_m": "How far it sees at night, by its own light or by the stars'; left out: nothing.",
+    "netd_k": "Noise equivalent temperature difference.",
+    "model.radar.reference_m": "Range at which a target of 1 square metre gives reference_snr_db.",
+    "reference_snr_db": "Signal to noise of each pulse there; left out: what detects with 0.9 in a glimpse.",
+    "false_alarm": "Probability of a false alarm in one glimpse; above 0.",
+    "pulses": "Pulses that a glimpse adds up, without their phase.",
+    "fluctuating": "true: Swerling 1; false: a steady echo, Albersheim.",
+    "speed_min_mps": "Slowest radial speed that it sees (Doppler); 0: still targets, too.",
+    "frequency_hz": "Middle of the band it listens for.",
+    "threshold_db": "Signal to noise for even odds in one glimpse.",
+    "sigma_db": "Spread of the signal to noise about the threshold, 1 sigma.",
+    "self_noise_db": "The sensor's own noise as sound pressure level.",
+    "model.pir.reference_m": "Range at which a body of 0.7 m by 0.25 m, 4 K warmer, is detected with 0.5.",
+    "zones": "Zones side by side across the horizontal field of view.",
+    "moving_only": "true: it sees nothing of a target that stands still.",
     "model.table.range_m": "Ranges of the table, rising.",
     "model.table.probability": "Probability of detection in one glimpse at each range.",
     "latitude_deg": "Latitude, WGS 84; needed unless position_source is none.",
@@ -105,7 +122,7 @@ MEANINGS = {
     "temperature_c": "Temperature of the board.",
     "heap_free_bytes": "Free memory of the interpreter.",
     "resets": "Resets that nobody asked for.",
-    "queue_drops": "Messages dropped from a full queue since the start.",
+    "queue_drops": "Messages lost unsent since the start: a full queue, or what the wire cannot say.",
     "id": "Names the command; its reply repeats it.",
     "gap.id": "Names the gap as long as it lasts.",
     "expires_unix_ms": "After this the command is refused.",

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 
+from dronewall.catalogue import entries, expand
 from dronewall.site_rules import BUILT_IN_TERRAIN, check
 from dronewall.struct_docs import json_schema, reference
 from dronewall.toml_check import Problem, Sheet, sheet, walk
@@ -92,8 +93,32 @@ class Terrain(_Table, frozen=True, kw_only=True):
         str,
         _raster('Ground height: a GeoTIFF, or "dronewall:jacksboro" (the USGS model that matplotlib ships)'),
     ]
-    surface: Annotated[str, _raster("Height with buildings, which block: a GeoTIFF")] | None = None
-    canopy: Annotated[str, _raster("Height of the canopy's top, which dims: a GeoTIFF")] | None = None
+    surface: (
+        Annotated[
+            str,
+            _raster(
+                "What blocks, buildings included, as height above sea level: a GeoTIFF; where it has none, or is "
+                "lower, the ground counts"
+            ),
+        ]
+        | None
+    ) = None
+    canopy: (
+        Annotated[
+            str,
+            _raster("What dims: height of the canopy's top above the ground, a GeoTIFF; no height, no canopy"),
+        ]
+        | None
+    ) = None
+    canopy_extinction_m: Annotated[
+        float,
+        _is(
+            "Metres inside the canopy after which 1 line of sight in e is free: hardwood in leaf 9, open or leafless "
+            "woods more; the default is assumed",
+            ge=1,
+            le=1000,
+        ),
+    ] = 20.0
     cell_m: Annotated[float, _is("Cell of the grid that everything is computed on", ge=0.5, le=1000)] = 10.0
     posting_m: (
         Annotated[
@@ -140,9 +165,28 @@ class Thresholds(_Table, frozen=True, kw_only=True):
 
 
 class Environment(_Table, frozen=True, kw_only=True):
-    """Weather, as far as it changes detection."""
+    """Light and weather, as far as they change detection."""
 
+    time: Annotated[
+        Literal["day", "night"],
+        _is("night: a day camera sees only what is lit (illuminated_m); thermal cameras and the rest do not mind"),
+    ] = "day"
     visibility_m: Annotated[float, _is("Meteorological visibility (Koschmieder)", ge=10, le=300_000)] = 20_000.0
+    infrared_visibility_m: Annotated[
+        float,
+        _is(
+            "Where water vapour alone leaves a fiftieth of a thermal contrast: hot and humid 8000, cold and dry 50000; "
+            "haze and fog follow from visibility_m",
+            ge=100,
+            le=300_000,
+        ),
+    ] = 20_000.0
+    temperature_c: Annotated[float, _is("Of the air; with the humidity it dims sound", ge=-60, le=60)] = 15.0
+    humidity: Annotated[float, _is("Relative humidity of the air, 0 to 1", ge=0.01, le=1)] = 0.7
+    noise_db: Annotated[
+        float,
+        _is("Background noise, A-weighted: a quiet night 30, countryside 40, wind in leaves 55", ge=-20, le=140),
+    ] = 40.0
 
 
 class Target(_Table, frozen=True, kw_only=True):
@@ -158,6 +202,18 @@ class Target(_Table, frozen=True, kw_only=True):
     ]
     width_m: Annotated[float, _is("Width as a camera sees it", gt=0, le=100)]
     speed_mps: Annotated[float, _is("Speed on its way across", gt=0, le=500)]
+    radar_cross_section_m2: Annotated[
+        float,
+        _is("Mean radar cross-section: small quadcopter 0.01, walker 0.5, car 10", ge=0.0001, le=100_000),
+    ] = 0.01
+    thermal_contrast_k: Annotated[
+        float,
+        _is("How much warmer (negative: colder) it looks than what is behind it: clothed walker 2", ge=-500, le=500),
+    ] = 2.0
+    source_level_db: Annotated[
+        float,
+        _is("Sound pressure 1 m away, A-weighted: a walker's steps 40, small quadcopter 75, car 90", ge=-20, le=200),
+    ] = 40.0
 
 
 Glimpse = Annotated[float, _is("Time between independent glimpses; never the time between frames", gt=0, le=3600)]
@@ -171,6 +227,73 @@ class CameraModel(_Table, frozen=True, kw_only=True, tag_field="kind", tag="came
         float,
         _is("Cycles on the target for even odds: detect 1.0, recognise 4, identify 6.4", ge=0.1, le=100),
     ] = 1.0
+    illuminated_m: Annotated[
+        float,
+        _is("How far it sees at night: the reach of its own light, or of its eye for starlight", ge=0, le=50_000),
+    ] = 0.0
+    glimpse_s: Glimpse = 1.0
+
+
+class ThermalModel(_Table, frozen=True, kw_only=True, tag_field="kind", tag="thermal"):
+    """Thermal camera: as many of Johnson's cycles as the contrast that the air leaves lets it resolve."""
+
+    pixels: Annotated[int, _is("Pixels across the horizontal field of view", ge=1, le=65_535)]
+    netd_k: Annotated[float, _is("Noise equivalent temperature difference", ge=0.001, le=10)] = 0.05
+    n50: Annotated[
+        float,
+        _is("Cycles on the target for even odds: detect 1.0, recognise 4, identify 6.4", ge=0.1, le=100),
+    ] = 1.0
+    glimpse_s: Glimpse = 1.0
+
+
+class RadarModel(_Table, frozen=True, kw_only=True, tag_field="kind", tag="radar"):
+    """Radar: signal to noise falls with R^4; detection by Swerling 1 or Albersheim; Doppler."""
+
+    reference_m: Annotated[
+        float,
+        _is("Range at which 1 m2 gives reference_snr_db; without that, the maker's range for 1 m2", gt=0, le=50_000),
+    ]
+    reference_snr_db: (
+        Annotated[
+            float,
+            _is(
+                "Signal to noise of 1 m2 at reference_m, for each of the pulses; left out: what detects with 0.9 in a "
+                "glimpse",
+                ge=-60,
+                le=100,
+            ),
+        ]
+        | None
+    ) = None
+    false_alarm: Annotated[float, _is("Probability of a false alarm in a glimpse", ge=1e-9, le=0.001)] = 1e-6
+    pulses: Annotated[int, _is("Pulses that a glimpse adds up, without their phase", ge=1, le=100)] = 1
+    fluctuating: Annotated[
+        bool, _is("Whether the echo changes from glimpse to glimpse (Swerling 1), or is steady (Albersheim)")
+    ] = True
+    speed_min_mps: Annotated[
+        float, _is("Slowest radial speed that it sees (Doppler); 0: it sees still targets, too", ge=0, le=100)
+    ] = 0.5
+    glimpse_s: Glimpse = 1.0
+
+
+class AcousticModel(_Table, frozen=True, kw_only=True, tag_field="kind", tag="acoustic"):
+    """Microphone: sound falls with 20 lg R and with what the air absorbs (ISO 9613-1)."""
+
+    frequency_hz: Annotated[int, _is("Middle of the band it listens for", ge=20, le=20_000)] = 1000
+    threshold_db: Annotated[float, _is("Signal to noise for even odds in a glimpse", ge=-60, le=100)] = 6.0
+    sigma_db: Annotated[float, _is("Spread of the signal to noise about that (1 sigma)", ge=0.1, le=50)] = 6.0
+    self_noise_db: Annotated[float, _is("Its own noise as sound pressure, A-weighted", ge=-20, le=140)] = 30.0
+    glimpse_s: Glimpse = 1.0
+
+
+class PirModel(_Table, frozen=True, kw_only=True, tag_field="kind", tag="pir"):
+    """Passive infrared: warmth that crosses from zone to zone; never a still target."""
+
+    reference_m: Annotated[
+        float,
+        _is("The maker's range: a body of 0.7 m by 0.25 m, 4 K warmer, detected half of the time", gt=0, le=1000),
+    ]
+    zones: Annotated[int, _is("Zones side by side across the horizontal field of view", ge=1, le=1000)] = 16
     glimpse_s: Glimpse = 1.0
 
 
@@ -189,12 +312,26 @@ class TableModel(_Table, frozen=True, kw_only=True, tag_field="kind", tag="table
         tuple[Annotated[float, _is("Detection in one glimpse", ge=0, le=1)], ...],
         _is("Detection in one independent glimpse at each range, 0 to 1", min_length=2, max_length=16),
     ]
+    moving_only: Annotated[bool, _is("Whether it sees nothing of a target that stands still")] = False
     glimpse_s: Glimpse = 1.0
+
+
+Model = CameraModel | ThermalModel | RadarModel | AcousticModel | PirModel | TableModel
 
 
 class SensorType(_Table, frozen=True, kw_only=True):
     """What a sensor of that type can do, wherever it is mounted."""
 
+    catalogue: (
+        Annotated[
+            str,
+            _is(
+                "An entry of the catalogue (`dronewall sensors`): its figures hold for all keys that are left out, "
+                "required ones included; in `model`, too"
+            ),
+        ]
+        | None
+    ) = None
     driver: Annotated[Literal["optics", "pir"], _is("Which driver of the firmware reads it")]
     shape: Annotated[
         Literal["pyramid", "sector"],
@@ -204,7 +341,7 @@ class SensorType(_Table, frozen=True, kw_only=True):
     vfov_deg: Annotated[float, _is("Full height of the field of view; a pyramid's is under 180", ge=0.1, le=180)]
     range_min_m: Annotated[float, _is("Nearer than this (slant) it sees nothing", ge=0, le=50_000)] = 0.0
     range_max_m: Annotated[float, _is("Farther than this (slant) it sees nothing", gt=0, le=50_000)]
-    model: Annotated[CameraModel | TableModel, _is("How detection falls with range")]
+    model: Annotated[Model, _is("How detection falls with range")]
 
 
 class Post(_Table, frozen=True, kw_only=True):
@@ -245,7 +382,7 @@ class Node(_Table, frozen=True, kw_only=True):
     name: Annotated[str, _id("The node's id on the wire; left out: the post's name, if it is the only node there")] = ""
     post: Annotated[str, _id("One of [[posts]]")]
     mast_m: Annotated[float, _is("Height of its sensors above the ground", ge=0, le=500)]
-    period_s: Annotated[float, _is("Time between its reports", ge=1, le=86_400)] = 10.0
+    period_s: Annotated[float, _is("Time between its reports", ge=1, le=3600)] = 10.0
     access_point: Annotated[str, _id("The Wi-Fi access point it depends on, one of [[access_points]]")] | None = None
     gateway: Annotated[str, _id("The gateway that publishes for it, one of [[gateways]]")] | None = None
     duty: Annotated[Duty, _is("How much of the time its sensors are awake")] = Duty()
@@ -338,6 +475,12 @@ class Scenario(SiteFile, frozen=True, kw_only=True):
     digest: str
     notes: tuple[Problem, ...] = ()
 
+    @property
+    def sensor_names(self) -> tuple[str, ...]:
+        """Every sensor as it is called everywhere, `P4/cam`: those of the nodes, then those of the drones."""
+        fixed = [f"{node.name}/{sensor.name}" for node in self.nodes for sensor in node.sensors]
+        return (*fixed, *(f"{drone.name}/{sensor.name}" for drone in self.drones for sensor in drone.sensors))
+
 
 class ScenarioError(ValueError):
     """A site file that cannot be used. `problems` has all of them, in the file's order; str() shows each."""
@@ -359,6 +502,7 @@ def read(path: str | Path, terrain: str | Path | None = None) -> Scenario:
     path = Path(path)
     found = sheet(path)
     if not found.problems:
+        expand(found)
         walk(found, SiteFile, _SYNONYMS)
         check(found, path.parent, terrain is None)
     if terrain is not None and str(terrain) not in BUILT_IN_TERRAIN and not Path(terrain).is_file():
@@ -396,7 +540,34 @@ def _scenario(file: SiteFile, found: Sheet, path: Path, terrain: str | Path | No
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of a site file, for editors (`dronewall schema site`)."""
-    return json_schema(SiteFile, "dronewall site file")
+    document = json_schema(SiteFile, "dronewall site file")
+    defined = document["$defs"]
+    whole = defined["SensorType"]
+    named = dict(whole["properties"].pop("catalogue"), enum=list(entries()))
+    # What stands beside a catalogue's entry overrides it: any key, and any key of any model.
+    models = [defined[kind.__name__]["properties"] for kind in get_args(Model)]
+    loose = {}
+    for key in dict.fromkeys(key for model in models for key in model):
+        of_models = [model[key] for model in models if key in model]
+        loose[key] = {"description": of_models[0].get("description", "Kind of model"), "anyOf": of_models}
+    overriding = {**whole["properties"], "catalogue": named}
+    overriding["model"] = {"description": "What differs from the entry's model", "$ref": "#/$defs/CatalogueModel"}
+    defined["CatalogueModel"] = {
+        "title": "CatalogueModel",
+        "type": "object",
+        "properties": loose,
+        "required": [],
+        "additionalProperties": False,
+    }
+    defined["CatalogueType"] = {
+        **whole,
+        "title": "CatalogueType",
+        "properties": overriding,
+        "required": ["catalogue"],
+    }
+    either = [{"$ref": "#/$defs/SensorType"}, {"$ref": "#/$defs/CatalogueType"}]
+    document["properties"]["sensor_types"]["additionalProperties"] = {"anyOf": either}
+    return document
 
 
 def site_reference() -> str:
@@ -417,8 +588,9 @@ explains itself line by line.
 checks while typing, write the schema to a file (`dronewall schema site > site.schema.json`) and put
 `#:schema site.schema.json` on the site file's first line (taplo; Even Better TOML in VS Code).
 
-- A name ends in its unit: `_deg` degrees, `_m` metres, `_s` seconds, `_mps` metres per second;
-  probabilities (`_p`) and counts have none.
+- A name ends in its unit: `_deg` degrees, `_m` metres, `_s` seconds, `_mps` metres per second, `_m2` square
+  metres, `_k` kelvins, `_c` degrees Celsius, `_db` decibels, `_hz` hertz; probabilities (`_p`) and counts have
+  none.
 - A place is `[latitude, longitude]` in degrees, WGS 84. An azimuth runs clockwise from true north, an
   elevation up from the horizon.
 - AGL is above the ground, AMSL above mean sea level.
@@ -427,6 +599,8 @@ checks while typing, write the schema to a file (`dronewall schema site > site.s
   set of names, for all are nodes on the wire. A sensor is known as `NODE/SENSOR`.
 - `[table]` stands once, `[[table]]` once for each, and NAME is yours to choose. `[[nodes.sensors]]` belongs
   to the `[[nodes]]` above it.
+- A sensor type need not be written out: `sensor_types.eye = { catalogue = "ov2640" }` takes one that can be
+  bought, and keys beside it override its figures. `dronewall sensors` lists them, each figure with its source.
 
 Beyond the bounds below: the frontage neither crosses itself nor repeats a point, and no leg of it is longer
 than 50 km; posts, routes and antennas lie within 50 km of it; a target's bottom is under its top;

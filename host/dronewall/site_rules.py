@@ -17,14 +17,18 @@ from dronewall.toml_lines import Key
 BUILT_IN_TERRAIN = ("dronewall:jacksboro",)
 """Terrain that needs no file: the USGS model of the Jacksboro fault that matplotlib ships."""
 
-_WITHOUT_EFFECT = (
-    ("terrain", "surface"),
-    ("terrain", "canopy"),
-    ("thresholds", "k"),
-    ("thresholds", "count_p"),
-    ("thresholds", "confidence"),
-)
+_WITHOUT_EFFECT = (("thresholds", "confidence"),)
 """Keys that a site file may have and that nothing is computed from yet."""
+
+_TARGET_FIGURES = {
+    "radar_cross_section_m2": ("radar",),
+    "thermal_contrast_k": ("thermal", "pir"),
+    "source_level_db": ("acoustic",),
+}
+"""What a target's detection depends on besides its size and speed, and the kinds of model that ask for it."""
+
+BOARD_SENSORS = 5
+"""As many sensors find room in the memory of the reference board (firmware/README.md, "Memory")."""
 
 FAR_M = 50_000.0
 """Nothing of a wall is farther from its frontage than this [m]: what is, has mistaken coordinates."""
@@ -66,9 +70,28 @@ def check(found: Sheet, folder: Path, ground_counts: bool) -> None:
             )
     for key in found.each("drones"):
         _check_drone(found, key)
+    _note_targets(found)
+    for key in itertools.chain(found.each("nodes"), found.each("drones")):
+        sensors = found.raw(*key, "sensors")
+        if isinstance(sensors, list) and len(sensors) > BOARD_SENSORS:
+            found.note(
+                (*key, "sensors"),
+                f"{len(sensors)} sensors: the memory of the reference board (128 KB) carries {BOARD_SENSORS}",
+            )
     for key in _WITHOUT_EFFECT:
         if found.raw(*key) is not None:
             found.note(key, "read, but without effect in this version")
+
+
+def _note_targets(found: Sheet) -> None:
+    """What the models of the sensor types need to know of each target and the file does not say."""
+    kinds = [found.sound(*key, "model", "kind") for key in found.each("sensor_types")]
+    for key in found.each("targets"):
+        for name, of in _TARGET_FIGURES.items():
+            asking = [kind for kind in of if kind in kinds]
+            if asking and found.raw(*key, name) is None:
+                came = f"no {name}, which {' and '.join(asking)} models ask for: its default is hard to detect"
+                found.note(key, came)
 
 
 def _check_rasters(found: Sheet, folder: Path, ground_counts: bool) -> None:

@@ -21,7 +21,10 @@ from msgspec import inspect
 
 from dronewall.toml_lines import Key, lines
 
-UNITS = {"deg": "degrees", "m": "metres", "s": "seconds", "mps": "metres per second"}
+UNITS = {
+    "deg": "degrees", "m": "metres", "s": "seconds", "mps": "metres per second", "m2": "square metres",
+    "k": "kelvins", "c": "degrees Celsius", "db": "decibels", "hz": "hertz",
+}  # fmt: skip
 """The units that a key's name may end in."""
 
 _FOREIGN = {
@@ -33,6 +36,7 @@ _FOREIGN = {
     "sec": ("s", 1.0), "seconds": ("s", 1.0), "ms": ("s", 0.001), "min": ("s", 60.0), "h": ("s", 3600.0),
     "kmh": ("mps", 1 / 3.6), "kph": ("mps", 1 / 3.6), "mph": ("mps", 0.44704), "kn": ("mps", 1852 / 3600),
     "kt": ("mps", 1852 / 3600), "knots": ("mps", 1852 / 3600), "fps": ("mps", 0.3048),
+    "cm2": ("m2", 1e-4), "mk": ("k", 0.001), "dba": ("db", 1.0), "khz": ("hz", 1000.0),
 }  # fmt: skip
 
 

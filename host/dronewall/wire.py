@@ -41,6 +41,9 @@ p,,_milli,3,0:1
 n,,_centi,2,0:100
 V,_v,_mv,3,0:100
 C,_c,_cc,2,-100:150
+B,_db,_cdb,2,-100:200
+K,_k,_mk,3,0:100
+q,,_nano,9,0:1
 u,_unix_ms,_unix_ms,0,1577836800000:4102444800000
 b,,,0,0:1
 w,,,0,1:32
@@ -90,16 +93,43 @@ range_min m - r
 range_max m - r
 
 @model -
-kind c camera,table r
+kind c camera,thermal,radar,acoustic,pir,table r
 glimpse s 0:3600 r
 
-@model.camera -
+@johnson -
 pixels i 1:100000 r
 n50 n - r
+
+@model.camera -
++johnson
+illuminated m - -
+
+@model.thermal -
++johnson
+netd K - r
+
+@model.radar -
+reference m - r
+reference_snr B - -
+false_alarm q - r
+pulses i 1:100 r
+fluctuating b - r
+speed_min v 0:100 r
+
+@model.acoustic -
+frequency_hz i - r
+threshold B - r
+sigma B - r
+self_noise B - r
+
+@model.pir -
+reference m - r
+zones i 1:1000 r
 
 @model.table -
 range*16 m - r
 probability*16 p - r
+moving_only b - -
 
 @frustum r1s
 sensor_index i 0:15 P
@@ -193,12 +223,14 @@ via w - -
 """
 _PACKED = ("state", "frustum", "detection", "health")
 _read = json.loads  # MicroPython's refuses NaN and Infinity
+_repr = repr  # MicroPython's is ASCII
 _misfit = None
 
 # A node neither says nor checks what follows, and must not carry it in its memory. There no function of this
 # block is kept, and the compiler drops docstrings; any other string of this file stays for good. So the
 # tables of the host's messages and the words of the rules stand in docstrings.
 if sys.implementation.name == "cpython":
+    _repr = ascii
 
     def _host_table():
         """The host's messages.
@@ -228,7 +260,7 @@ if sys.implementation.name == "cpython":
         gaps*8 o gap r
 
         @gap -
-        id w - r
+        id w 1:64 r
         kind e line,lane,breach r
         target w - r
         start m 0:1000000 r
@@ -316,7 +348,7 @@ def _heading(table):
 
 def delivery(kind):
     """(retained, QoS) of a kind of message; the frustum of a moving sensor goes with QoS 0 all the same."""
-    how = _heading(kind)[0]
+    how = _heading(str(kind))[0]
     if how == "-":
         raise _wrong("kind", kind, "a kind of message")
     return "r" in how, int("1" in how)
@@ -371,9 +403,18 @@ def _plain(text, low, high, word):
     return True
 
 
+def _shown(value):
+    # What came, short and in printable ASCII: it may steer a terminal, or be nested deeper than can be written.
+    try:
+        text = _repr(value[:61] if type(value) in (str, bytes) else value)
+    except (ValueError, RuntimeError, MemoryError):
+        return "..."
+    return text if len(text) < 60 else text[:60] + "..."
+
+
 def _wrong(where, came, expected):
-    came = "nothing" if came is None else repr(came)
-    return WireError("%s: %s came, %s expected" % (where, came if len(came) < 60 else came[:60] + "...", expected))
+    came = "nothing" if came is None else _shown(came)
+    return WireError("%s: %s came, %s expected" % (where, came, expected))
 
 
 # Forms of a message: decimals under the wire's names, integers under the node's, and the JSON text of either.
@@ -450,8 +491,9 @@ def _object(where, table, source, taken, given):
             else:
                 out[key] = value
     for key in source:
-        if key not in known and key[:2] != "x_":
-            raise _wrong(where + key, source[key], "no such key")
+        if key not in known and str(key)[:2] != "x_":
+            name = key if _plain(key, 1, 32, True) else _shown(key)
+            raise _wrong(where + name, source[key], "no such key")
     if given >= _TEXT:
         return "{" + ",".join(text) + "}"
     misfit = _misfit(out) if given == _WIRE and _misfit else None  # type: ignore[truthy-function]
@@ -511,7 +553,7 @@ def topic(wall, node, kind, sensor=None):
 
 def parse_topic(topic):
     """(wall, node, kind, sensor or None) of a topic; WireError where it is none of this version."""
-    words = topic.split("/")
+    words = topic.split("/") if type(topic) is str else []
     how = _heading(words[4])[0] if 5 <= len(words) <= 6 else "-"
     host = "h" in how
     if (
@@ -554,6 +596,8 @@ def pack(kind, fields):
     """
     if kind not in _PACKED:
         raise _wrong("kind", kind, " or ".join(_PACKED))
+    if type(fields) is not dict:
+        raise _wrong(kind, fields, "an object")
     digits, length = packed(kind)
     number = 0
     for row, first, base in digits:
@@ -570,7 +614,7 @@ def pack(kind, fields):
 
 def unpack(data):
     """(kind, fields) of packed bytes, the fields as `pack` took them; WireError where they are none."""
-    index = data[0] ^ VERSION << 4 if data else 16
+    index = data[0] ^ VERSION << 4 if data and type(data) in (bytes, bytearray) else 16
     kind = _PACKED[index] if index < len(_PACKED) else None
     fields = {}
     number = 1
@@ -584,5 +628,5 @@ def unpack(data):
                 if digit >= 0:
                     fields[row[1]] = row[4][digit] if row[2] == "e" else digit > 0 if row[2] == "b" else digit + row[4]
     if number:
-        raise _wrong("packed", bytes(data), "a packed " + " or ".join(_PACKED))
+        raise _wrong("packed", data, "a packed " + " or ".join(_PACKED))
     return kind, fields
