@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from dronewall.engine.detection import DetectionError, Target, haze, rate, resolved
+from dronewall.engine.detection import DetectionError, Environment, Target, rate
 from dronewall.engine.frustum import Frustum
+from dronewall.engine.models import resolved
 from dronewall.engine.terrain import Terrain
 
 CELL = 10.0
@@ -33,24 +34,6 @@ def plain(rows=21, cols=200):
     return Terrain.from_array(np.zeros((rows, cols)), CELL)
 
 
-@pytest.mark.parametrize(
-    ("ratio", "share"),
-    [(0.25, 0.0182), (0.5, 0.1077), (0.75, 0.2834), (1.0, 0.5), (1.5, 0.8206), (2.0, 0.9449), (3.0, 0.9949)],
-)
-def test_johnsons_share_is_that_of_facts(ratio, share):
-    assert resolved(ratio * 4.0, n50=4.0) == pytest.approx(share, abs=5e-5)
-
-
-def test_very_many_cycles_are_certain_and_none_are_hopeless():
-    assert resolved(1e6, 1.0) == pytest.approx(1.0)
-    assert resolved(0.0, 1.0) == 0.0
-
-
-def test_haze_leaves_a_fiftieth_of_the_contrast_at_the_visibility():
-    assert haze(5000.0, 5000.0) == pytest.approx(0.02, rel=1e-3)
-    assert haze(5000.0, math.inf) == 1.0
-
-
 def test_a_cameras_rate_follows_from_the_pixels_on_the_target():
     # 1.7 m x 0.5 m at 500 m: N = sqrt(.85) (1920 / .6981) / 1000 = 2.5356 cycles.
     window = rate(plain(), camera(), WALKER)
@@ -60,15 +43,27 @@ def test_a_cameras_rate_follows_from_the_pixels_on_the_target():
     power = cycles ** (2.7 + 0.7 * cycles)
     share = power / (1.0 + power)
     assert cycles == pytest.approx(2.5356, abs=1e-3)
-    assert window.rate[row, col] == pytest.approx(-math.log(1.0 - share) / 2.0, rel=1e-9)
+    assert window.rate[row, col] == pytest.approx(-math.log(1.0 - share) / 2.0, rel=1e-6)
     assert window.ceiling[row, col] == pytest.approx(share)
 
 
 def test_haze_multiplies_the_probability_before_the_logarithm():
-    clear, hazy = (rate(plain(), camera(), WALKER, visibility=v) for v in (math.inf, 1000.0))
+    clear, hazy = (rate(plain(), camera(), WALKER, Environment(visibility=v)) for v in (math.inf, 1000.0))
     row, col = 10 - clear.row, 50 - clear.col
     share = -math.expm1(-clear.rate[row, col] * 2.0) * math.exp(-3.912 * math.hypot(500.0, 1.15) / 1000.0)
     assert hazy.rate[row, col] == pytest.approx(-math.log1p(-share) / 2.0, rel=1e-6)
+
+
+def test_night_and_standing_still_reach_the_models():
+    night = Environment(night=True)
+    assert not rate(plain(), camera(), WALKER, night).rate.any()
+    lit = rate(plain(), camera({**CAMERA, "illuminated_m": 300.0}), WALKER, night).rate
+    assert 0 < np.count_nonzero(lit) < np.count_nonzero(rate(plain(), camera(), WALKER).rate)
+    pir = camera({"kind": "pir", "reference_m": 50.0, "zones": 16, "glimpse_s": 1.0})
+    assert rate(plain(), pir, WALKER).rate.any()
+    still = rate(plain(), pir, WALKER, still=True)
+    assert not still.rate.any()
+    assert not still.ceiling.any()
 
 
 def test_only_what_sticks_out_of_cover_is_detected():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dronewall.engine.frustum import Frustum, in_view, outline, sweep
+from dronewall.engine.frustum import Frustum, elevations, in_view, outline, sweep
 
 
 def frustum(shape="sector", azimuth=0.0, elevation=0.0, roll=0.0, hfov=60.0, vfov=40.0, near=0.0, far=1000.0, agl=10.0):
@@ -120,3 +120,22 @@ def test_the_outline_of_a_sector_is_a_wedge_from_the_eye_to_the_range():
     assert ring[0] == pytest.approx([0.0, 0.0])
     assert np.hypot(*ring[1:-1].T) == pytest.approx(1000.0)
     assert ring[1] == pytest.approx([1000.0 * math.sin(math.radians(60.0)), 500.0])
+
+
+@pytest.mark.parametrize("shape", ["pyramid", "sector"])
+def test_the_elevations_in_an_azimuth_are_those_that_are_in_view(shape):
+    random = np.random.default_rng(5)
+    for _ in range(60):
+        angles = [random.uniform(*span) for span in ((0, 360), (-86, 86), (-57, 57), (10, 140), (10, 115))]
+        looking = frustum(shape, *angles)
+        azimuth = looking.azimuth + random.uniform(-1.5, 1.5)
+        steps = np.linspace(-math.pi / 2.0, math.pi / 2.0, 2001)[1:-1]
+        flat = 100.0 * np.cos(steps)
+        inside = in_view(looking, flat * math.sin(azimuth), flat * math.cos(azimuth), 100.0 * np.sin(steps))
+        edges = elevations(looking, azimuth)
+        if edges is None:
+            assert not inside.any()
+            continue
+        sure = np.minimum(np.abs(steps - edges[0]), np.abs(steps - edges[1])) > 1e-6
+        within = (steps >= edges[0]) & (steps <= edges[1])
+        assert (inside == within)[sure].all()

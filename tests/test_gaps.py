@@ -100,6 +100,63 @@ def test_audited_lanes_never_exceed_the_field_and_another_sensor_never_opens_a_g
     assert (more.lane_p <= bound + 1e-9).all()
 
 
+def uniform(terrain, rates):
+    """A field of sensors that each see everything with one rate [1/s]."""
+    field = Field(terrain.shape)
+    for name, each in rates.items():
+        field.add(name, Rate(0, 0, np.full(terrain.shape, each), np.ones(terrain.shape), np.zeros(terrain.shape, bool)))
+    return field
+
+
+def test_where_fewer_than_k_nodes_count_nothing_is_detected():
+    # In a look of 10 s .05/s detects with .3935; two sensors of P1 with .632, three sensors in all with .777.
+    terrain, frontage = plain(), line()
+    field = uniform(terrain, {"P1/a": 0.05, "P1/b": 0.05, "P2/a": 0.05})
+    lane = -math.expm1(-0.15 * 300.0 / 1.5)
+    for k, count_p, counts in ((1, 0.9, True), (2, 0.39, True), (2, 0.4, False), (3, 0.39, False)):
+        at = stations(terrain, frontage, field, WALKER, 10.0, k, count_p)
+        assert at.line_p == pytest.approx(0.777 if counts else 0.0, abs=5e-4)
+        assert at.lane_p == pytest.approx(lane if counts else 0.0, abs=1e-6)
+
+
+def test_a_lane_counts_only_where_k_nodes_see_it():
+    # P1 sees the 200 m ahead of the line, P2 100 m of them and the 100 m behind: both see the 100 m next to it.
+    terrain, frontage = plain(), line()
+    field = Field(terrain.shape)
+    for name, first, last in (("P1/a", 80, 120), ("P2/a", 60, 100)):
+        shape = (last - first, terrain.shape[1])
+        field.add(name, Rate(first, 0, np.full(shape, 0.005), np.ones(shape), np.zeros(shape, bool)))
+    one, two = (stations(terrain, frontage, field, WALKER, 10.0, k, 0.04) for k in (1, 2))
+    assert one.lane_p == pytest.approx(-math.expm1(-0.005 * 400.0 / 1.5), abs=1e-6)
+    assert two.lane_p == pytest.approx(-math.expm1(-0.005 * 200.0 / 1.5), abs=1e-6)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 2000), st.floats(0, 800), st.floats(0, 360), st.floats(5, 180)), min_size=1, max_size=4
+    ),
+    st.integers(1, 3),
+)
+def test_asking_for_more_nodes_never_closes_a_gap(posts, k):
+    terrain, frontage = plain(), line()
+    field = field_of(terrain, [wedge(f"P{i}/a", *post) for i, post in enumerate(posts)])
+    fewer, more = (stations(terrain, frontage, field, WALKER, 10.0, count) for count in (k, k + 1))
+    assert (more.line_p <= fewer.line_p).all()
+    assert (more.lane_p <= fewer.lane_p + 1e-12).all()
+    assert (more.unknown == fewer.unknown).all()
+
+
+def test_lanes_taken_some_at_a_time_are_those_taken_together(monkeypatch):
+    terrain, frontage = plain(), line()
+    field = field_of(terrain, [wedge("P1/a", 500.0, 100.0, 20.0, 60.0), wedge("P2/a", 1500.0, 700.0, 200.0, 90.0)])
+    together = stations(terrain, frontage, field, WALKER, 10.0)
+    monkeypatch.setattr("dronewall.engine.gaps._PIECES", 1000)
+    apart = stations(terrain, frontage, field, WALKER, 10.0)
+    assert (apart.lane_p == together.lane_p).all()
+    assert (apart.lane_unknown == together.lane_unknown).all()
+    assert 0.0 < together.lane_p.mean() < 1.0
+
+
 def test_stations_on_a_hole_are_unknown_and_never_covered():
     heights = np.zeros((160, 400))
     heights[78:82, 100:120] = np.nan

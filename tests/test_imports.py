@@ -19,17 +19,26 @@ FIRMWARE = PACKAGE.parents[1] / "firmware"
 ORDER = [
     ["wire", "toml_lines", "firmware_files", "engine._jit"],
     ["toml_check", "asyncapi"],
-    ["site_rules", "struct_docs"],
+    ["site_rules", "struct_docs", "catalogue"],
     ["scenario"],
-    ["engine.earth", "engine.frontage"],  # the frontage is plain geometry; terrain asks it what must be covered
+    [
+        "engine.earth",
+        "engine.frontage",
+        "engine.models",
+    ],  # the frontage is plain geometry; terrain asks it what must be covered
     ["engine.terrain"],
     ["engine.frustum"],
-    ["engine.viewshed"],
+    ["engine.canopy", "engine.horizon", "engine.certify"],
+    ["engine.viewshed", "engine.profile"],
     ["engine.detection"],
+    ["engine.view"],  # loops over arrays: what view is, frustum says
+    ["engine.levels"],
+    ["engine.stored"],
     ["engine.field"],
     ["engine.gaps"],
     ["engine.patrol", "engine.resilience", "engine.placement"],
     ["engine.wall"],
+    ["engine.reason"],
     ["report", "live"],
     ["interop"],  # says in other formats what the report's figures say
     ["outputs"],

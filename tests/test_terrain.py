@@ -8,7 +8,7 @@ from rasterio.transform import from_origin
 
 from dronewall.engine.earth import site_of
 from dronewall.engine.frontage import Frontage
-from dronewall.engine.terrain import JACKSBORO, Terrain, TerrainError, read
+from dronewall.engine.terrain import JACKSBORO, Terrain, TerrainError, check, read
 
 ENDS = np.array([[36.50, -84.30], [36.53, -84.27]])
 
@@ -177,6 +177,34 @@ def test_a_raster_of_elsewhere_is_refused(tmp_path):
         read(path, site, frontage, cell=10.0)
 
 
+def test_more_cells_than_a_machine_holds_are_refused_before_they_are_made(tmp_path):
+    site, frontage = frame(np.array([[36.50, -84.30], [36.70, -84.15]]), 20_000.0, 20_000.0)
+    step = 0.01
+    path = write(tmp_path / "wide.tif", np.zeros((200, 200)), from_origin(-85.2, 37.6, step, step), crs="EPSG:4326")
+    with pytest.raises(TerrainError, match=r"cell_m of [0-9.]+ or more"):
+        read(path, site, frontage, cell=0.5)
+
+
+def test_longitudes_from_0_to_360_are_the_same_place(tmp_path):
+    site, frontage = frame()
+    step = 0.001
+    latitude = 36.60 - (np.arange(200) + 0.5) * step
+    heights = np.repeat(300.0 + 1000.0 * (latitude[:, None] - 36.5), 200, axis=1)
+    signed = write(tmp_path / "signed.tif", heights, from_origin(-84.40, 36.60, step, step), crs="EPSG:4326")
+    unsigned = write(tmp_path / "unsigned.tif", heights, from_origin(275.60, 36.60, step, step), crs="EPSG:4326")
+    one, other = (read(path, site, frontage, cell=20.0).ground_amsl for path in (signed, unsigned))
+    assert np.allclose(one, other, atol=0.01)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4978", "EPSG:5703"])
+def test_a_raster_whose_crs_is_no_map_is_refused(tmp_path, crs):
+    site, frontage = frame()
+    heights, transform = tilted(site, frontage)
+    path = write(tmp_path / "odd.tif", heights, transform, crs=crs)
+    with pytest.raises(TerrainError, match=r"odd\.tif"):
+        read(path, site, frontage, cell=10.0)
+
+
 def test_what_is_no_raster_is_refused(tmp_path):
     site, frontage = frame()
     (tmp_path / "note.tif").write_text("not a raster")
@@ -227,3 +255,114 @@ def test_heavier_real_terrain_is_read(root, name):
     assert np.isfinite(terrain.ground_amsl).all()
     assert heights.min() <= terrain.ground_amsl.min()
     assert terrain.ground_amsl.max() <= heights.max()
+
+
+# --- what stands on the ground
+
+
+def layers(tmp_path):
+    """Site, frontage, a plane as ground, its heights and transform, and a writer of further rasters like it."""
+    site, frontage = frame()
+    heights, transform = tilted(site, frontage)
+    ground = write(tmp_path / "ground.tif", heights, transform)
+    return site, frontage, ground, heights, transform
+
+
+def test_a_surface_and_a_canopy_are_read_onto_the_grounds_cells(tmp_path):
+    site, frontage, ground, heights, transform = layers(tmp_path)
+    row, col = heights.shape[0] // 2, heights.shape[1] // 2 - 20
+    tall = np.zeros_like(heights)
+    tall[row - 10 : row + 10, col - 10 : col + 10] = 8.0
+    surface = write(tmp_path / "dsm.tif", heights + tall, transform)
+    canopy = write(tmp_path / "chm.tif", np.roll(tall, 40, axis=1) * 2.0, transform)
+    bare = read(ground, site, frontage, cell=10.0)
+    terrain = read(ground, site, frontage, cell=10.0, surface=surface, canopy=canopy, canopy_extinction=9.0)
+    assert (terrain.ground_amsl == bare.ground_amsl).all()
+    assert terrain.surface_amsl is not None
+    assert terrain.canopy_amsl is not None
+    assert terrain.canopy_extinction == 9.0
+    assert terrain.notes == ()
+    # In the middle of the block.
+    east = transform.c - site.origin_east + 10.0 * col
+    north = transform.f - site.origin_north - 10.0 * row
+    assert terrain.between(terrain.surface_amsl, east, north) == pytest.approx(bare.ground(east, north) + 8.0, abs=0.05)
+    assert terrain.between(terrain.canopy_amsl, east + 400.0, north) == pytest.approx(
+        bare.ground(east + 400.0, north) + 16.0, abs=0.05
+    )
+    assert terrain.between(terrain.canopy_amsl, east, north) == bare.ground(east, north)
+    choices = ({}, {"surface": surface}, {"canopy": canopy}, {"canopy": canopy, "canopy_extinction": 5.0})
+    assert len({read(ground, site, frontage, cell=10.0, **chosen).digest for chosen in choices}) == 4
+
+
+def test_a_layer_that_ends_on_the_belt_stands_nowhere_beyond_and_says_so(tmp_path):
+    site, frontage, ground, heights, transform = layers(tmp_path)
+    half = heights.shape[1] // 2
+    canopy = write(tmp_path / "chm.tif", np.full_like(heights, 12.0)[:, :half], transform)
+    terrain = read(ground, site, frontage, cell=10.0, canopy=canopy)
+    (note,) = terrain.notes
+    assert "chm.tif: does not cover the whole belt between km" in note
+    east = np.asarray(terrain.centres[0])
+    edge = transform.c - site.origin_east + 10.0 * half
+    tall = terrain.canopy_amsl - terrain.ground_amsl
+    assert np.allclose(tall[:, east < edge - 10.0], 12.0, atol=0.01)
+    assert (tall[:, east > edge + 10.0] == 0.0).all()
+
+
+def test_nodata_in_a_layer_means_that_nothing_stands_there(tmp_path):
+    site, frontage, ground, heights, transform = layers(tmp_path)
+    tall = np.full_like(heights, 255.0)
+    tall[:, : heights.shape[1] // 2] = 12.0
+    canopy = write(tmp_path / "chm.tif", tall, transform, nodata=255.0)
+    terrain = read(ground, site, frontage, cell=10.0, canopy=canopy)
+    assert set(np.round(np.unique(terrain.canopy_amsl - terrain.ground_amsl), 6)) == {0.0, 12.0}
+    assert terrain.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "reason"),
+    [
+        ("canopy", lambda heights: heights, r"expected -5 to 100 m above the ground \(not above sea level\)"),
+        ("canopy", lambda heights: np.where(heights > heights.mean(), 101.0, 20.0), "holds a height of 101 m"),
+        ("canopy", lambda heights: np.full_like(heights, -9999.0), "holds a height of -9999 m"),
+        ("surface", lambda heights: np.full_like(heights, 8.0), "m under the ground .*above sea level"),
+        ("surface", lambda heights: np.full_like(heights, -9999.0), "holds a height of -9999 m"),
+    ],
+)
+def test_a_layer_that_cannot_be_meant_is_refused(tmp_path, name, wrong, reason):
+    site, frontage, ground, heights, transform = layers(tmp_path)
+    path = write(tmp_path / "layer.tif", wrong(heights), transform)
+    with pytest.raises(TerrainError, match=f"layer.tif: .*{reason}"):
+        read(ground, site, frontage, cell=10.0, **{name: path})
+
+
+@pytest.mark.parametrize("name", ["surface", "canopy"])
+def test_a_layer_has_to_say_where_it_is_and_in_what_as_the_ground_does(tmp_path, name):
+    site, frontage, ground, heights, transform = layers(tmp_path)
+    flat = heights if name == "surface" else np.full_like(heights, 5.0)
+    for change, reason in (({"crs": None}, "no coordinate"), ({"crs": "EPSG:2274"}, "metres"), ({"units": "ft"}, "ft")):
+        path = write(tmp_path / "layer.tif", flat, transform, **change)
+        with pytest.raises(TerrainError, match=f"layer.tif.*{reason}"):
+            read(ground, site, frontage, cell=10.0, **{name: path})
+    elsewhere = write(tmp_path / "layer.tif", flat, transform, crs="EPSG:32636")
+    for call in (read, check):
+        with pytest.raises(TerrainError, match="all along it"):
+            call(ground, site, frontage, **({"cell": 10.0} if call is read else {}), **{name: elsewhere})
+    with pytest.raises(TerrainError, match="no such file"):
+        check(ground, site, frontage, **{name: tmp_path / "missing.tif"})
+
+
+def test_a_surface_partly_under_the_ground_is_cut_off_there_and_noted(tmp_path):
+    site, frontage, ground, heights, transform = layers(tmp_path)
+    sunk = heights.copy()
+    sunk[:, : heights.shape[1] // 3] -= 3.0
+    terrain = read(ground, site, frontage, cell=10.0, surface=write(tmp_path / "dsm.tif", sunk + 0.001, transform))
+    (note,) = terrain.notes
+    assert "dsm.tif: lies over 1 m under the ground in" in note
+    assert (terrain.blocks_amsl >= terrain.ground_amsl).all()
+
+
+def test_a_surface_far_above_all_of_the_ground_is_noted(tmp_path):
+    # The difference between the ellipsoid and the geoid, say.
+    site, frontage, ground, heights, transform = layers(tmp_path)
+    terrain = read(ground, site, frontage, cell=10.0, surface=write(tmp_path / "dsm.tif", heights + 31.0, transform))
+    assert "above the same sea level?" in terrain.notes[0]

@@ -1,25 +1,29 @@
 """How likely a sensor is to notice a target it has in view: rate [1/s] and ceiling, cell by cell.
 
 p is detection in one independent glimpse of the target's exposed height; transmittance multiplies p; the rate is
--ln(1 - p) / glimpse interval. The ceiling is what more looking cannot exceed.
+-ln(1 - p) / glimpse interval. The ceiling is what more looking cannot exceed. A canopy dims both for every sensor but
+the acoustic: leaves take under 0.1 dB/m from sound (ISO 9613-2, table A.1), while a radar's waves of a centimetre find
+through them by the same openings as light does, so it is dimmed like light (assumed).
 """
 
-import itertools
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dronewall.engine.earth import OPTICAL
+from dronewall.engine.earth import OPTICAL, RADIO
 from dronewall.engine.frustum import Frustum, in_view, sweep
+from dronewall.engine.models import MODELS, Environment, Model, Target, fault
 from dronewall.engine.terrain import Terrain
-from dronewall.engine.viewshed import minimum_visible_height
+from dronewall.engine.viewshed import Window, minimum_visible_height, through_canopy
+
+__all__ = ["DetectionError", "Environment", "Rate", "Target", "rate"]
 
 Floats = npt.NDArray[np.float64]
 
+_CLEAR_DAY = Environment()
 _SUREST = 1.0 - 1e-6
 """No single glimpse is surer than this."""
 
@@ -29,14 +33,27 @@ class DetectionError(ValueError):
 
 
 @dataclass(frozen=True)
-class Target:
-    """What is to be detected: bottom and top above the ground, width [m] and speed [m/s]."""
+class Draws:
+    """Whether cells are in view, under a few weighted draws of a sensor's heading error.
 
-    name: str
-    bottom_agl: float
-    top_agl: float
-    width: float
-    speed: float
+    shares (draws, north, east) uint8: probability of being in view under each draw [1/255], over the errors that are
+    left. weights (draws,): the draws' probabilities; they add up to 1.
+    """
+
+    shares: npt.NDArray[np.uint8]
+    weights: Floats
+
+    @property
+    def likely(self) -> Floats:
+        """Probability of being in view (north, east)."""
+        return self.likely_at((slice(None), slice(None)))
+
+    def likely_at(self, cells: Any) -> Floats:
+        """The same, at rows and columns of the window."""
+        first, *others = (
+            share[cells] * (weight / 255.0) for share, weight in zip(self.shares, self.weights, strict=True)
+        )
+        return np.asarray(sum(others, first))
 
 
 @dataclass(frozen=True)
@@ -44,7 +61,8 @@ class Rate:
     """One sensor's detection of one target over a window of the raster whose first cell is (row, col).
 
     rate [1/s] and ceiling [0..1] while the sensor is awake: float64 (north, east). unknown: bool, where the terrain
-    does not say whether the target is in sight. duty: share of the time that the sensor is awake.
+    does not say whether the target is in sight. duty: share of the time that the sensor is awake. draws: where the
+    rate is a mean over pose errors, what it is the mean of; None where the pose is taken as it is.
     """
 
     row: int
@@ -53,6 +71,7 @@ class Rate:
     ceiling: Floats
     unknown: npt.NDArray[np.bool_]
     duty: float = 1.0
+    draws: Draws | None = None
 
     @property
     def slices(self) -> tuple[slice, slice]:
@@ -61,106 +80,125 @@ class Rate:
         return slice(self.row, self.row + rows), slice(self.col, self.col + cols)
 
 
-def resolved(cycles: npt.ArrayLike, n50: float) -> Floats:
-    """Share of observers who detect a target that spans `cycles` resolvable cycles, given all the time they want.
-
-    Target transfer probability function with Johnson's criterion: (N/N50)^E / (1 + (N/N50)^E), E = 2.7 + 0.7 N/N50
-    (Johnson 1958; exponent: NVESD, Night Vision thermal imaging systems performance model, 2001). .5 at N50.
-    """
-    # Past 10 times N50 the share is 1 to the last digit, and the power would overflow.
-    ratio = np.clip(np.asarray(cycles, dtype=np.float64) / n50, 0.0, 10.0)
-    power = ratio ** (2.7 + 0.7 * ratio)
-    return np.asarray(power / (1.0 + power))
-
-
-def haze(distance: npt.ArrayLike, visibility: float) -> Floats:
-    """Contrast that is left after `distance` metres of air: exp(-3.912 R / V), V the meteorological visibility [m]
-    (Koschmieder, 2 % contrast).
-    """
-    return np.asarray(np.exp(-3.912 * np.asarray(distance, dtype=np.float64) / visibility))
-
-
-def _camera(
-    model: Mapping[str, Any], frustum: Frustum, slant: Floats, exposed: Floats, target: Target, visibility: float
-) -> tuple[Floats, Floats]:
-    """Glimpse probability and ceiling of a camera: Johnson cycles on the target, N = sqrt(h w) (pixels / hfov) /
-    2R, through haze.
-    """
-    cycles = np.sqrt(exposed * target.width) * (model["pixels"] / frustum.hfov) / (2.0 * np.maximum(slant, 1e-3))
-    share = resolved(cycles, model["n50"]) * haze(slant, visibility)
-    return share, share
-
-
-def _table(
-    model: Mapping[str, Any], frustum: Frustum, slant: Floats, exposed: Floats, target: Target, visibility: float
-) -> tuple[Floats, Floats]:
-    """Glimpse probability by linear interpolation in a measured table of range; nothing beyond its last range, its
-    first value below its first.
-
-    What is half hidden is taken as half as likely to be noticed in a glimpse; looking on does help, so the ceiling
-    is 1.
-    """
-    share = np.interp(slant, model["range_m"], model["probability"], right=0.0)
-    share = share * exposed / (target.top_agl - target.bottom_agl)
-    return share, (share > 0.0).astype(np.float64)
-
-
-_Model = Callable[[Mapping[str, Any], Frustum, Floats, Floats, Target, float], tuple[Floats, Floats]]
-_MODELS: dict[str, _Model] = {"camera": _camera, "table": _table}
-
-
 def rate(
-    terrain: Terrain, frustum: Frustum, target: Target, visibility: float = math.inf, refraction: float = OPTICAL
+    terrain: Terrain,
+    frustum: Frustum,
+    target: Target,
+    environment: Environment = _CLEAR_DAY,
+    refraction: float | None = None,
+    *,
+    still: bool = False,
 ) -> Rate:
     """The detection of a target by a sensor: a window over the sensor's sweep and range.
 
     Zero outside the frustum, the range gates and the line of sight, and where the ground is unknown. The frustum's
-    eye_amsl must be set. visibility: meteorological [m]. Raises DetectionError for a model or a field of view that
-    makes no sense.
+    eye_amsl must be set. refraction: k of `earth.drop`; left out, the radio's for a radar, else the optical. still: the
+    target stands still, which some sensors never see. Raises DetectionError for a model or a field of view that makes
+    no sense.
     """
+    if refraction is None:
+        refraction = refraction_of(frustum)
+    check(frustum)
+    centre, width = sweep(frustum)
+    eye = eye_of(frustum)
+    needed = minimum_visible_height(terrain, eye, frustum.range_max, centre, width, refraction=refraction)
+    seen = sight(terrain, frustum, target, needed)
+    inside = in_view(frustum, seen.east, seen.north, seen.up)
+    slant = np.sqrt(seen.east**2 + seen.north**2 + seen.up**2)
+    per_second, ceiling = watched(
+        frustum, target, slant, np.where(inside, seen.exposed, 0.0), environment, seen.clear, still=still
+    )
+    return Rate(needed.row, needed.col, per_second, ceiling, np.isnan(needed.values), frustum.duty)
+
+
+def eye_of(frustum: Frustum) -> tuple[float, float, float]:
+    """East, north and height AMSL of the eye. Raises DetectionError where its height is not set."""
     if frustum.eye_amsl is None:
         raise DetectionError(f"{frustum.name}: eye_amsl is not set; expected the eye's height above sea level")
-    model = _model_of(frustum)
-    centre, width = sweep(frustum)
-    eye = (frustum.east, frustum.north, frustum.eye_amsl)
-    window = minimum_visible_height(terrain, eye, frustum.range_max, centre, width, refraction=refraction)
-    rows, cols = window.slices
+    return frustum.east, frustum.north, frustum.eye_amsl
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What of a target the terrain leaves in sight, over a window of the raster: each (north, east).
+
+    exposed: height that sticks out [m], 0 where nothing does or the ground is unknown. east, north, up: from the eye to
+    the middle of what sticks out [m]. clear: share of what the sensor receives from there that a canopy leaves, 0 to 1.
+    """
+
+    exposed: Floats
+    east: Floats
+    north: Floats
+    up: Floats
+    clear: Floats
+
+
+def sight(terrain: Terrain, frustum: Frustum, target: Target, needed: Window, *, through: bool = True) -> Sight:
+    """What sticks out of a target, where `needed` is its minimum visible height [m]. through: whether canopies dim."""
+    eye = eye_of(frustum)
+    rows, cols = needed.slices
     columns, lines = terrain.centres
-    hidden = np.maximum(window.values, target.bottom_agl)
+    hidden = np.maximum(needed.values, target.bottom_agl)
     with np.errstate(invalid="ignore"):
         exposed = np.where(np.isfinite(hidden), np.maximum(target.top_agl - hidden, 0.0), 0.0)
     east = np.broadcast_to(columns[cols] - eye[0], exposed.shape)
     north = np.broadcast_to(lines[rows, None] - eye[1], exposed.shape)
-    ground = np.nan_to_num(terrain.ground_amsl[rows, cols])
     # The middle of what sticks out stands for the target: its angle and its range.
-    up = ground + target.top_agl - exposed / 2.0 - eye[2]
-    inside = in_view(frustum, east, north, up)
-    slant = np.sqrt(east * east + north * north + up * up)
-    share, ceiling = model(frustum.model, frustum, slant, exposed, target, visibility)
-    share = np.where(inside, np.minimum(share, _SUREST), 0.0)
+    up = np.nan_to_num(terrain.ground_amsl[rows, cols]) + target.top_agl - exposed / 2.0 - eye[2]
+    open_air = np.broadcast_to(np.float64(1.0), exposed.shape)
+    clear = clear_share(terrain, frustum, target, eye, needed, exposed) if through else open_air
+    return Sight(exposed, east, north, up, clear)
+
+
+def clear_share(
+    terrain: Terrain, frustum: Frustum, target: Target, eye: tuple[float, float, float], at: Window, exposed: Floats
+) -> Floats:
+    """Share of what the sensor at `eye` receives from the middle of what sticks out that a canopy leaves, over the
+    window `at`; 1 where nothing sticks out.
+    """
+    if terrain.canopy_amsl is None or frustum.model.get("kind") == "acoustic":
+        return np.broadcast_to(np.float64(1.0), exposed.shape)
+    heights = np.where(exposed > 0.0, target.top_agl - exposed / 2.0, np.nan)
+    clear = through_canopy(terrain, eye, Window(at.row, at.col, heights), refraction_of(frustum))
+    return np.where(exposed > 0.0, clear, 1.0)
+
+
+def refraction_of(frustum: Frustum) -> float:
+    """k of `earth.drop` for what the sensor receives: a radar's is the radio's, every other one's the optical."""
+    return RADIO if frustum.model.get("kind") == "radar" else OPTICAL
+
+
+def watched(
+    frustum: Frustum,
+    target: Target,
+    slant: Floats,
+    exposed: Floats,
+    environment: Environment = _CLEAR_DAY,
+    clear: Floats | float = 1.0,
+    *,
+    still: bool = False,
+) -> tuple[Floats, Floats]:
+    """Rate [1/s] and ceiling of a target inside the frustum's angles, by slant range and exposed height [m]; both 0
+    where nothing is exposed. clear: share that canopies leave (`Sight`). Raises DetectionError.
+    """
+    share, ceiling = _model_of(frustum)(frustum.model, frustum.hfov, slant, exposed, target, environment, still)
+    share, ceiling = share * clear, ceiling * clear
+    share = np.where(exposed > 0.0, np.minimum(share, _SUREST), 0.0)
     per_second = -np.log1p(-share) / frustum.model["glimpse_s"]
-    ceiling = np.where(share > 0.0, np.minimum(ceiling, 1.0), 0.0)
-    return Rate(window.row, window.col, per_second, ceiling, np.isnan(window.values), frustum.duty)
+    return per_second, np.where(share > 0.0, np.minimum(ceiling, 1.0), 0.0)
 
 
-def _model_of(frustum: Frustum) -> _Model:
-    parameters = frustum.model
-    kind = parameters.get("kind", "")
-    if kind not in _MODELS:
-        raise DetectionError(f"{frustum.name}: model kind {kind!r}; expected one of {', '.join(_MODELS)}")
-    if not parameters["glimpse_s"] > 0.0:
-        raise DetectionError(f"{frustum.name}: glimpse_s is {parameters['glimpse_s']}; expected seconds above 0")
-    if not (frustum.hfov > 0.0 and frustum.vfov > 0.0):
-        raise DetectionError(f"{frustum.name}: a field of view of 0 degrees sees nothing; expected more")
-    if frustum.shape == "pyramid" and max(frustum.hfov, frustum.vfov) >= math.pi:
-        raise DetectionError(f"{frustum.name}: a pyramid of 180 degrees or more; expected less, or a sector")
-    if kind == "camera" and not parameters["n50"] > 0.0:
-        raise DetectionError(f"{frustum.name}: n50 is {parameters['n50']}; expected cycles above 0")
-    if kind == "table":
-        ranges, shares = parameters["range_m"], parameters["probability"]
-        if not ranges or len(ranges) != len(shares) or any(b <= a for a, b in itertools.pairwise(ranges)):
-            raise DetectionError(
-                f"{frustum.name}: {len(ranges)} ranges for {len(shares)} probabilities; "
-                "expected as many, in rising order"
-            )
-    return _MODELS[kind]
+def check(frustum: Frustum) -> None:
+    """Raises DetectionError for a model or a field of view that makes no sense."""
+    _model_of(frustum)
+
+
+def _model_of(frustum: Frustum) -> Model:
+    reason = fault(frustum.model)
+    if reason is None and not (frustum.hfov > 0.0 and frustum.vfov > 0.0):
+        reason = "a field of view of 0 degrees sees nothing; expected more"
+    if reason is None and frustum.shape == "pyramid" and max(frustum.hfov, frustum.vfov) >= math.pi:
+        reason = "a pyramid of 180 degrees or more; expected less, or a sector"
+    if reason is not None:
+        raise DetectionError(f"{frustum.name}: {reason}")
+    return MODELS[str(frustum.model["kind"])]

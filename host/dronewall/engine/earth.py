@@ -18,7 +18,9 @@ RADIUS = 6_371_000.0
 """Mean radius of the earth [m]."""
 
 OPTICAL = 0.13
-"""Refraction coefficient of light near the ground; 0.25 for radio, 1.0 switches the drop off."""
+"""Refraction coefficient of light near the ground; 1.0 switches the drop off."""
+RADIO = 0.25
+"""Refraction coefficient of radio waves: an earth of 4/3 its radius."""
 
 _LARGEST_DISTORTION = 2e-3
 

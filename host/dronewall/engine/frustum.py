@@ -20,6 +20,7 @@ from dronewall.engine.earth import Site
 
 Floats = npt.NDArray[np.float64]
 Shape = Literal["pyramid", "sector"]
+Awake = Literal["always", "event", "duty"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Frustum:
 
     eye_amsl is None where only the height above ground is known (eye_agl): the terrain then says the rest. `model`
     holds the detection model's parameters as the node's birth message named them, `duty` the share of time it is
-    awake.
+    awake, and `awake` what wakes it. The sigmas are the report's standard errors: of the position in each horizontal
+    direction, of the eye's height [m], of the azimuth, and of elevation and roll each (tilt) [rad].
     """
 
     name: str
@@ -47,6 +49,11 @@ class Frustum:
     model: dict[str, Any]
     moving: bool = False
     duty: float = 1.0
+    awake: Awake = "always"
+    position_sigma: float = 0.0
+    height_sigma: float = 0.0
+    azimuth_sigma: float = 0.0
+    tilt_sigma: float = 0.0
 
     def axes(self) -> Floats:
         """Boresight, right and up as rows (3, 3) of east, north, up."""
@@ -80,6 +87,12 @@ def frustum_of(report: wire.Report, sensor: dict[str, Any], site: Site) -> Frust
         model=sensor["model"],
         moving="velocity_east_mps" in values,
         duty=values["duty"] if values["awake"] == "duty" else 1.0,
+        awake=values["awake"],
+        # A report without an accuracy vouches for nothing: the worst that the wire can say.
+        position_sigma=values.get("position_sigma_m", 655.0),
+        height_sigma=values.get("height_sigma_m", 655.0),
+        azimuth_sigma=math.radians(values.get("azimuth_sigma_deg", 180.0)),
+        tilt_sigma=math.radians(values.get("tilt_sigma_deg", 90.0)),
     )
 
 
@@ -136,6 +149,34 @@ def sweep(frustum: Frustum) -> tuple[float, float]:
     first = offs[(widest + 1) % 4]
     width = math.tau - gaps[widest]
     return (frustum.azimuth + first + width / 2.0) % math.tau, width
+
+
+def elevations(frustum: Frustum, azimuth: float) -> tuple[float, float] | None:
+    """Lowest and highest elevation [rad] at which the frustum sees anything in one azimuth; None where it sees nothing.
+
+    A face of the pyramid is a half space p cos e + q sin e >= 0 in the vertical plane of that azimuth: with
+    f = atan2(q, p) it leaves the elevations over f - 90 degrees where f >= 0, those under f + 90 degrees elsewhere.
+    """
+    quarter = math.pi / 2.0
+    if frustum.shape == "sector":
+        off = (azimuth - frustum.azimuth + math.pi) % math.tau - math.pi
+        if frustum.hfov < math.tau - 1e-9 and abs(off) > frustum.hfov / 2.0 + 1e-9:
+            return None
+        low, high = frustum.elevation - frustum.vfov / 2.0, frustum.elevation + frustum.vfov / 2.0
+        return max(low, -quarter), min(high, quarter)
+    boresight, right, above = frustum.axes()
+    tan_h, tan_v = math.tan(frustum.hfov / 2.0), math.tan(frustum.vfov / 2.0)
+    sides = (1.0, -1.0)
+    faces = [boresight * tan_h + side * right for side in sides] + [boresight * tan_v + side * above for side in sides]
+    low, high = -quarter, quarter
+    for face in faces:
+        along = float(face[0]) * math.sin(azimuth) + float(face[1]) * math.cos(azimuth)
+        tilt = math.atan2(float(face[2]), along)
+        if tilt >= 0.0:
+            low = max(low, tilt - quarter)
+        else:
+            high = min(high, tilt + quarter)
+    return (low, high) if low <= high else None
 
 
 def outline(frustum: Frustum, points: int = 24) -> Floats:

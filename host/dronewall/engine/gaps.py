@@ -13,12 +13,16 @@ from dronewall.engine.detection import Target
 from dronewall.engine.field import Field
 from dronewall.engine.frontage import Frontage
 from dronewall.engine.levels import Level
+from dronewall.engine.stored import Cells
 from dronewall.engine.terrain import Terrain
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 Kind = Literal["line", "lane"]
+
+_PIECES = 500_000
+"""Pieces of lanes that are looked at together: some 50 MB."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,8 @@ class Stations:
     chainage: middles of the pieces [m]; east, north [site m]. line_p: probability that a look at the station
     detects the target. lane: far and near end of the straight lane through it (n, 2, 2) [site m]. lane_p:
     probability of being detected on the lane, at the target's speed. unknown, lane_unknown: the terrain does not
-    say all there is to know at the station, or on its lane; unknown ground counts as unwatched.
+    say all there is to know at the station, or on its lane; unknown ground counts as unwatched. Where k nodes are
+    asked for, nothing is detected where fewer count: line_p is 0 there, and that part of a lane adds nothing.
     """
 
     chainage: Floats
@@ -75,39 +80,66 @@ def unknown(terrain: Terrain, field: Field) -> Bools:
     """Cells (north, east) about which nothing can be said: no ground height, or seen by nobody and across unknown
     ground by somebody.
     """
-    return np.asarray(np.isnan(terrain.ground_amsl) | ((field.unsure > 0) & (field.total == 0)))
+    return np.asarray(np.isnan(terrain.ground_amsl) | field.doubtful())
 
 
-def stations(terrain: Terrain, frontage: Frontage, field: Field, target: Target, look_s: float) -> Stations:
+def _unknown_at(terrain: Terrain, field: Field, cells: Cells) -> Bools:
+    """The same, at cells of the raster; True outside it."""
+    return np.asarray((cells[0] < 0) | np.isnan(terrain.ground_amsl[cells]) | field.doubtful_at(cells))
+
+
+def stations(
+    terrain: Terrain,
+    frontage: Frontage,
+    field: Field,
+    target: Target,
+    look_s: float,
+    k: int = 1,
+    count_p: float = 0.5,
+) -> Stations:
     """The frontage's stations, one per cell or closer, audited sensor by sensor.
 
     Lanes run from the belt's far edge to its near edge and are cut into pieces of half a cell at most; a piece's
-    exposure is the rate in the cell that holds its middle times the time the target takes for it.
+    exposure is the rate in the cell that holds its middle times the time the target takes for it. k: where fewer nodes
+    than this detect the target in a look with at least `count_p`, nothing is detected; 1 asks nothing of the kind.
     """
     chainage = frontage.stations(terrain.cell)
     east, north = frontage.at(chainage)
     lanes = frontage.lanes(chainage)
     pieces = max(2, int(np.ceil(frontage.depth / (terrain.cell / 2.0) - 1e-9)))
     share = (np.arange(pieces) + 0.5) / pieces
-    along = lanes[:, None, 0] + share[None, :, None] * (lanes[:, None, 1] - lanes[:, None, 0])
     station_cells = terrain.cells(east, north)
-    lane_cells = terrain.cells(along[..., 0], along[..., 1])
     seconds = frontage.depth / pieces / target.speed
-    line_missed = np.ones(chainage.shape)
+    line_p = field.glance(station_cells, look_s)
+    if k > 1:
+        line_p[field.count_at(station_cells, look_s, count_p) < k] = 0.0
     lane_missed = np.ones(chainage.shape)
-    for name in field:
-        stored = field[name]
-        line_missed *= 1.0 - stored.glance(station_cells, look_s)
-        lane_missed *= 1.0 - stored.passage(lane_cells, seconds)
-    dark = unknown(terrain, field)
+    lane_unknown = np.zeros(chainage.shape, dtype=np.bool_)
+    # Some lanes at a time, and of them each sensor gets only those that it may reach: what a long line takes grows
+    # with its length and no faster.
+    together = max(1, _PIECES // pieces)
+    for part in (slice(first, first + together) for first in range(0, len(chainage), together)):
+        far, near = lanes[part, None, 0], lanes[part, None, 1]
+        along = far + share[None, :, None] * (near - far)
+        rows, cols = terrain.cells(along[..., 0], along[..., 1])
+        lane_unknown[part] = np.any(_unknown_at(terrain, field, (rows, cols)), axis=1)
+        counting = field.count_at((rows, cols), look_s, count_p) >= k if k > 1 else None
+        low_row, low_col, high_row, high_col = rows.min(axis=1), cols.min(axis=1), rows.max(axis=1), cols.max(axis=1)
+        missed = lane_missed[part]
+        for name in field.near((rows, cols)):
+            (first_row, last_row), (first_col, last_col) = field[name].reach
+            reached = (low_row < last_row) & (high_row >= first_row) & (low_col < last_col) & (high_col >= first_col)
+            some = np.flatnonzero(reached)
+            counted = None if counting is None else counting[some]
+            missed[some] *= 1.0 - field[name].passage((rows[some], cols[some]), seconds, counted)
     return Stations(
         chainage=chainage,
         east=east,
         north=north,
-        line_p=1.0 - line_missed,
+        line_p=line_p,
         lane_p=1.0 - lane_missed,
-        unknown=dark[station_cells] | (station_cells[0] < 0),
-        lane_unknown=np.any(dark[lane_cells] | (lane_cells[0] < 0), axis=1),
+        unknown=_unknown_at(terrain, field, station_cells),
+        lane_unknown=lane_unknown,
         lane=lanes,
         step=frontage.length / len(chainage),
     )

@@ -1,11 +1,15 @@
-"""The ground as a raster in site metres, and where it comes from. Row 0 is the southernmost row."""
+"""The ground as a raster in site metres, what stands on it, and where both come from. Row 0 is the southernmost row.
+
+On the ground stand two layers, each optional: a *surface* (buildings) blocks where it is above the ground, a *canopy*
+dims. Targets and masts stand on the ground whatever else stands there.
+"""
 
 import hashlib
 import importlib.util
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,6 +29,28 @@ JACKSBORO = "dronewall:jacksboro"
 _LOWEST, _HIGHEST = -500.0, 9000.0
 """The shore of the Dead Sea lies at -430 m, the top of Everest at 8849 m."""
 
+_TALLEST = 100.0
+"""Canopies end below this [m]; the codes of published rasters for water, snow and no data begin over it (GLAD's 101 to
+103, 255).
+"""
+
+CANOPY_EXTINCTION = 20.0
+"""Metres inside a canopy after which 1/e of all lines of sight are free; assumed. Hardwood in leaf (leaf area index 4.3
+to 5.4, extinction coefficient .53 to .67: Vose et al. 1995, srs.fs.usda.gov/pubs/4724) of 25 m height makes 9 m; below
+the crowns, or without leaves, it is more.
+"""
+
+
+BLOCK = 16
+"""Squares along the edge of a block of `canopy_tops`; a power of 2."""
+
+_CANOPY_BOUNDS = (-5.0, _TALLEST)
+"""A lidar's canopy heights scatter below the ground a little."""
+
+
+_MOST_CELLS = 100_000_000
+"""100 km of a belt 10 km wide at 3 m: some GB in all. More is cut into several sites."""
+
 
 class TerrainError(ValueError):
     """An elevation model cannot carry the site."""
@@ -37,6 +63,9 @@ class Terrain:
     ground_amsl: float64 (north, east) [m], row 0 in the south, nan where unknown.
     cell: edge of a cell [m]. west, south: the outer corner of the first cell [site m].
     posting: spacing of the source's heights [m]. le90: vertical error, 90 % [m], nan where the source does not say.
+    surface_amsl, canopy_amsl: height of what blocks and of the canopy's top, shaped as the ground, the ground's own
+    height where there is none and nowhere less; None where there is none at all. canopy_extinction: metres of canopy
+    that leave 1/e of the light. notes: what is odd but usable about the sources.
     """
 
     ground_amsl: Floats
@@ -46,12 +75,27 @@ class Terrain:
     posting: float = math.nan
     le90: float = math.nan
     digest: str = ""
+    surface_amsl: Floats | None = None
+    canopy_amsl: Floats | None = None
+    canopy_extinction: float = CANOPY_EXTINCTION
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def from_array(cls, ground_amsl: npt.ArrayLike, cell: float, west: float = 0.0, south: float = 0.0) -> "Terrain":
+    def from_array(
+        cls,
+        ground_amsl: npt.ArrayLike,
+        cell: float,
+        west: float = 0.0,
+        south: float = 0.0,
+        *,
+        surface_amsl: npt.ArrayLike | None = None,
+        canopy_amsl: npt.ArrayLike | None = None,
+        canopy_extinction: float = CANOPY_EXTINCTION,
+    ) -> "Terrain":
         """A terrain from heights (north, east) [m], row 0 in the south, with square cells of `cell` metres.
 
-        The south-west corner of the first cell is (west, south), the site's origin unless given. Raises TerrainError.
+        The south-west corner of the first cell is (west, south), the site's origin unless given. Surface and canopy
+        are cut off at the ground: where they are under it, or nan, there is none. Raises TerrainError.
         """
         heights = np.array(ground_amsl, dtype=np.float64, order="C")
         if heights.ndim != 2 or 0 in heights.shape:
@@ -60,8 +104,16 @@ class Terrain:
             raise TerrainError(f"cell is {cell}; expected metres above 0")
         heights[~np.isfinite(heights)] = np.nan
         heights.setflags(write=False)
-        digest = hashlib.sha256(repr((heights.shape, cell, west, south)).encode() + heights.tobytes()).hexdigest()
-        return cls(heights, float(cell), float(west), float(south), posting=float(cell), digest=digest)
+        if not (math.isfinite(canopy_extinction) and canopy_extinction > 0.0):
+            raise TerrainError(f"canopy_extinction is {canopy_extinction}; expected metres above 0")
+        surface = _standing("surface_amsl", surface_amsl, heights)
+        canopy = _standing("canopy_amsl", canopy_amsl, heights)
+        digest = hashlib.sha256(repr((heights.shape, cell, west, south)).encode() + heights.tobytes())
+        _digest_layers(digest, surface, canopy, canopy_extinction)
+        return cls(
+            heights, float(cell), float(west), float(south), posting=float(cell), digest=digest.hexdigest(),
+            surface_amsl=surface, canopy_amsl=canopy, canopy_extinction=float(canopy_extinction),
+        )  # fmt: skip
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -74,11 +126,34 @@ class Terrain:
         rows, cols = self.shape
         return self.west, self.west + cols * self.cell, self.south, self.south + rows * self.cell
 
+    @property
+    def blocks_amsl(self) -> Floats:
+        """What blocks: the surface where there is one, else the ground; nan where unknown."""
+        return self.ground_amsl if self.surface_amsl is None else self.surface_amsl
+
     @cached_property
     def solid(self) -> Floats:
-        """The ground with unknown cells at 1e30 m: nobody sees through what nobody knows. The ground itself where all is known."""
-        unknown = np.isnan(self.ground_amsl)
-        return np.where(unknown, 1e30, self.ground_amsl) if unknown.any() else self.ground_amsl
+        """What blocks, unknown cells at 1e30 m: nobody sees through what nobody knows. No copy where all is known."""
+        unknown = np.isnan(self.blocks_amsl)
+        return np.where(unknown, 1e30, self.blocks_amsl) if unknown.any() else self.blocks_amsl
+
+    @cached_property
+    def canopy_tops(self) -> Floats:
+        """The canopy's greatest height AMSL among the middles that bound each block of BLOCK x BLOCK squares between
+        them, blocks (north, east); -inf where it has none.
+        """
+        tops = np.full(self.shape, -math.inf)
+        if self.canopy_amsl is not None:
+            np.copyto(tops, self.canopy_amsl, where=self.canopy_amsl > self.ground_amsl)
+        for axis in (0, 1):
+            starts = np.arange(0, tops.shape[axis], BLOCK)
+            blocks = np.maximum.reduceat(tops, starts, axis=axis)
+            # A block's last squares reach to the first middles of the next one.
+            later = np.take(tops, starts[1:], axis=axis)
+            inner = (slice(0, -1), slice(None)) if axis == 0 else (slice(None), slice(0, -1))
+            blocks[inner] = np.maximum(blocks[inner], later)
+            tops = blocks
+        return tops
 
     @cached_property
     def centres(self) -> tuple[Floats, Floats]:
@@ -99,6 +174,10 @@ class Terrain:
         """Ground height [m AMSL] at points, bilinear between the cells' middles, level over the outer half cells;
         nan where unknown.
         """
+        return self.between(self.ground_amsl, east, north)
+
+    def between(self, heights: Floats, east: npt.ArrayLike, north: npt.ArrayLike) -> Floats:
+        """The same of another layer, shaped as the ground."""
         rows, cols = self.shape
         x = np.asarray((np.asarray(east, dtype=np.float64) - self.west) / self.cell - 0.5)
         y = np.asarray((np.asarray(north, dtype=np.float64) - self.south) / self.cell - 0.5)
@@ -111,9 +190,31 @@ class Terrain:
         for step_row, weight_row in ((0, 1.0 - above), (1, above)):
             for step_col, weight_col in ((0, 1.0 - right), (1, right)):
                 weight = weight_row * weight_col
-                height = self.ground_amsl[np.minimum(row + step_row, rows - 1), np.minimum(col + step_col, cols - 1)]
+                height = heights[np.minimum(row + step_row, rows - 1), np.minimum(col + step_col, cols - 1)]
                 total += np.where(weight > 0.0, weight * height, 0.0)
         return np.where(inside, total, np.nan)
+
+
+def _standing(name: str, layer: npt.ArrayLike | None, ground: Floats) -> Floats | None:
+    """A layer cut off at the ground, nan where that is unknown; None where it is nowhere above it."""
+    if layer is None:
+        return None
+    given = np.asarray(layer, dtype=np.float64)
+    if given.shape != ground.shape:
+        raise TerrainError(f"{name} has shape {given.shape}; expected the ground's, {ground.shape}")
+    if np.isposinf(given).any():
+        raise TerrainError(f"{name} holds inf; expected heights, or nan where there is none")
+    heights = np.where(given > ground, given, ground)
+    if not (heights > ground).any():
+        return None
+    heights.setflags(write=False)
+    return heights
+
+
+def _digest_layers(digest: Any, surface: Floats | None, canopy: Floats | None, extinction: float) -> None:
+    for name, layer in (("surface", surface), (f"canopy {extinction}", canopy)):
+        if layer is not None:
+            digest.update(name.encode() + layer.tobytes())
 
 
 @dataclass(frozen=True)
@@ -137,6 +238,9 @@ def read(
     margin: float = 0.0,
     posting: float | None = None,
     le90: float | None = None,
+    surface: str | Path | None = None,
+    canopy: str | Path | None = None,
+    canopy_extinction: float = CANOPY_EXTINCTION,
 ) -> Terrain:
     """The ground around a frontage: its belt and `margin` metres around, on square cells of `cell` metres of the
     site's CRS.
@@ -144,17 +248,54 @@ def read(
     `source` is a raster that rasterio can read, or JACKSBORO. Rasters in degrees are projected; finer ones are
     averaged, coarser ones interpolated (bilinear). Raises TerrainError where the file cannot be read, has no CRS,
     does not count in metres or degrees, or does not reach over the belt. Holes stay nan.
+
+    `surface` holds heights AMSL, `canopy` its top's height above the ground; both are brought to the cells as the
+    ground is, so that what is much thinner than a cell is lost in the mean. Nodata, and what lies beyond the raster's
+    edge, mean that there is none; TerrainError where the raster does not touch the belt at all, or holds what cannot
+    be meant.
     """
     with _opening(source) as opened:
-        return _read(opened, site, frontage, cell, margin, posting, le90 if le90 is not None else math.nan)
+        terrain = _read(opened, site, frontage, cell, margin, posting, le90 if le90 is not None else math.nan)
+    if surface is None and canopy is None:
+        return terrain
+    notes: list[str] = []
+    digest = hashlib.sha256(terrain.digest.encode())
+    ground = terrain.ground_amsl
+    built, grown = None, None
+    if surface is not None:
+        with _opening(surface) as opened:
+            heights = _layer(opened, terrain, site, frontage, (_LOWEST, _HIGHEST), notes)
+        _judge_surface(opened.name, heights, ground, notes)
+        built = _standing(opened.name, heights, ground)
+        digest.update(b"surface" + opened.digest.encode())
+    if canopy is not None:
+        with _opening(canopy) as opened:
+            heights = _layer(opened, terrain, site, frontage, _CANOPY_BOUNDS, notes)
+        grown = _standing(opened.name, ground + heights, ground)
+        digest.update(f"canopy {canopy_extinction}{opened.digest}".encode())
+    return replace(
+        terrain, surface_amsl=built, canopy_amsl=grown, canopy_extinction=canopy_extinction, notes=tuple(notes),
+        digest=digest.hexdigest(),
+    )  # fmt: skip
 
 
-def check(source: str | Path, site: Site, frontage: Frontage) -> None:
+def check(
+    source: str | Path,
+    site: Site,
+    frontage: Frontage,
+    surface: str | Path | None = None,
+    canopy: str | Path | None = None,
+) -> None:
     """Raises TerrainError where `read` would, the heights apart: they are not looked at."""
     import rasterio.crs
 
+    site_crs = rasterio.crs.CRS.from_wkt(site.crs.to_wkt())
     with _opening(source) as opened:
-        _refuse_uncovered(opened, rasterio.crs.CRS.from_wkt(site.crs.to_wkt()), site, frontage)
+        _refuse_uncovered(opened, site_crs, site, frontage)
+    for layer in (surface, canopy):
+        if layer is not None:
+            with _opening(layer) as opened:
+                _uncovered_parts(opened, site_crs, site, frontage)
 
 
 @contextmanager
@@ -187,6 +328,12 @@ def _opened(dataset: Any, name: str) -> _Source:
     if dataset.transform.is_identity:
         raise TerrainError(
             f"{name}: is not georeferenced (no geotransform); expected an elevation model with its place on earth"
+        )
+    if abs(dataset.transform.determinant) < 1e-300:
+        raise TerrainError(f"{name}: its geotransform {tuple(dataset.transform)[:6]} makes no cells; expected some")
+    if not (dataset.crs.is_geographic or dataset.crs.is_projected):
+        raise TerrainError(
+            f"{name}: its coordinate reference system is neither projected nor in degrees of latitude and longitude"
         )
     if not dataset.crs.is_geographic and not math.isclose(dataset.crs.linear_units_factor[1], 1.0, rel_tol=1e-9):
         raise TerrainError(
@@ -243,21 +390,51 @@ def _read(
     source: _Source, site: Site, frontage: Frontage, cell: float, margin: float, posting: float | None, le90: float
 ) -> Terrain:
     import rasterio.crs
-    import rasterio.enums
-    import rasterio.transform
-    import rasterio.warp
 
     site_crs = rasterio.crs.CRS.from_wkt(site.crs.to_wkt())
     _refuse_uncovered(source, site_crs, site, frontage)
     corners = frontage.belt_outline()
     west, south = (np.floor((corners.min(axis=0) - margin) / cell) * cell).tolist()
     cols, rows = (np.ceil((corners.max(axis=0) + margin - (west, south)) / cell)).astype(int).tolist()
+    if cols * rows > _MOST_CELLS:
+        raise TerrainError(
+            f"{cols} x {rows} cells of {cell:g} m around the belt are {cols * rows * 8 / 1e9:.0f} GB of heights; "
+            f"expected at most {_MOST_CELLS / 1e6:.0f} million cells: terrain.cell_m of "
+            f"{cell * math.sqrt(cols * rows / _MOST_CELLS):.1f} or more, or a shorter frontage"
+        )
+    spacing = _posting(source, site_crs, site, frontage)
+    heights = _projected(source, site, (rows, cols), west, south, cell, spacing, (_LOWEST, _HIGHEST))
+    heights.setflags(write=False)
+    spacing = spacing if posting is None else posting
+    digest = hashlib.sha256(
+        f"{source.digest} {cell} {west} {south} {rows} {cols} {site.crs.to_wkt()}".encode()
+    ).hexdigest()
+    return Terrain(heights, cell, west, south, posting=spacing, le90=le90, digest=digest)
+
+
+def _projected(
+    source: _Source,
+    site: Site,
+    shape: tuple[int, int],
+    west: float,
+    south: float,
+    cell: float,
+    spacing: float,
+    bounds: tuple[float, float],
+) -> Floats:
+    """The source's heights on the site's cells, row 0 in the south, nan where it has none."""
+    import rasterio.crs
+    import rasterio.enums
+    import rasterio.transform
+    import rasterio.warp
+
+    site_crs = rasterio.crs.CRS.from_wkt(site.crs.to_wkt())
     top_left = rasterio.transform.from_origin(
-        site.origin_east + west, site.origin_north + south + rows * cell, cell, cell
+        site.origin_east + west, site.origin_north + south + shape[0] * cell, cell, cell
     )
 
     def projected(resampling: Any) -> Floats:
-        out = np.full((rows, cols), np.nan, dtype=np.float64)
+        out = np.full(shape, np.nan, dtype=np.float64)
         rasterio.warp.reproject(
             source.data,
             out,
@@ -271,39 +448,89 @@ def _read(
         )
         return out
 
-    spacing = _posting(source, site_crs, site, frontage)
     heights = projected(rasterio.enums.Resampling.bilinear)
     # Where several heights make one cell, one that means "unknown" without saying so would hide in their mean.
     methods = rasterio.enums.Resampling
     for extreme in (projected(methods.min), projected(methods.max)) if spacing < cell else (heights,):
-        _refuse_implausible(source.name, extreme[::-1], site, west, south, cell)
+        _refuse_implausible(source.name, extreme[::-1], site, west, south, cell, bounds)
     heights = np.ascontiguousarray(heights[::-1])
     heights[~np.isfinite(heights)] = np.nan
-    heights.setflags(write=False)
-    spacing = spacing if posting is None else posting
-    digest = hashlib.sha256(
-        f"{source.digest} {cell} {west} {south} {rows} {cols} {site.crs.to_wkt()}".encode()
-    ).hexdigest()
-    return Terrain(heights, cell, west, south, posting=spacing, le90=le90, digest=digest)
+    return heights
 
 
-def _refuse_implausible(name: str, heights: Floats, site: Site, west: float, south: float, cell: float) -> None:
+def _layer(
+    source: _Source, terrain: Terrain, site: Site, frontage: Frontage, bounds: tuple[float, float], notes: list[str]
+) -> Floats:
+    """A layer's heights on the terrain's cells, nan where it has none; adds to `notes` where it ends on the belt."""
+    import rasterio.crs
+
+    site_crs = rasterio.crs.CRS.from_wkt(site.crs.to_wkt())
+    chainages, outside = _uncovered_parts(source, site_crs, site, frontage)
+    if outside.any():
+        first, last = chainages[outside][[0, -1]] / 1000.0
+        notes.append(
+            f"{source.name}: does not cover the whole belt between km {first:.2f} and km {last:.2f}; where it ends, "
+            "nothing stands on the ground"
+        )
+    spacing = _posting(source, site_crs, site, frontage)
+    return _projected(source, site, terrain.shape, terrain.west, terrain.south, terrain.cell, spacing, bounds)
+
+
+def _uncovered_parts(
+    source: _Source, site_crs: Any, site: Site, frontage: Frontage
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Chainages, and where a layer ends on the belt. Raises TerrainError where it is nowhere on it."""
+    chainages, outside, anywhere = _uncovered(source, site_crs, site, frontage)
+    if not anywhere:
+        _refuse_uncovered(source, site_crs, site, frontage)
+    return chainages, outside
+
+
+def _judge_surface(name: str, surface: Floats, ground: Floats, notes: list[str]) -> None:
+    """Raises TerrainError for a surface that lies mostly far under the ground; notes what is odd about another one."""
+    above = surface - ground
+    above = above[np.isfinite(above)]
+    if above.size == 0:
+        return
+    middle = float(np.median(above))
+    if middle < -5.0:
+        raise TerrainError(
+            f"{name}: lies {-middle:.0f} m under the ground (median); expected heights above sea level, as the "
+            "ground's: heights above the ground must be added to it first"
+        )
+    under = float((above < -1.0).mean())
+    if under > 0.01:
+        notes.append(
+            f"{name}: lies over 1 m under the ground in {under:.0%} of its cells, by up to {-above.min():.0f} m; there "
+            "the ground counts"
+        )
+    if above.size > 0.9 * ground.size and np.quantile(above, 0.05) > 5.0:
+        notes.append(f"{name}: hardly ever comes within 5 m of the ground; are both above the same sea level?")
+
+
+def _refuse_implausible(
+    name: str, heights: Floats, site: Site, west: float, south: float, cell: float, bounds: tuple[float, float]
+) -> None:
     """Raises TerrainError where a height is not one of this earth: then it stands for "unknown" and does not say so."""
+    lowest, highest = bounds
     with np.errstate(invalid="ignore"):
-        wrong = np.argwhere((heights < _LOWEST) | (heights > _HIGHEST))
+        wrong = np.argwhere((heights < lowest) | (heights > highest))
     if len(wrong) == 0:
         return
     row, col = wrong[0]
+    meant = " above the ground (not above sea level)" if bounds == _CANOPY_BOUNDS else ""
     latitude, longitude = site.to_geodetic(west + (col + 0.5) * cell, south + (row + 0.5) * cell)
     raise TerrainError(
-        f"{name}: holds a height of {heights[row, col]:g} m at latitude {latitude:.4f}, longitude {longitude:.4f} and {len(wrong)} "
-        f"cells like it; expected {_LOWEST:g} to {_HIGHEST:g} m: if it stands for unknown ground, say so "
+        f"{name}: holds a height of {heights[row, col]:g} m at latitude {latitude:.4f}, longitude {longitude:.4f} and "
+        f"{len(wrong)} cells like it; expected {lowest:g} to {highest:g} m{meant}: if it stands for unknown, say so "
         "(gdal_edit.py -a_nodata VALUE)"
     )
 
 
-def _refuse_uncovered(source: _Source, site_crs: Any, site: Site, frontage: Frontage) -> None:
-    """Raises TerrainError where the belt leaves the raster, with the chainages at which it does."""
+def _uncovered(
+    source: _Source, site_crs: Any, site: Site, frontage: Frontage
+) -> tuple[Floats, npt.NDArray[np.bool_], bool]:
+    """Chainages, where the belt leaves the raster, and whether it is on it anywhere."""
     import rasterio.warp
 
     chainages = np.linspace(0.0, frontage.length, max(2, int(frontage.length // 25.0) + 2))
@@ -313,9 +540,20 @@ def _refuse_uncovered(source: _Source, site_crs: Any, site: Site, frontage: Fron
     x, y = rasterio.warp.transform(
         site_crs, source.crs, (points[:, 0] + site.origin_east).tolist(), (points[:, 1] + site.origin_north).tolist()
     )
+    if source.crs.is_geographic:
+        # Longitudes may count from 0 to 360 in the file.
+        left, _, right, _ = _bounds(source)
+        x = np.where(np.array(x) < left, np.array(x) + 360.0, x) if right > 180.0 else x
     col, row = _through(~source.transform, np.array(x), np.array(y))
     inside = (col >= 0.0) & (col <= source.shape[1]) & (row >= 0.0) & (row <= source.shape[0])
-    outside = ~inside.reshape(5, -1).all(axis=0)
+    return chainages, ~inside.reshape(5, -1).all(axis=0), bool(inside.any())
+
+
+def _refuse_uncovered(source: _Source, site_crs: Any, site: Site, frontage: Frontage) -> None:
+    """Raises TerrainError where the belt leaves the raster, with the chainages at which it does."""
+    import rasterio.warp
+
+    chainages, outside, _ = _uncovered(source, site_crs, site, frontage)
     if not outside.any():
         return
     first, last = chainages[outside][[0, -1]]

@@ -6,6 +6,10 @@ ends. Curvature and refraction raise the terrain at distance d of D by d (D - d)
 the clearance is nowhere negative. `exact=True` is that definition to the cell (`certify.py`); without it the
 horizon is marched outward once (`horizon.py`), ten times quicker and wrong in some 0.0003 of the cells
 (benchmarks/RESULTS.md).
+
+The terrain is what blocks: the ground, or the surface where one stands on it. Heights of targets count from the
+ground; what stands at the target's own place hides it up to its top, what stands at the eye's own place does not. A
+canopy blocks nothing: `transmittance` says how much it leaves (`canopy.py`).
 """
 
 import math
@@ -15,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dronewall.engine import canopy
 from dronewall.engine._jit import njit
 from dronewall.engine.certify import octants, sweep_exact
 from dronewall.engine.earth import OPTICAL, RADIUS
@@ -59,7 +64,45 @@ def visible(
     """
     if not (math.isfinite(target_agl) and target_agl >= 0.0):
         raise ValueError(f"target_agl is {target_agl}; expected metres, 0 or more")
+    if terrain.surface_amsl is not None:
+        return _visible_on_the_ground(terrain, eye, target_agl, max_range, azimuth, hfov, refraction, exact)
     return _swept(terrain, eye, max_range, azimuth, hfov, refraction, target_agl, exact)
+
+
+def transmittance(
+    terrain: Terrain,
+    eye: tuple[float, float, float],
+    target_agl: float,
+    max_range: float,
+    azimuth: float = 0.0,
+    hfov: float = math.tau,
+    *,
+    refraction: float = OPTICAL,
+    exact: bool = False,
+) -> Window:
+    """How much of its light reaches the eye from a target at `target_agl` metres above the ground: a window of floats.
+
+    0 where it is not `visible`, 1 where it is and no canopy stands between, nan where unknown. The share that a canopy
+    leaves is exact for the interpolated heights; less than a thousandth counts as 0. Arguments as for `visible`.
+    """
+    seen = visible(terrain, eye, target_agl, max_range, azimuth, hfov, refraction=refraction, exact=exact)
+    needed = minimum_visible_height(terrain, eye, max_range, azimuth, hfov, refraction=refraction, exact=exact)
+    heights = np.where(seen.values, target_agl, np.nan)
+    clear = np.nan_to_num(through_canopy(terrain, eye, Window(seen.row, seen.col, heights), refraction))
+    clear[np.isnan(needed.values)] = np.nan
+    return Window(seen.row, seen.col, clear)
+
+
+def through_canopy(
+    terrain: Terrain, eye: tuple[float, float, float], target_agl: Window, refraction: float = OPTICAL
+) -> Floats:
+    """Share of light (north, east) that the canopy leaves on the way from targets above the ground [m].
+
+    nan where the height is nan: those cells cost nothing. Whether something blocks is not asked.
+    """
+    x, y = _in_cells(terrain, eye)
+    bend = (1.0 - refraction) / (2.0 * RADIUS)
+    return canopy.left(terrain, x, y, float(eye[2]), target_agl.row, target_agl.col, target_agl.values, bend)
 
 
 def minimum_visible_height(
@@ -71,13 +114,39 @@ def minimum_visible_height(
     *,
     refraction: float = OPTICAL,
     exact: bool = False,
+    transmittance: float = 0.0,
 ) -> Window:
     """How far above the ground a target must reach to be seen [m]: a window of floats (north, east).
 
     0 where the ground itself is in sight, inf outside the sector or the (horizontal) range, nan where unknown: no
     ground height there, or none somewhere on the line to it. The window is as large as the sector and the range,
     never more. An eye outside the terrain sees across unknown ground. Arguments as for `visible`.
+
+    transmittance: share of its light, 0 to 1, that a canopy must leave; 0: as if there were none. That height is good
+    to 0.05 m and never too low. It is the least one wherever more height means a shorter way through the canopy; only a
+    line that climbs steeply through a hedge, and not over it, does so the other way round.
     """
+    if not 0.0 <= transmittance <= 1.0:
+        raise ValueError(f"transmittance is {transmittance}; expected 0 to 1")
+    window = _least_height(terrain, eye, max_range, azimuth, hfov, refraction, exact)
+    if transmittance == 0.0 or terrain.canopy_amsl is None:
+        return window
+    x, y = _in_cells(terrain, eye)
+    bend = (1.0 - refraction) / (2.0 * RADIUS)
+    heights = canopy.reached(terrain, x, y, eye[2], window.row, window.col, window.values, bend, transmittance)
+    return Window(window.row, window.col, heights)
+
+
+def _least_height(
+    terrain: Terrain,
+    eye: tuple[float, float, float],
+    max_range: float,
+    azimuth: float,
+    hfov: float,
+    refraction: float,
+    exact: bool,
+) -> Window:
+    """`minimum_visible_height` whatever the canopy."""
     if not exact:
         return _swept(terrain, eye, max_range, azimuth, hfov, refraction, None, False)
     window, x, y = _window(terrain, eye, max_range, azimuth, hfov, refraction)
@@ -86,7 +155,7 @@ def minimum_visible_height(
         half = math.pi if hfov >= math.tau - 1e-12 else hfov / 2.0
         bend = (1.0 - refraction) / (2.0 * RADIUS)
         _march(
-            terrain.ground_amsl,
+            terrain.blocks_amsl,
             terrain.cell,
             x,
             y,
@@ -99,7 +168,48 @@ def minimum_visible_height(
             window.col,
             heights,
         )
-    return Window(window.row, window.col, heights)
+    return _above_ground(terrain, x, y, Window(window.row, window.col, heights))
+
+
+def _above_ground(terrain: Terrain, x: float, y: float, over: Window) -> Window:
+    """Heights over what blocks, counted from the ground; but what stands in the eye's own cell hides nothing."""
+    if terrain.surface_amsl is None:
+        return over
+    stands = terrain.surface_amsl[over.slices] - terrain.ground_amsl[over.slices]
+    i, j = math.floor(y + 0.5) - over.row, math.floor(x + 0.5) - over.col
+    if 0 <= i < stands.shape[0] and 0 <= j < stands.shape[1]:
+        stands[i, j] = 0.0
+    return Window(over.row, over.col, (over.values + stands).astype(over.values.dtype))
+
+
+def _visible_on_the_ground(
+    terrain: Terrain,
+    eye: tuple[float, float, float],
+    target_agl: float,
+    max_range: float,
+    azimuth: float,
+    hfov: float,
+    refraction: float,
+    exact: bool,
+) -> Window:
+    """`visible` where what blocks is not what the target stands on."""
+    needed = _least_height(terrain, eye, max_range, azimuth, hfov, refraction, exact)
+    rows, cols = needed.slices
+    columns, lines = terrain.centres
+    up = terrain.ground_amsl[rows, cols] + target_agl - eye[2]
+    slant2 = (columns[cols] - eye[0]) ** 2 + (lines[rows, None] - eye[1]) ** 2 + up**2
+    with np.errstate(invalid="ignore"):
+        return Window(needed.row, needed.col, (needed.values <= target_agl) & (slant2 <= max_range * max_range))
+
+
+def _in_cells(terrain: Terrain, eye: tuple[float, float, float]) -> tuple[float, float]:
+    """The eye in cells from the middle of the raster's first cell.
+
+    One that stands level with a row or column of middles to 1e-9 of a cell stands on it.
+    """
+    x, y = ((eye[0] - terrain.west) / terrain.cell - 0.5, (eye[1] - terrain.south) / terrain.cell - 0.5)
+    x, y = (float(round(part)) if abs(part - round(part)) < 1e-9 else float(part) for part in (x, y))
+    return x, y
 
 
 def _window(
@@ -118,9 +228,7 @@ def _window(
     last_col = max(min(math.ceil((east + high_east - terrain.west) / terrain.cell), cols), first_col)
     first_row = min(max(math.floor((north + low_north - terrain.south) / terrain.cell), 0), rows)
     last_row = max(min(math.ceil((north + high_north - terrain.south) / terrain.cell), rows), first_row)
-    x, y = ((east - terrain.west) / terrain.cell - 0.5, (north - terrain.south) / terrain.cell - 0.5)
-    # An eye that stands level with a row or column of middles to 1e-9 of a cell stands on it.
-    x, y = (float(round(part)) if abs(part - round(part)) < 1e-9 else part for part in (x, y))
+    x, y = _in_cells(terrain, eye)
     window = Window(first_row, first_col, np.zeros((last_row - first_row, last_col - first_col), dtype=np.bool_))
     return window, x, y
 
@@ -168,7 +276,7 @@ def _swept(
         return window
     # What lies behind unknown ground needs a height of 1e30 cells' slopes or so; nothing real needs 1e15.
     heights[(heights > 1e15) & np.isfinite(heights)] = np.nan
-    return Window(window.row, window.col, heights)
+    return _above_ground(terrain, x, y, Window(window.row, window.col, heights))
 
 
 def _sector_box(azimuth: float, hfov: float, reach: float) -> tuple[float, float, float, float]:

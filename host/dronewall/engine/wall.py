@@ -5,34 +5,70 @@ Planning, live and replay differ only in where the reports come from.
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
+import numba
 import numpy as np
 import numpy.typing as npt
 
 from dronewall import __version__, wire
-from dronewall.engine.detection import DetectionError, Rate, Target, rate
+from dronewall.engine.detection import DetectionError, Environment, Rate, Target, rate
 from dronewall.engine.earth import Site, site_of
 from dronewall.engine.field import Field
 from dronewall.engine.frontage import Frontage
 from dronewall.engine.frustum import Frustum, frustum_of
 from dronewall.engine.gaps import Gap, Kind, Stations, gaps, stations, unknown
+from dronewall.engine.levels import LEVELS, Level, rates
 from dronewall.engine.patrol import Route, times
-from dronewall.engine.terrain import Terrain, read
+from dronewall.engine.stored import Stored, stored
+from dronewall.engine.terrain import Terrain, TerrainError, read
+from dronewall.engine.terrain import check as check_terrain
 from dronewall.scenario import Drone, DroneSensor, Duty, Scenario, Sensor
+from dronewall.scenario import Environment as EnvironmentSpec
 from dronewall.scenario import Target as TargetSpec
 
-__all__ = ["Coverage", "Ground", "SensorState", "TargetCoverage", "cover", "ground_of", "planned", "track"]
+__all__ = [
+    "Coverage",
+    "Ground",
+    "SensorState",
+    "TargetCoverage",
+    "Watcher",
+    "assures",
+    "check",
+    "cover",
+    "digest_of",
+    "environment_of",
+    "ground_of",
+    "planned",
+    "rate_of",
+    "rates_of",
+    "sensor_states",
+    "target_of",
+    "track",
+]
 
 State = Literal["planned", "heard", "suspect", "stale", "missing", "refused"]
 
 _AWAKE = Duty()
+
+PLANNED_POSITION_SIGMA_M = 1.0
+"""What a plan takes for the standard error of a position, in each direction: a GNSS average, or a careful map [m]."""
+PLANNED_MAST_SIGMA_M = 0.1
+"""... of a sensor's height above the ground that it stands on [m]."""
+PLANNED_AZIMUTH_SIGMA_DEG = {"survey": 0.5, "compass": 3.0}
+"""... of an azimuth: sighted at installation over a known mark, or by a calibrated magnetic compass [degrees]."""
+PLANNED_TILT_SIGMA_DEG = 0.5
+"""... of elevation and roll: an accelerometer on a mast in the wind [degrees]."""
+_FARTHEST_SENSOR = 100_000.0
 _FARTHEST_MARGIN = 5000.0
 """Ground is read this far around the belt [m] and no farther, however far a sensor claims to see."""
 
@@ -49,12 +85,16 @@ class Ground:
 
 @dataclass(frozen=True)
 class TargetCoverage:
-    """What the line sees of one target. look: float32 (north, east), probability of a look; nan where unknown."""
+    """What the line sees of one target at one level (`levels`). look: float32 (north, east), probability of a look; nan
+    where unknown. field: of the rates; None where nobody kept it.
+    """
 
     target: TargetSpec
+    level: Level
     look: npt.NDArray[np.float32]
     stations: Stations
     gaps: tuple[Gap, ...]
+    field: Field | None = None
 
     @property
     def covered_share(self) -> float:
@@ -93,11 +133,22 @@ class SensorState:
 
 
 @dataclass(frozen=True)
+class Watcher:
+    """A sensor that sees a target at a place: rate [1/s] and ceiling while it is awake, look: probability of a look."""
+
+    target: str
+    sensor: str
+    rate: float
+    ceiling: float
+    look: float
+
+
+@dataclass(frozen=True)
 class Coverage:
     """The line's coverage at one time. Every figure in it is modelled, never observed.
 
-    posts: east, north [site m] by name. digest: of all inputs (site file, terrain, reports). level `reported`:
-    every sensor is taken to look where its report says, pose errors aside.
+    targets: one entry for each target and level, first all that is expected, then all that is assured. posts: east,
+    north [site m] by name. digest: of all inputs (site file, terrain, reports).
     """
 
     scenario: Scenario
@@ -109,18 +160,49 @@ class Coverage:
     posts: dict[str, tuple[float, float]]
     at_unix_ms: int | None
     source: Literal["plan", "live"]
-    level: str
     digest: str
     version: str
 
+    def at_level(self, level: Level) -> tuple[TargetCoverage, ...]:
+        """The targets' entries of one level, in the site file's order."""
+        return tuple(target for target in self.targets if target.level == level)
 
-def ground_of(scenario: Scenario) -> Ground:
-    """The frame, frontage and terrain of a scenario. Raises EarthError and TerrainError."""
+    def who(self, east: float, north: float, target: str | None = None, level: Level = "expected") -> list[Watcher]:
+        """Which sensors see a place [site m]: for each target, or the one named, the likeliest to detect it first.
+
+        Together they make what `look` says of the place's cell: each misses the target independently of the others.
+        A place outside the terrain is seen by nobody.
+        """
+        row, col = (int(index) for index in self.terrain.cells(east, north))
+        if row < 0:
+            return []
+        look_s = self.scenario.thresholds.look_s
+        return [
+            Watcher(one.target.name, watch.sensor, watch.rate, watch.ceiling, watch.look)
+            for one in self.at_level(level)
+            if one.field is not None and target in (None, one.target.name)
+            for watch in one.field.who(row, col, look_s)
+        ]
+
+
+def check(scenario: Scenario) -> None:
+    """Raises EarthError and TerrainError where `ground_of` would, as far as that needs no heights."""
+    terrain = scenario.terrain
+    check_terrain(terrain.ground, *_frame(scenario), terrain.surface, terrain.canopy)
+
+
+def _frame(scenario: Scenario) -> tuple[Site, Frontage]:
     site = site_of(np.array(scenario.frontage.points_deg, dtype=np.float64), scenario.site.crs)
     points = np.stack(site.to_site(*np.array(scenario.frontage.points_deg, dtype=np.float64).T), axis=-1)
     frontage = Frontage(
         points, scenario.frontage.belt_front_m, scenario.frontage.belt_behind_m, scenario.frontage.threat == "left"
     )
+    return site, frontage
+
+
+def ground_of(scenario: Scenario) -> Ground:
+    """The frame, frontage and terrain of a scenario. Raises EarthError and TerrainError."""
+    site, frontage = _frame(scenario)
     terrain = read(
         scenario.terrain.ground,
         site,
@@ -129,6 +211,9 @@ def ground_of(scenario: Scenario) -> Ground:
         margin=_margin(scenario, site, frontage),
         posting=scenario.terrain.posting_m,
         le90=scenario.terrain.le90_m,
+        surface=scenario.terrain.surface,
+        canopy=scenario.terrain.canopy,
+        canopy_extinction=scenario.terrain.canopy_extinction_m,
     )
     return Ground(scenario, site, frontage, terrain)
 
@@ -156,7 +241,8 @@ def track(ground: Ground, drone: Drone, longest: float = 5.0) -> list[tuple[floa
     """One cycle of a drone's flight: time [s], latitude, longitude [degrees], height AMSL [m], true azimuth of the
     course [degrees].
 
-    Over unknown ground a height above ground cannot be held: the last known one is kept.
+    Over unknown ground a height above ground cannot be held: the last known one is kept. Raises TerrainError where
+    none is known.
     """
     route = route_of(drone, ground.site)
     flown = []
@@ -168,7 +254,13 @@ def track(ground: Ground, drone: Drone, longest: float = 5.0) -> list[tuple[floa
         latitude, longitude = ground.site.to_geodetic(east, north)
         true = math.degrees(azimuth + ground.site.convergence(east, north)) % 360.0
         flown.append((time, float(latitude), float(longitude), amsl, true))
-    return flown
+    known = next((row[3] for row in flown if math.isfinite(row[3])), math.nan)
+    if math.isnan(known):
+        raise TerrainError(
+            f"drone {drone.name}: the terrain knows no ground under its route; expected some, to hold "
+            f"{drone.height_agl_m:g} m above it"
+        )
+    return [row if math.isfinite(row[3]) else (*row[:3], known, row[4]) for row in flown]
 
 
 def _flight_amsl(ground: Ground, drone: Drone, east: float, north: float) -> float:
@@ -199,14 +291,14 @@ def planned(ground: Ground, time: float = 0.0) -> list[wire.Report]:
         east, north, course = route.at(time)
         latitude, longitude = site.to_geodetic(east, north)
         amsl = _flight_amsl(ground, drone, east, north)
-        place = {"latitude_deg": float(latitude), "longitude_deg": float(longitude)}
-        if math.isfinite(amsl):
-            place["height_amsl_m"] = amsl
+        reports.append(_birth(scenario, drone.name, drone.sensors, 1.0))
+        if not math.isfinite(amsl):
+            continue  # over ground that nobody knows it cannot be said how high it flies: its sensors are missing
+        place = {"latitude_deg": float(latitude), "longitude_deg": float(longitude), "height_amsl_m": amsl}
         place["velocity_east_mps"] = drone.speed_mps * math.sin(course)
         place["velocity_north_mps"] = drone.speed_mps * math.cos(course)
         place["velocity_up_mps"] = 0.0
         nose = math.degrees(course + site.convergence(east, north))
-        reports.append(_birth(scenario, drone.name, drone.sensors, 1.0))
         reports += [
             _planned_frustum(scenario, drone.name, sensor, place, nose + sensor.azimuth_deg) for sensor in drone.sensors
         ]
@@ -248,22 +340,23 @@ def _planned_frustum(
     duty: Duty = _AWAKE,
 ) -> wire.Report:
     kind = scenario.sensor_types[sensor.type]
+    source = sensor.azimuth_source if isinstance(sensor, Sensor) else "compass"
     values = {
         **place,
-        "position_sigma_m": 0.0,
-        "height_sigma_m": 0.0,
+        "position_sigma_m": PLANNED_POSITION_SIGMA_M,
+        "height_sigma_m": PLANNED_POSITION_SIGMA_M if "height_amsl_m" in place else PLANNED_MAST_SIGMA_M,
         "azimuth_deg": round(azimuth_deg, 2) % 360.0,
         "elevation_deg": sensor.elevation_deg,
         "roll_deg": sensor.roll_deg,
-        "azimuth_sigma_deg": 0.0,
-        "tilt_sigma_deg": 0.0,
+        "azimuth_sigma_deg": PLANNED_AZIMUTH_SIGMA_DEG[source],
+        "tilt_sigma_deg": PLANNED_TILT_SIGMA_DEG,
         "shape": kind.shape,
         "hfov_deg": kind.hfov_deg,
         "vfov_deg": kind.vfov_deg,
         "range_min_m": kind.range_min_m,
         "range_max_m": kind.range_max_m,
         "position_source": "survey" if isinstance(sensor, Sensor) else "gnss",
-        "azimuth_source": sensor.azimuth_source if isinstance(sensor, Sensor) else "compass",
+        "azimuth_source": source,
         "awake": duty.awake,
         "duty": duty.share,
         "clock": "none",
@@ -282,42 +375,35 @@ def cover(
     source: Literal["plan", "live"] = "plan",
     states: Mapping[str, tuple[State, str]] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    told: Callable[[str, list[tuple[int, int]]], None] | None = None,
 ) -> Coverage:
     """The coverage that the latest reports give: birth and frustum reports, at most one frustum a sensor.
 
     states: what the live state says of sensors ("P4/cam"), with a note; those that are not named are `planned` or
     `heard`. Sensors that the site file names and nobody reported are `missing`, reports that make no frustum
-    `refused`: both are listed and count nothing. progress: called with the number of windows done and of all.
+    `refused`: both are listed and count nothing. progress: called with the number of windows done and of all. told:
+    called with each sensor whose windows are done and their shapes (north, east), one for each target.
     """
     reports = [report for report in reports if report.values is not None]
     scenario, terrain = ground.scenario, ground.terrain
     default: State = "planned" if source == "plan" else "heard"
-    sensors = _sensors(ground, reports, default, states or {})
-    counting = [sensor.frustum for sensor in sensors if sensor.frustum is not None]
-    visibility = scenario.environment.visibility_m
-    targets = [
-        Target(spec.name, spec.height_agl_m[0], spec.height_agl_m[1], spec.width_m, spec.speed_mps)
-        for spec in scenario.targets
-    ]
-    fields = [Field(terrain.shape) for _ in targets]
+    sensors = sensor_states(ground, reports, default, states or {})
+    counting = [sensor for sensor in sensors if sensor.frustum is not None]
+    targets = [target_of(spec) for spec in scenario.targets]
     refused: dict[str, str] = {}
-    jobs = [(index, frustum) for index in range(len(targets)) for frustum in counting]
-    with ThreadPoolExecutor() as pool:
-        running = {
-            pool.submit(rate, terrain, frustum, targets[index], visibility): (index, frustum) for index, frustum in jobs
-        }
-        windows: dict[tuple[int, str], Rate] = {}
-        for done, future in enumerate(as_completed(running), 1):
-            index, frustum = running[future]
-            try:
-                windows[index, frustum.name] = future.result()
-            except DetectionError as error:
-                refused[frustum.name] = str(error)
-            if progress is not None:
-                progress(done, len(jobs))
-    for index, frustum in jobs:
-        if frustum.name not in refused:
-            fields[index].add(frustum.name, windows[index, frustum.name])
+    fields: dict[Level, list[Field]] = {level: [Field(terrain.shape) for _ in targets] for level in LEVELS}
+    for done, (sensor, windows) in enumerate(_side_by_side(ground, counting, targets), 1):
+        if isinstance(windows, DetectionError):
+            refused[sensor.name] = str(windows)
+        else:
+            for index, pair in enumerate(windows):
+                for level, window in zip(LEVELS, pair, strict=True):
+                    if level != "assured" or assures(sensor):
+                        fields[level][index].add(sensor.name, window)
+            if told is not None:
+                told(sensor.name, [pair[0].shape for pair in windows])
+        if progress is not None:
+            progress(done, len(counting))
     sensors = [
         dataclasses.replace(sensor, state="refused", note=refused[sensor.name], frustum=None)
         if sensor.name in refused
@@ -334,21 +420,94 @@ def cover(
         frontage=ground.frontage,
         terrain=terrain,
         targets=tuple(
-            _target_coverage(ground, spec, target, field)
-            for spec, target, field in zip(scenario.targets, targets, fields, strict=True)
+            _target_coverage(ground, spec, target, level, field)
+            for level in LEVELS
+            for spec, target, field in zip(scenario.targets, targets, fields[level], strict=True)
         ),
         sensors=tuple(sensors),
         posts={name: (place[0], place[1]) for name, place in post_places.items()},
         at_unix_ms=at_unix_ms,
         source=source,
-        level="reported",
-        digest=_digest(ground, reports),
+        digest=digest_of(ground, reports),
         version=__version__,
     )
 
 
-def _sensors(
-    ground: Ground, reports: Sequence[wire.Report], default: State, states: Mapping[str, tuple[State, str]]
+def _side_by_side(
+    ground: Ground, sensors: Sequence[SensorState], targets: Sequence[Target]
+) -> Iterator[tuple[SensorState, list[tuple[Stored, Stored]] | DetectionError]]:
+    """Each sensor with its windows of each target (expected, assured), or with what is wrong with it; in their order.
+
+    They are computed on all cores: the kernels and numpy's loops hold no lock of Python's. However many sensors there
+    are, only a few are under way: what is done is small, what is worked on is not.
+    """
+
+    def windows(frustum: Frustum) -> list[tuple[Stored, Stored]]:
+        return [(stored(mean), stored(least)) for mean, least in rates_of(ground, frustum, targets)]
+
+    cores = int(numba.config.NUMBA_NUM_THREADS)
+    waiting = iter(sensors)
+    running: deque[tuple[SensorState, Future[list[tuple[Stored, Stored]]]]] = deque()
+    with ThreadPoolExecutor(cores) as pool:
+        while True:
+            for sensor in itertools.islice(waiting, 2 * cores - len(running)):
+                assert sensor.frustum is not None
+                running.append((sensor, pool.submit(windows, sensor.frustum)))
+            if not running:
+                return
+            sensor, future = running.popleft()
+            try:
+                yield sensor, future.result()
+            except DetectionError as error:
+                yield sensor, error
+
+
+def target_of(spec: TargetSpec) -> Target:
+    """A target of the site file as the detection models take it."""
+    return Target(
+        spec.name,
+        *spec.height_agl_m,
+        spec.width_m,
+        spec.speed_mps,
+        spec.radar_cross_section_m2,
+        spec.thermal_contrast_k,
+        spec.source_level_db,
+    )
+
+
+def environment_of(spec: EnvironmentSpec) -> Environment:
+    """The site file's weather and light as the detection models take them."""
+    return Environment(
+        visibility=spec.visibility_m,
+        night=spec.time == "night",
+        infrared_visibility=spec.infrared_visibility_m,
+        temperature=spec.temperature_c,
+        humidity=spec.humidity,
+        noise=spec.noise_db,
+    )
+
+
+def rate_of(ground: Ground, frustum: Frustum, target: Target) -> Rate:
+    """The detection of a target by a sensor, over this ground and in the site's weather. Raises DetectionError."""
+    return rate(ground.terrain, frustum, target, environment_of(ground.scenario.environment))
+
+
+def rates_of(ground: Ground, frustum: Frustum, targets: Sequence[Target]) -> list[tuple[Rate, Rate]]:
+    """The expected and the assured detection of each target by a sensor, likewise."""
+    environment = environment_of(ground.scenario.environment)
+    return rates(ground.terrain, frustum, targets, ground.scenario.thresholds.confidence, environment)
+
+
+def assures(sensor: SensorState) -> bool:
+    """Whether a sensor counts at the assured level: it counts at all, is not stale, and never sleeps by the clock."""
+    return sensor.frustum is not None and sensor.state != "stale" and sensor.frustum.awake != "duty"
+
+
+def sensor_states(
+    ground: Ground,
+    reports: Sequence[wire.Report],
+    default: State = "planned",
+    states: Mapping[str, tuple[State, str]] = MappingProxyType({}),
 ) -> list[SensorState]:
     """All sensors, first those of the site file in its order, then strangers; with a frustum where they count."""
     births = {
@@ -393,26 +552,47 @@ def _frustum(ground: Ground, report: wire.Report, birth: dict[str, object] | Non
         return None, "no birth message that describes it"
     missing = [key for key in ("latitude_deg", "longitude_deg", "azimuth_deg") if report.values.get(key) is None]
     if missing:
-        return None, f"its report has no {' and no '.join(missing)}"
+        words = {"azimuth_deg": "no azimuth yet (no compass reading)"}
+        return None, ", ".join(dict.fromkeys(words.get(key, "no position yet (no GNSS fix)") for key in missing))
     frustum = frustum_of(report, birth, ground.site)
+    if not (math.isfinite(frustum.east) and math.isfinite(frustum.north)):
+        return None, "its report puts it off the map"
+    east, north = ground.frontage.at(ground.frontage.locate(frustum.east, frustum.north)[0])
+    away = math.hypot(frustum.east - float(east), frustum.north - float(north))
+    if not away <= _FARTHEST_SENSOR:
+        return None, f"its report puts it {away / 1000.0:.0f} km from the frontage"
     floor = float(ground.terrain.ground(frustum.east, frustum.north))
     if frustum.eye_agl is not None and not (frustum.moving and frustum.eye_amsl is not None):
         if math.isnan(floor):
-            return None, "stands on ground that the terrain does not know"
-        return dataclasses.replace(frustum, eye_amsl=floor + frustum.eye_agl), ""
+            west, right, south, top = ground.terrain.extent
+            if west <= frustum.east <= right and south <= frustum.north <= top:
+                return None, "stands on ground that the terrain does not know"
+            return None, f"stands {away / 1000.0:.1f} km from the frontage, beyond the ground that was read"
+        placed = dataclasses.replace(frustum, eye_amsl=floor + frustum.eye_agl)
+        return placed, _under_surface(ground.terrain, placed)
     if frustum.eye_amsl is None:
         return None, "its report has no height"
     if math.isnan(floor):
         return frustum, "over ground that the terrain does not know"
     above = frustum.eye_amsl - floor
-    return dataclasses.replace(frustum, eye_agl=above), f"{-above:.0f} m under the ground" if above < 0.0 else ""
+    remark = f"{-above:.0f} m under the ground" if above < 0.0 else _under_surface(ground.terrain, frustum)
+    return dataclasses.replace(frustum, eye_agl=above), remark
 
 
-def _target_coverage(ground: Ground, spec: TargetSpec, target: Target, field: Field) -> TargetCoverage:
+def _under_surface(terrain: Terrain, frustum: Frustum) -> str:
+    """A remark where the eye is inside what stands at its place: a mast counts from the ground, not from a roof."""
+    if terrain.surface_amsl is None or frustum.eye_amsl is None:
+        return ""
+    top = float(terrain.between(terrain.surface_amsl, frustum.east, frustum.north))
+    under = top - frustum.eye_amsl
+    return f"{under:.0f} m under the surface there; its height counts from the ground" if under >= 1.0 else ""
+
+
+def _target_coverage(ground: Ground, spec: TargetSpec, target: Target, level: Level, field: Field) -> TargetCoverage:
     thresholds, terrain, frontage = ground.scenario.thresholds, ground.terrain, ground.frontage
-    look = field.look(thresholds.look_s).astype(np.float32)
+    look = field.look(thresholds.look_s)
     look[unknown(terrain, field)] = np.nan
-    at = stations(terrain, frontage, field, target, thresholds.look_s)
+    at = stations(terrain, frontage, field, target, thresholds.look_s, thresholds.k, thresholds.count_p)
     chainages = {}
     for post in ground.scenario.posts:
         chainage, _ = frontage.locate(*ground.site.to_site(post.latitude_deg, post.longitude_deg))
@@ -431,12 +611,13 @@ def _target_coverage(ground: Ground, spec: TargetSpec, target: Target, field: Fi
             shortest=thresholds.gap_min_m,
             lateral=thresholds.lateral_m,
             posting=terrain.posting,
+            level=level,
         )
     ]
-    return TargetCoverage(spec, look, at, tuple(found))
+    return TargetCoverage(spec, level, look, at, tuple(found), field)
 
 
-def _digest(ground: Ground, reports: Sequence[wire.Report]) -> str:
+def digest_of(ground: Ground, reports: Sequence[wire.Report]) -> str:
     """SHA-256 of all that the answer depends on: the site file, the terrain and the reports."""
     told = sorted(
         json.dumps([report.node, report.kind, report.sensor, report.values], sort_keys=True) for report in reports

@@ -1,0 +1,224 @@
+"""What a field keeps of one sensor's window, in little memory, and what that sensor makes of a place or a path.
+
+Only the tiles of the raster exist in which the sensor sees something or cannot tell.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dronewall.engine.detection import Draws, Rate
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.intp]
+Cells = tuple[Indices, Indices]
+
+UNIT = 1e-9
+"""Rates are kept as whole multiples of this [1/s]: integers add up the same in every order."""
+SIDE = 32
+"""Cells along the edge of a tile; small, so that the tiles along a wedge's edges are not mostly empty."""
+AREA = SIDE * SIDE
+_MOST = 2**32 - 1
+_SURE = 65535
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A sensor's window as the field keeps it: the tiles in which it sees something or cannot tell, cell by cell, and
+    its duty.
+
+    shape: of the window (north, east). tiles (n, 2): row and column of each in the raster, in tiles. numbers: the tile
+    at a place of the box around them whose first is `first`; -1 where there is none. The cells' values lie tile after
+    tile, (n SIDE SIDE,): rate uint32 [step UNIT]; ceiling [1/65535], or the one that holds everywhere; unknown, None
+    where all is known.
+
+    step: 1 up to 4.29 /s, and for each doubling of the window's highest rate twice as much: rates are rounded to
+    half a UNIT, and above that to a 2^32nd part of the highest. What is rounded is what is added and subtracted. A
+    ceiling is rounded to 8e-6.
+
+    How long the sensor's sleep lasts is not told: in the worst case longer than a look or a crossing, and then no
+    more looking helps. So its probabilities are multiplied by its duty, not its rates.
+
+    draws: where the rate is a mean over pose errors, what it is the mean of. A pose that is wrong stays wrong: the
+    probabilities are averaged over the draws, not the rates, and so never exceed what the mean rate promises.
+    """
+
+    shape: tuple[int, int]
+    tiles: Indices
+    first: tuple[int, int]
+    numbers: npt.NDArray[np.int32]
+    rate: npt.NDArray[np.uint32]
+    step: int
+    ceiling: npt.NDArray[np.uint16] | float
+    unknown: Bools | None
+    duty: float
+    draws: Draws | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the values take."""
+        kept = [self.rate, self.ceiling, self.unknown, None if self.draws is None else self.draws.shares]
+        return sum(values.nbytes for values in kept if isinstance(values, np.ndarray))
+
+    @property
+    def units(self) -> Integers:
+        """The rates [UNIT] (tiles, SIDE SIDE)."""
+        return self.rate.reshape(-1, AREA).astype(np.int64) * self.step
+
+    def glance(self, cells: Cells, look_s: float) -> Floats:
+        """Probability that a look of `look_s` seconds detects the target at cells of the raster."""
+        found = np.zeros(np.shape(cells[0]))
+        inside, at = self._positions(cells)
+        found[inside] = self._look(at, look_s)
+        return found
+
+    def look(self, look_s: float, tiles: Indices) -> Floats:
+        """Probability that a look of `look_s` seconds detects the target, over some of the tiles (tiles, SIDE SIDE)."""
+        return self._look(tiles[:, None] * AREA + np.arange(AREA), look_s)
+
+    def passage(self, cells: Cells, seconds: float, counting: Bools | None = None) -> Floats:
+        """Probability of detection along paths: rows and columns (paths, pieces) of the cells, `seconds` in each ->
+        (paths,). Only the pieces that are `counting` do; left out, all.
+
+        Under each draw the pieces that are only probably in view are taken to be in view together as far as they
+        can be: no dependence between them detects less (detection is concave in the exposure), and for one piece,
+        or a heading that turns them out one after the other, it is exact.
+        """
+        inside, at = self._positions(cells)
+        found = np.zeros(inside.shape[0])
+        if counting is not None:
+            at, inside = at[counting[inside]], inside & counting
+        rate = np.zeros(inside.shape)
+        rate[inside] = self._rate(at)
+        watched = np.flatnonzero(rate.any(axis=1))
+        if len(watched) == 0:
+            return found
+        where = np.zeros(inside.shape, dtype=np.intp)
+        where[inside] = at
+        at = where[watched]
+        exposure = rate[watched] * seconds
+        ceiling = self._ceiling(at)
+        if self.draws is None:
+            found[watched] = self.duty * passage(exposure, ceiling)
+            return found
+        likely = self.draws.likely_at(at)
+        exposure = np.divide(exposure, likely, out=np.zeros_like(exposure), where=likely > 0.0)
+        for share, weight in zip(self.draws.shares, self.draws.weights, strict=True):
+            found[watched] += self.duty * weight * passage(exposure, ceiling * (share[at] / 255.0))
+        return found
+
+    def watch(self, row: int, col: int, look_s: float) -> tuple[float, float, float]:
+        """Rate [1/s], ceiling and probability in a look at one cell."""
+        inside, at = self._positions((np.array([row]), np.array([col])))
+        if not inside[0]:
+            return 0.0, 0.0, 0.0
+        rate, ceiling, look = self._rate(at), self._ceiling(at), self._look(at, look_s)
+        return float(rate[0]), float(ceiling[0]) if rate[0] > 0.0 else 0.0, float(look[0])
+
+    @property
+    def reach(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """First row and the one after the last, and columns likewise, of the box around its tiles."""
+        (row, col), (rows, cols) = self.first, self.numbers.shape
+        return (row * SIDE, (row + rows) * SIDE), (col * SIDE, (col + cols) * SIDE)
+
+    def _positions(self, cells: Cells) -> tuple[Bools, Indices]:
+        """Which cells of the raster lie in a tile, and where the values of those that do are, in one row."""
+        rows, cols = (np.asarray(part) for part in cells)
+        i, j = rows // SIDE - self.first[0], cols // SIDE - self.first[1]
+        inside = (i >= 0) & (i < self.numbers.shape[0]) & (j >= 0) & (j < self.numbers.shape[1])
+        number = self.numbers[i[inside], j[inside]].astype(np.intp)
+        there = number >= 0
+        at = number * AREA + rows[inside] % SIDE * SIDE + cols[inside] % SIDE
+        inside[inside] = there
+        return inside, at[there]
+
+    def _rate(self, at: Indices) -> Floats:
+        return np.asarray(self.rate[at] * (UNIT * self.step))
+
+    def _ceiling(self, at: Indices) -> Floats:
+        if isinstance(self.ceiling, np.ndarray):
+            return np.asarray(self.ceiling[at] / _SURE)
+        return np.full(at.shape, self.ceiling)
+
+    def _look(self, at: Indices, look_s: float) -> Floats:
+        """`glance`; where the rate is a mean, of which the target is in view in a share `likely` of the cases,
+        averaged over them.
+        """
+        rate, ceiling = self._rate(at), self._ceiling(at)
+        if self.draws is None:
+            return self.duty * glance(rate, ceiling, look_s)
+        likely = self.draws.likely_at(at)
+        full = np.divide(rate, likely, out=np.zeros_like(rate), where=likely > 0.0)
+        return self.duty * likely * glance(full, ceiling, look_s)
+
+
+def stored(window: Rate) -> Stored:
+    """A window as the field keeps it."""
+    rows, cols = window.rate.shape
+    step, peak = 1, float(window.rate.max(initial=0.0))
+    while np.rint(peak / (UNIT * step)) > _MOST:
+        step *= 2
+    top, left = window.row % SIDE, window.col % SIDE
+    box = -(-(top + rows) // SIDE), -(-(left + cols) // SIDE)
+
+    def spread(values: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """The values in a box of whole tiles: (tile row, tile column, SIDE, SIDE)."""
+        whole = np.zeros((box[0] * SIDE, box[1] * SIDE), dtype=dtype)
+        whole[top : top + rows, left : left + cols] = values
+        return whole.reshape(box[0], SIDE, box[1], SIDE).swapaxes(1, 2)
+
+    rate = spread(np.rint(window.rate / (UNIT * step)), np.uint32)
+    kept = rate.any(axis=(2, 3))
+    unknown = spread(window.unknown, np.bool_) if window.unknown.any() else None
+    if unknown is not None:
+        kept |= unknown.any(axis=(2, 3))
+    first = window.row // SIDE, window.col // SIDE
+    tiles = np.argwhere(kept)
+    numbers = np.full(box, -1, dtype=np.int32)
+    numbers[kept] = np.arange(len(tiles))
+    ceilings = window.ceiling[window.rate > 0.0]
+    ceiling: npt.NDArray[np.uint16] | float = float(ceilings[0]) if len(ceilings) else 0.0
+    if len(ceilings) and (ceilings != ceilings[0]).any():
+        ceiling = spread(np.rint(window.ceiling * _SURE), np.uint16)[kept].ravel()
+    draws = window.draws
+    if draws is not None:
+        shares = [spread(share, np.uint8)[kept].ravel() for share in draws.shares]
+        draws = Draws(np.stack(shares), draws.weights)
+    return Stored(
+        shape=(rows, cols),
+        tiles=tiles + first,
+        first=first,
+        numbers=numbers,
+        rate=rate[kept].ravel(),
+        step=step,
+        ceiling=ceiling,
+        unknown=None if unknown is None else unknown[kept].ravel(),
+        duty=window.duty,
+        draws=draws,
+    )
+
+
+def glance(rate: npt.ArrayLike, ceiling: npt.ArrayLike, look_s: float) -> Floats:
+    """One sensor's probability in a look of `look_s` seconds at one place: min(ceiling, 1 - exp(-rate look_s))."""
+    return np.asarray(np.minimum(ceiling, -np.expm1(-np.asarray(rate) * look_s)))
+
+
+def passage(exposure: npt.ArrayLike, ceiling: npt.ArrayLike) -> Floats:
+    """One sensor's probability along paths: exposures X and ceilings c of their pieces, both (..., pieces) -> (...).
+
+    The sensor is able to resolve the target in the pieces whose ceiling exceeds u, with u uniform in 0..1 and the
+    same for the whole path: what it cannot resolve at its best place it never will. So P = integral over u of 1 -
+    exp(-sum of X where c > u), c (1 - exp(-X)) for a constant ceiling, and never above 1 - exp(-sum X).
+    """
+    pieces, ceilings = np.broadcast_arrays(
+        np.asarray(exposure, dtype=np.float64), np.asarray(ceiling, dtype=np.float64)
+    )
+    order = np.argsort(-ceilings, axis=-1, kind="stable")
+    falling = np.take_along_axis(ceilings, order, axis=-1)
+    reached = -np.expm1(-np.cumsum(np.take_along_axis(pieces, order, axis=-1), axis=-1))
+    below = np.concatenate((falling[..., 1:], np.zeros((*falling.shape[:-1], 1))), axis=-1)
+    return np.asarray(((falling - below) * reached).sum(axis=-1))
