@@ -19,6 +19,7 @@ from dronewall.engine.earth import Site
 from dronewall.engine.frontage import Frontage
 from dronewall.engine.frustum import Frustum
 from dronewall.engine.gaps import Gap, Stations
+from dronewall.engine.levels import Level
 from dronewall.engine.terrain import Terrain
 from dronewall.engine.wall import Coverage, SensorState, TargetCoverage
 
@@ -29,13 +30,21 @@ STEP = 10.0
 LENGTH = 3000.0
 LINE_GAPS = ((1200.0, 1400.0), (2600.0, 2650.0))
 LANE_GAPS = ((1150.0, 1500.0),)
+ASSURED_GAP = (1100.0, 1600.0)
 UNKNOWN_WEST_OF = 100.0
 DIGEST = "0123456789abcdef" * 4
 POSTS = {"P1": (200.0, -20.0), "P2": (1100.0, -10.0), "P3": (1700.0, -30.0), "P4": (2020.0, 800.0)}
 
 
-def coverage(*, gaps: bool = True, posts: dict[str, tuple[float, float]] | None = None, **changes: Any) -> Coverage:
-    """The wall above; without `gaps` it holds everywhere it is known. Further keywords replace fields of the
+def coverage(
+    *,
+    gaps: bool = True,
+    posts: dict[str, tuple[float, float]] | None = None,
+    assured: bool = False,
+    **changes: Any,
+) -> Coverage:
+    """The wall above, as expected; without `gaps` it holds everywhere it is known. With `assured` also what is assured:
+    the walker's first line gap is longer then, ASSURED_GAP, and he has no other. Further keywords replace fields of the
     Coverage.
     """
     posts = POSTS if posts is None else posts
@@ -54,6 +63,8 @@ def coverage(*, gaps: bool = True, posts: dict[str, tuple[float, float]] | None 
         SensorState(f"{third}/cam", third, "missing", "never reported", None, False),
         SensorState("D1/cam", None, "planned", "", _frustum("D1/cam", 1500.0, 200.0, 90.0, moving=True), True),
     )
+    sure = (_target(frontage, terrain, walker, (ASSURED_GAP,), (), "assured"),) if assured else ()
+    sure += (_target(frontage, terrain, drone, (), (), "assured"),) if assured else ()
     fields: dict[str, Any] = {
         "scenario": SimpleNamespace(
             site=SimpleNamespace(name="testwall", title="Test wall", crs=None),
@@ -75,12 +86,12 @@ def coverage(*, gaps: bool = True, posts: dict[str, tuple[float, float]] | None 
         "targets": (
             _target(frontage, terrain, walker, LINE_GAPS if gaps else (), LANE_GAPS if gaps else ()),
             _target(frontage, terrain, drone, (), ()),
+            *sure,
         ),
         "sensors": sensors,
         "posts": dict(posts),
         "at_unix_ms": 1_772_366_400_000,  # 2026-03-01T12:00:00Z
         "source": "plan",
-        "level": "reported",
         "digest": DIGEST,
         "version": "1.2.3",
     }
@@ -107,7 +118,9 @@ def _frustum(name: str, east: float, north: float, azimuth_deg: float, moving: b
     )
 
 
-def _target(frontage: Frontage, terrain: Terrain, target: Any, line: Any, lane: Any) -> TargetCoverage:
+def _target(
+    frontage: Frontage, terrain: Terrain, target: Any, line: Any, lane: Any, level: Level = "expected"
+) -> TargetCoverage:
     """P is 0.1 inside gaps and 0.9 elsewhere; P_look of a cell is that of the nearest frontage point."""
     chainage = frontage.stations(STEP)
     east, north = frontage.at(chainage)
@@ -123,9 +136,10 @@ def _target(frontage: Frontage, terrain: Terrain, target: Any, line: Any, lane: 
             probability = 0.0 if start == 0.0 else 0.1
             gaps.append(
                 Gap(
-                    id=f"{target.name}-{kind}-{start:05.0f}",
+                    id=f"{target.name}-{level}-{kind}-{start:05.0f}",
                     kind=kind,
                     target=target.name,
+                    level=level,
                     start=start,
                     end=end,
                     probability_least=probability,
@@ -139,6 +153,7 @@ def _target(frontage: Frontage, terrain: Terrain, target: Any, line: Any, lane: 
             )
     return TargetCoverage(
         target,
+        level,
         look,
         Stations(chainage, east, north, line_p, lane_p, unknown, unknown.copy(), frontage.lanes(chainage), STEP),
         tuple(gaps),

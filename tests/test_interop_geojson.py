@@ -26,7 +26,7 @@ def site_metres(coordinates):
 
 
 def test_a_gap_lies_on_the_frontage_between_its_chainages(collection):
-    gap = next(f for f in of_type(collection, "gap") if f["properties"]["id"] == "walker-line-01200")
+    gap = next(f for f in of_type(collection, "gap") if f["properties"]["id"] == "walker-expected-line-01200")
     assert gap["geometry"]["type"] == "LineString"
     assert np.allclose(site_metres(gap["geometry"]["coordinates"]), [[1200.0, 0.0], [1400.0, 0.0]], atol=0.02)
     properties = gap["properties"]
@@ -38,7 +38,7 @@ def test_a_gap_lies_on_the_frontage_between_its_chainages(collection):
     assert (properties["kind"], properties["target"], properties["threshold"]) == ("line", "walker", 0.5)
     assert properties["nearest_posts"] == ["P2", "P3"]
     assert properties["input_hash"] == DIGEST
-    second = next(f for f in of_type(collection, "gap") if f["properties"]["id"] == "walker-line-02600")
+    second = next(f for f in of_type(collection, "gap") if f["properties"]["id"] == "walker-expected-line-02600")
     assert np.allclose(site_metres(second["geometry"]["coordinates"]), [[2000.0, 600.0], [2000.0, 650.0]], atol=0.02)
 
 
@@ -73,11 +73,11 @@ def test_rings_are_closed_and_counter_clockwise(collection):
 def test_every_lane_gap_has_its_worst_lane(collection):
     lanes = of_type(collection, "lane")
     assert {lane["properties"]["gap"] for lane in lanes} == {
-        "walker-lane-00000",
-        "walker-lane-01150",
-        "low-drone-lane-00000",
+        "walker-expected-lane-00000",
+        "walker-expected-lane-01150",
+        "low-drone-expected-lane-00000",
     }
-    lane = next(lane for lane in lanes if lane["properties"]["gap"] == "walker-lane-01150")
+    lane = next(lane for lane in lanes if lane["properties"]["gap"] == "walker-expected-lane-01150")
     far, near = site_metres(lane["geometry"]["coordinates"])
     # the threat is north of the first leg: from 300 m ahead to 150 m behind
     assert far == pytest.approx([lane["properties"]["chainage_m"], 300.0], abs=0.02)

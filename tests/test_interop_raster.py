@@ -45,6 +45,17 @@ def test_the_grid_is_north_up_in_the_sites_crs_with_its_corner_in_the_north_west
         assert np.array_equal(file.read(1), coverage().targets[0].look[::-1], equal_nan=True)
 
 
+def test_what_is_assured_has_bands_of_its_own(tmp_path):
+    path = tmp_path / "both.tif"
+    raster.write_geotiff(coverage(assured=True), path)
+    with rasterio.open(path) as file:
+        assert file.descriptions == ("walker", "low-drone", "walker assured", "low-drone assured")
+        assert [file.tags(band)["DRONEWALL_LEVEL"] for band in (1, 3)] == ["expected", "assured"]
+        assert file.tags(3)["DRONEWALL_CONFIDENCE_PER_SENSOR"] == "0.9"
+    assert value_at(path, 1150.0, 5.0, band=1) == pytest.approx(0.9)
+    assert value_at(path, 1150.0, 5.0, band=3) == pytest.approx(0.1)
+
+
 def test_bands_are_named_by_target_and_say_what_they_depend_on(path):
     with rasterio.open(path) as file:
         assert file.descriptions == ("walker", "low-drone")

@@ -8,6 +8,7 @@ from matplotlib.image import imsave
 from PIL import Image
 
 from coverage_fixture import coverage
+from dronewall import outputs
 from dronewall.interop import geojson, raster
 from dronewall.report import files, html, picture
 from dronewall.report.files import OutputError
@@ -101,3 +102,13 @@ def test_a_link_is_followed_and_modes_are_the_users_own(tmp_path):
         os.umask(mask)
     assert (tmp_path / "link.toml").is_symlink()
     assert stat.S_IMODE((tmp_path / "real.toml").stat().st_mode) == 0o644
+
+
+def test_a_folder_names_all_that_is_not_ours_at_once_and_what_to_do(tmp_path):
+    for name in ("gaps.geojson", "wall.png"):
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputError) as refused:
+        outputs.may_write(tmp_path)
+    (line,) = str(refused.value).splitlines()
+    assert "wall.png and gaps.geojson" in line
+    assert "choose another folder with --out" in line

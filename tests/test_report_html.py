@@ -19,7 +19,6 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--virtual-time-budget=5000",
-    "--window-size=1400,900",
 ]
 
 
@@ -54,7 +53,7 @@ class Page(HTMLParser):
         return [attributes for _, attributes in self.elements if name in (attributes.get("class") or "").split()]
 
 
-def opened(chromium, folder, text, fragment=""):
+def opened(chromium, folder, text, fragment="", size="1400,900"):
     """The page as chromium leaves it after its scripts ran."""
     path = folder / "report.html"
     path.write_text(text)
@@ -62,6 +61,7 @@ def opened(chromium, folder, text, fragment=""):
         [
             chromium,
             *FLAGS,
+            f"--window-size={size}",
             f"--user-data-dir={folder / 'profile'}",
             "--dump-dom",
             f"{path.as_uri()}{fragment}",
@@ -136,7 +136,7 @@ def test_scripts_run_without_error_and_the_page_is_all_there(chromium, tmp_path)
 
 
 def test_a_link_goes_to_the_gap_and_puts_the_marker_on_the_frontage(chromium, tmp_path):
-    page = opened(chromium, tmp_path, html.page(coverage()), "#gap=2")
+    page = opened(chromium, tmp_path, html.page(coverage()), "#gap=2", size="1400,1300")
     assert "km 1.30, between P2 and P3. walker: line 10 %, lane 10 %." in page.texts["readout"]
     assert "gap 2 (line, 200 m)" in page.texts["readout"]
     (marker,) = page.having("id", "marker")
@@ -216,3 +216,24 @@ def test_thirty_sensors_and_fifty_gaps_stay_a_small_page():
     assert len(page.having("data-of")) == 50
     assert len(page.of_class("wedge")) == 30
     assert len(text) < 1_000_000
+
+
+@pytest.mark.parametrize("size", ["1366,768", "1366,911", "1400,1000", "1920,1080"])
+def test_at_first_sight_a_tall_map_fits_between_header_and_ribbon(chromium, tmp_path, size):
+    text = html.page(coverage()).replace("aspect-ratio: ", "aspect-ratio: 1 / 3; --was: ")
+    boxes = "const [m, d] = ['map', 'dock'].map(n => document.querySelector('#map.' + n + ', #' + n + ', .' + n));"
+    ask = f"{boxes} say([m.getBoundingClientRect().bottom, m.clientHeight, d.getBoundingClientRect().top, "
+    ask += "d.getBoundingClientRect().bottom, innerHeight])"
+    page = opened(chromium, tmp_path, doing(text, f"setTimeout(() => {{ {ask} }}, 1000)"), size=size)
+    bottom, height, dock, dock_bottom, window = json.loads(page.texts["found"])
+    assert bottom <= dock
+    assert height >= 200
+    assert dock_bottom <= window + 1 or window < 720  # chromium takes some of the window for itself
+
+
+def test_a_switch_shows_each_target_at_each_level(chromium, tmp_path):
+    page = opened(chromium, tmp_path, html.page(coverage(assured=True)), "#target=2")
+    for name in ("walker", "low-drone", "walker assured", "low-drone assured"):
+        assert f">{name}</label>" in html.page(coverage(assured=True))
+    # The map's layers, the curve and the list of gaps are the assured walker's now.
+    assert page.texts["gapcount"].startswith("walker assured: 3")

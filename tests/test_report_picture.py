@@ -111,7 +111,7 @@ def test_the_picture_says_what_it_depends_on(drawn):
     for part in (
         "Test wall",
         "walker",
-        "as reported",
+        "expected over the sensors' errors",
         "2026-03-01 12:00:00 UTC",
         "1.2.3",
         "0123456789abcdef",

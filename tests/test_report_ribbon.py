@@ -87,6 +87,28 @@ def test_kilometre_steps_are_round(length, most, step):
     assert ribbon.kilometre_step(length, most) == step
 
 
+def test_a_ribbon_shows_a_target_at_both_levels_before_the_next():
+    rows = [(ribbon.name(target), kind) for target, kind in ribbon.rows(coverage(assured=True))]
+    assert rows == [
+        ("walker", "line"),
+        ("walker", "lane"),
+        ("walker assured", "line"),
+        ("walker assured", "lane"),
+        ("low-drone", "line"),
+        ("low-drone", "lane"),
+        ("low-drone assured", "line"),
+        ("low-drone assured", "lane"),
+    ]
+
+
+def test_what_is_expected_keeps_its_numbers_when_more_is_asked():
+    assert ribbon.numbered(coverage(assured=True))[7][:2][1].level == "assured"
+    for (number, _, gap), (same, _, other) in zip(
+        ribbon.numbered(coverage()), ribbon.numbered(coverage(assured=True)), strict=False
+    ):
+        assert (number, gap.id) == (same, other.id)
+
+
 def test_gaps_are_numbered_by_target_then_kind_then_chainage():
     found = [(number, target.target.name, gap.kind, gap.start) for number, target, gap in ribbon.numbered(coverage())]
     assert found[:5] == [

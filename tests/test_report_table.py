@@ -80,7 +80,7 @@ def test_the_table_of_gaps_says_where_how_long_how_likely_and_between_whom():
 
 def test_missing_sensors_are_named_with_their_reason():
     text = printed(table.sensors(coverage()))
-    assert "3 of 4 sensors heard" in text
+    assert "3 of 4 sensors count" in text
     assert "P3/cam" in text
     assert "never reported" in text
     assert "P1/cam" not in text
@@ -99,8 +99,67 @@ def test_the_sentence_says_it_all():
         "3 gaps, 350 m of 3.0 km (walker, line); the longest 200 m at km 1.20 to 1.40 near P2 and "
         "P3; 2 lane gaps, 450 m. "
         "1 gap, 100 m of 3.0 km (low-drone, line): km 0.00 to 0.10 near P1; 1 lane gap, 100 m. "
-        "100 m unknown for want of terrain, and counted as open. 3 of 4 sensors heard; P3/cam missing."
+        "100 m unknown for want of terrain, and counted as open. 3 of 4 sensors count; P3/cam missing."
     )
+
+
+def test_a_plan_hears_nobody():
+    plan, live = (figures.sentence(coverage(source=source)) for source in ("plan", "live"))
+    assert "3 of 4 sensors count; P3/cam missing" in plan
+    assert "heard" not in plan
+    assert "3 of 4 sensors heard; P3/cam missing" in live
+
+
+def test_gaps_under_100_m_are_given_to_the_metre():
+    wall = coverage()
+    assert [figures.span(gap) for gap in wall.targets[0].gaps if gap.kind == "line"] == [
+        "0.00–0.10",
+        "1.20–1.40",
+        "2.600–2.650",
+    ]
+    assert "2.600–2.650" in printed(table.gaps(wall), width=120)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_the_table_of_gaps_breaks_no_word(width):
+    words = set(printed(table.gaps(coverage()), width=200).split())
+    narrow = printed(table.gaps(coverage()), width=width).split()
+    assert {word for word in narrow if set(word) != {"─"}} <= words
+
+
+def test_the_terminal_says_what_weak_means():
+    assert f"Weak: {LOOKS['weak'].meaning}." in printed(table.report(coverage()), width=120)
+
+
+def test_many_sensors_with_one_reason_are_one_line():
+    wall = coverage()
+    bad = [dataclasses.replace(wall.sensors[2], name=f"P{i}/cam", note="no position yet") for i in range(10, 22)]
+    text = printed(table.sensors(dataclasses.replace(wall, sensors=(*wall.sensors, *bad))), width=120)
+    (line,) = [line for line in text.splitlines() if "no position yet" in line]
+    assert " ".join(line.split()) == "12 sensors missing no position yet: P10/cam, P11/cam, P12/cam and 9 more"
+    assert "P3/cam" in text
+
+
+def test_what_is_assured_has_rows_totals_and_one_clause_but_no_table():
+    wall = coverage(assured=True)
+    text = printed(table.report(wall), width=100)
+    # 15 columns of labels and a free last one leave 84: the gap from 1100 to 1600 m fills 31 to 45
+    cells = ribbon_cells(text, "assured line", 15)
+    assert [i for i, cell in enumerate(cells) if cell == "×"] == list(range(31, 45))
+    assert "assured    covered 80 %, unknown 3 %; 2 line gaps 600 m (longest 500 m)" in text
+    assert text.count("1.10–1.60") == 0
+    assert "within its own 90 % region" in " ".join(text.split())
+    assert "2 lane gaps, 450 m; assured: 600 m open. 1 gap, 100 m of 3.0 km (low-drone" in figures.sentence(wall)
+
+
+def test_assured_figures_carry_the_confidence_of_each_sensor():
+    records = figures.as_json(coverage(assured=True))
+    assert {(gap["level"], gap["confidence_per_sensor"]) for gap in records["gaps"]} == {
+        ("expected", None),
+        ("assured", 0.9),
+    }
+    assert [record["level"] for record in records["summary"]["targets"]] == ["expected"] * 2 + ["assured"] * 2
+    assert records["dronewall"]["level"] == "expected, assured"
 
 
 def test_a_line_that_holds_says_so():
@@ -131,7 +190,7 @@ def test_every_figure_in_json_carries_what_it_depends_on_and_nan_is_null():
     assert found["gaps"][0]["probability_mean"] is None
     for record in found["gaps"] + found["summary"]["targets"]:
         assert record["target"] in ("walker", "low-drone")
-        assert record["level"] == "reported"
+        assert record["level"] == "expected"
         assert record["line_p"] == record["lane_p"] == 0.5
         assert record["speed_mps"] in (1.4, 15.0)
         assert (record["belt_front_m"], record["belt_behind_m"]) == (300.0, 150.0)

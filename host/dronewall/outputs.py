@@ -19,8 +19,21 @@ def may_write(folder: Path) -> None:
     """Return if every output may be written into `folder`; OutputError (nothing changed) says which may not."""
     if folder.exists() and not folder.is_dir():
         raise files.OutputError(f"{folder} is a file; expected a folder for the outputs")
+    foreign, wrong = [], []
     for name in NAMES:
-        files.may_write(folder / name)
+        try:
+            files.may_write(folder / name)
+        except files.ForeignError:
+            foreign.append(name)
+        except files.OutputError as error:
+            wrong.append(str(error))
+    if foreign:
+        wrong.append(
+            f"{folder} holds {' and '.join(foreign)}, not made by dronewall (or edited since) and left alone: "
+            "choose another folder with --out, or move what is yours away"
+        )
+    if wrong:
+        raise files.OutputError("\n".join(wrong))
 
 
 def write(coverage: "Coverage", folder: Path, progress: Callable[[str], None] | None = None) -> list[Path]:

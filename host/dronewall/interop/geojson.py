@@ -78,7 +78,7 @@ def features(coverage: Coverage) -> dict[str, Any]:
             found.append(_feature(coverage, "station", "Point", [at.east[index], at.north[index]], values | own))
     for sensor in coverage.sensors:
         record = figures.sensor_record(coverage, sensor)
-        record |= {"level": coverage.level, "input_hash": coverage.digest, "version": coverage.version}
+        record |= {"input_hash": coverage.digest, "version": coverage.version}
         if sensor.frustum is not None:
             found.append(_feature(coverage, "sensor", "Polygon", outline(sensor.frustum), record))
         else:

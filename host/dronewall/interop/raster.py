@@ -1,4 +1,4 @@
-"""A Coverage as a GeoTIFF in the site's CRS: a band of detection probability per target, nan unknown."""
+"""A Coverage as a GeoTIFF in the site's CRS: a band of detection probability per target and level, nan unknown."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dronewall.report import figures, files
+from dronewall.report import figures, files, ribbon
 
 if TYPE_CHECKING:
     from dronewall.engine.wall import Coverage
 
 
 def write_geotiff(coverage: Coverage, path: str | os.PathLike[str]) -> None:
-    """Write P_look of every target as float32, north up, tiled and deflated; the band's description is the
-    target.
+    """Write P_look of every target and level as float32, north up, tiled and deflated; the band's description is the
+    target's name, with the word `assured` where that is the level.
 
     OutputError where `path` holds a file that is not ours.
     """
@@ -51,7 +51,7 @@ def write_geotiff(coverage: Coverage, path: str | os.PathLike[str]) -> None:
         for band, target in enumerate(coverage.targets, start=1):
             # rasters begin in the north, the site's arrays in the south
             raster.write(np.asarray(target.look, dtype=np.float32)[::-1], band)
-            raster.set_band_description(band, target.target.name)
+            raster.set_band_description(band, ribbon.name(target))
             raster.update_tags(band, **_tags(figures.provenance(coverage, target)))
 
 

@@ -23,12 +23,15 @@ def provenance(coverage: Coverage, target: TargetCoverage | None = None) -> dict
     found: dict[str, Any] = {
         "site": scenario.site.name,
         "source": coverage.source,
-        "level": coverage.level,
+        "level": target.level if target is not None else levels(coverage),
+        "confidence_per_sensor": thresholds.confidence if target is None or target.level == "assured" else None,
         "at_unix_ms": coverage.at_unix_ms,
         "at_utc": utc(coverage.at_unix_ms),
         "line_p": thresholds.line_p,
         "lane_p": thresholds.lane_p,
         "look_s": thresholds.look_s,
+        "k": thresholds.k,
+        "count_p": thresholds.count_p if thresholds.k > 1 else None,
         "gap_min_m": thresholds.gap_min_m,
         "belt_front_m": coverage.frontage.front,
         "belt_behind_m": coverage.frontage.behind,
@@ -92,9 +95,15 @@ def metres(length: float) -> str:
     return f"{length:.0f} m" if round(length) < 1000 else f"{length / 1000:.1f} km"
 
 
-def kilometres(chainage: float) -> str:
+def kilometres(chainage: float, digits: int = 2) -> str:
     """A chainage as people say it: `3.42`."""
-    return f"{chainage / 1000:.2f}"
+    return f"{chainage / 1000:.{digits}f}"
+
+
+def span(gap: Gap, between: str = "–") -> str:
+    """From where to where a gap reaches, in km: `3.42–4.10`; to the metre where it is under 100 m."""
+    digits = 2 if gap.length >= 100.0 else 3
+    return kilometres(gap.start, digits) + between + kilometres(gap.end, digits)
 
 
 def true_azimuth_deg(coverage: Coverage, sensor: SensorState) -> float:
@@ -164,11 +173,15 @@ def sensor_record(coverage: Coverage, sensor: SensorState) -> dict[str, Any]:
     keys = (
         "latitude_deg",
         "longitude_deg",
+        "position_sigma_m",
         "eye_amsl_m",
         "eye_agl_m",
+        "height_sigma_m",
         "azimuth_deg",
+        "azimuth_sigma_deg",
         "elevation_deg",
         "roll_deg",
+        "tilt_sigma_deg",
         "shape",
         "hfov_deg",
         "vfov_deg",
@@ -181,11 +194,15 @@ def sensor_record(coverage: Coverage, sensor: SensorState) -> dict[str, Any]:
     values = (
         figure(latitude, 7),
         figure(longitude, 7),
+        figure(frustum.position_sigma, 2),
         figure(frustum.eye_amsl, 2),
         figure(frustum.eye_agl, 2),
+        figure(frustum.height_sigma, 2),
         figure(true_azimuth_deg(coverage, sensor), 2),
+        figure(math.degrees(frustum.azimuth_sigma), 2),
         figure(math.degrees(frustum.elevation), 2),
         figure(math.degrees(frustum.roll), 2),
+        figure(math.degrees(frustum.tilt_sigma), 2),
         frustum.shape,
         figure(math.degrees(frustum.hfov), 2),
         figure(math.degrees(frustum.vfov), 2),
@@ -226,7 +243,7 @@ def target_record(coverage: Coverage, target: TargetCoverage) -> dict[str, Any]:
 
 
 def summary(coverage: Coverage) -> dict[str, Any]:
-    """The totals per target, the sensors heard and missing, and the sentence."""
+    """The totals per target and level, the sensors heard and missing, and the sentence."""
     return {
         "sentence": sentence(coverage),
         "targets": [target_record(coverage, target) for target in coverage.targets],
@@ -279,10 +296,38 @@ def troubles(coverage: Coverage) -> str:
     return said + (f" and {len(found) - 3} more" if len(found) > 3 else "")
 
 
+def levels(coverage: Coverage) -> str:
+    """The levels that there are figures of: `expected, assured`."""
+    return ", ".join(dict.fromkeys(target.level for target in coverage.targets))
+
+
 def level(coverage: Coverage) -> str:
-    """How the sensors' poses were taken, and where they come from, in words."""
-    said = "poses as reported" if coverage.level == "reported" else coverage.level
-    return f"{said}, {'planned' if coverage.source == 'plan' else coverage.source}"
+    """What the first figures are, and where the poses come from, in words."""
+    return f"expected over the sensors' errors, {'planned' if coverage.source == 'plan' else coverage.source}"
+
+
+def assurance(coverage: Coverage) -> str:
+    """What `assured` means here, in words."""
+    confidence = coverage.scenario.thresholds.confidence
+    return f"Assured: each sensor at its worst within its own {percent(confidence)} region of pose and terrain errors"
+
+
+def assured(coverage: Coverage, target: TargetCoverage) -> TargetCoverage | None:
+    """What is assured of the same target; None where that was not computed."""
+    return next(
+        (other for other in coverage.targets if other.level == "assured" and other.target.name == target.target.name),
+        None,
+    )
+
+
+def at_once(coverage: Coverage) -> str:
+    """How many nodes must see a place, in a sentence; nothing where one is enough."""
+    thresholds = coverage.scenario.thresholds
+    if thresholds.k == 1:
+        return ""
+    return (
+        f"A place counts as seen where at least {thresholds.k} nodes each detect with {thresholds.count_p:g} in a look."
+    )
 
 
 def posting(coverage: Coverage) -> str:
@@ -292,18 +337,18 @@ def posting(coverage: Coverage) -> str:
 
 
 def sensors_phrase(coverage: Coverage) -> str:
-    """`17 of 18 sensors heard`; for a plan `18 sensors planned`."""
+    """`17 of 18 sensors heard`; for a plan, which hears nobody, `18 sensors planned` or `17 of 18 sensors count`."""
     total, heard = len(coverage.sensors), len(counted(coverage))
     if coverage.source == "plan" and heard == total:
         return f"{number_of(total, 'sensor')} planned"
-    return f"{heard} of {number_of(total, 'sensor')} heard"
+    return f"{heard} of {number_of(total, 'sensor')} {'count' if coverage.source == 'plan' else 'heard'}"
 
 
 def sentence(coverage: Coverage) -> str:
     """What a tired person has to know: how much of the line is open, for whom, where it is worst, who is
     silent.
     """
-    said = [_target_sentence(coverage, target) for target in coverage.targets]
+    said = [_target_sentence(coverage, target) for target in coverage.targets if target.level == "expected"]
     unknown = max((target.unknown_share for target in coverage.targets), default=0.0)
     if unknown > 0:
         said.append(f"{metres(unknown * coverage.frontage.length)} unknown for want of terrain, and counted as open.")
@@ -321,7 +366,7 @@ def _target_sentence(coverage: Coverage, target: TargetCoverage) -> str:
     if listed:
         total = metres(sum(gap.length for gap in listed))
         worst = max(listed, key=lambda gap: gap.length)
-        where = f"km {kilometres(worst.start)} to {kilometres(worst.end)}"
+        where = f"km {span(worst, ' to ')}"
         posts = f" near {' and '.join(worst.nearest_posts[:2])}" if worst.nearest_posts else ""
         if len(listed) == 1:
             said = f"1 gap, {total} of {whole} ({name}, line): {where}{posts}."
@@ -332,7 +377,16 @@ def _target_sentence(coverage: Coverage, target: TargetCoverage) -> str:
         said = f"No gap in {whole} ({name}, line)."
     if lanes:
         said = f"{said[:-1]}; {number_of(len(lanes), 'lane gap')}, {metres(sum(gap.length for gap in lanes))}."
-    return said
+    sure = assured(coverage, target)
+    return said if sure is None else f"{said[:-1]}; assured: {_open(coverage, sure)}."
+
+
+def _open(coverage: Coverage, target: TargetCoverage) -> str:
+    """How much of the line is open, in a few words."""
+    total = sum(gap.length for gap in ribbon.gaps(target, "line"))
+    if total == 0.0:
+        return "no gap"
+    return "nothing" if total >= coverage.frontage.length - 0.5 else f"{metres(total)} open"
 
 
 def _plain(value: Any) -> Any:

@@ -26,6 +26,10 @@ class OutputError(ValueError):
     """An output cannot be written where it was asked for; nothing was changed."""
 
 
+class ForeignError(OutputError):
+    """A file stands there that was not made by dronewall, or was edited since."""
+
+
 def stamped(text: str) -> str:
     """`text` under a first line that marks it as ours for as long as nobody edits it (TOML and other `#`
     formats).
@@ -54,7 +58,7 @@ def may_write(path: str | os.PathLike[str]) -> None:
     except (OSError, ValueError):
         ours = False
     if not ours:
-        raise OutputError(
+        raise ForeignError(
             f"{path} exists and was not made by dronewall (or was edited since); it was left alone: "
             "move it away or choose another name"
         )

@@ -70,10 +70,12 @@ def _subtitle(coverage: Coverage) -> str:
 
 def _cards(coverage: Coverage) -> str:
     cards = []
-    for target in coverage.targets:
+    for target in coverage.at_level("expected"):
         line = ribbon.gaps(target, "line")
         name = target.target.name
-        cards.append((figures.percent(target.covered_share), f"covered, {name}", ""))
+        sure = figures.assured(coverage, target)
+        said = f"; {figures.percent(sure.covered_share)} assured" if sure is not None else ""
+        cards.append((figures.percent(target.covered_share), f"covered, {name}{said}", ""))
         total = figures.metres(sum(gap.length for gap in line))
         count = f"in {figures.number_of(len(line), 'line gap')}, {name}"
         cards.append((total if line else "none", count if line else f"line gaps, {name}", "alarm" if line else ""))
@@ -93,7 +95,7 @@ def _switch(coverage: Coverage) -> str:
     return "".join(
         f'<label class="switch"><input type="radio" name="target" '
         f'value="{index}"{" checked" if index == 0 else ""}>'
-        f"{escape(target.target.name)}</label>"
+        f"{escape(ribbon.name(target))}</label>"
         for index, target in enumerate(coverage.targets)
     )
 
@@ -136,22 +138,24 @@ def _ribbon(coverage: Coverage) -> str:
         parts.append(
             f'<div class="curve" data-target="{index}"{" hidden" if index else ""}>{_curve(coverage, target)}</div>'
         )
-    numbers = {(which.target.name, gap.id): number for number, which, gap in ribbon.numbered(coverage)}
-    for target in coverage.targets:
-        for kind in ribbon.KINDS:
-            label = f"{escape(target.target.name)} {kind}"
-            cells = []
-            for run in ribbon.runs(coverage, target, kind):
-                if run.state in ("covered", "weak"):
-                    cells.append(_segment(run.start, run.end, length, run.state, LOOKS[run.state].word))
-            for gap in ribbon.gaps(target, kind):
-                number = numbers[target.target.name, gap.id]
-                if gap.unknown < 1:
-                    cells.append(_segment(gap.start, gap.end, length, "gap", f"gap {number}: {_gap_said(gap)}", number))
-            for run in ribbon.runs(coverage, target, kind):
-                if run.state == "unknown":
-                    cells.append(_segment(run.start, run.end, length, "unknown", "unknown: no terrain"))
-            parts.append(f'<div class="row"><span class="label">{label}</span>{"".join(cells)}</div>')
+    numbers = {(ribbon.name(which), gap.id): number for number, which, gap in ribbon.numbered(coverage)}
+    for target, kind in ribbon.rows(coverage):
+        sure = target.level == "assured"
+        label = f"assured {kind}" if sure else f"{escape(target.target.name)} {kind}"
+        cells = []
+        for run in ribbon.runs(coverage, target, kind):
+            if run.state in ("covered", "weak"):
+                cells.append(_segment(run.start, run.end, length, run.state, LOOKS[run.state].word))
+        for gap in ribbon.gaps(target, kind):
+            number = numbers[ribbon.name(target), gap.id]
+            if gap.unknown < 1:
+                cells.append(_segment(gap.start, gap.end, length, "gap", f"gap {number}: {_gap_said(gap)}", number))
+        for run in ribbon.runs(coverage, target, kind):
+            if run.state == "unknown":
+                cells.append(_segment(run.start, run.end, length, "unknown", "unknown: no terrain"))
+        parts.append(
+            f'<div class="row{" sure" if sure else ""}"><span class="label">{label}</span>{"".join(cells)}</div>'
+        )
     ticks = "".join(
         f'<span style="left:{100 * chainage / length:.3f}%">{chainage / 1000:g}{" km" if chainage == 0 else ""}</span>'
         for chainage in ribbon.ticks(length, 16)
@@ -204,7 +208,7 @@ def _curve(coverage: Coverage, target: TargetCoverage) -> str:
         drawn[kind] = ("".join(pieces), "".join(area))
     level = 100 - 100 * ribbon.threshold(coverage, "line")
     return (
-        f'<span class="label">{escape(target.target.name)}<br><span class="faint">── line &nbsp;╌╌ '
+        f'<span class="label">{escape(ribbon.name(target))}<br><span class="faint">── line &nbsp;╌╌ '
         f"lane</span></span>"
         '<span class="tick" style="top:1px">100 %</span><span class="tick" style="bottom:1px">0 %</span>'
         '<svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">'
@@ -223,7 +227,7 @@ def _stretches(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def _gap_said(gap: Gap) -> str:
-    return f"km {figures.kilometres(gap.start)} to {figures.kilometres(gap.end)}, {figures.metres(gap.length)}"
+    return f"km {figures.span(gap, ' to ')}, {figures.metres(gap.length)}"
 
 
 def _gaps(coverage: Coverage) -> str:
@@ -232,12 +236,12 @@ def _gaps(coverage: Coverage) -> str:
     for number, target, gap in ribbon.numbered(coverage):
         cells = [
             f'<td><button type="button" aria-label="Go to gap {number}">{number}</button></td>',
-            f"<td>{figures.kilometres(gap.start)}–{figures.kilometres(gap.end)}</td>",
+            f"<td>{figures.span(gap)}</td>",
             f'<td class="n">{figures.metres(gap.length)}</td>',
             f'<td class="n">{figures.percent(gap.probability_least)}</td>',
             f'<td class="n">{figures.percent(gap.probability_mean)}</td>',
             f"<td>{gap.kind}</td>",
-            f"<td>{escape(target.target.name)}</td>",
+            f"<td>{escape(ribbon.name(target))}</td>",
             f"<td>{escape(', '.join(gap.nearest_posts))}</td>",
             f"<td>{escape(', '.join(figures.notes(gap)))}</td>",
         ]
@@ -248,7 +252,7 @@ def _gaps(coverage: Coverage) -> str:
         f"target is below {thresholds.line_p:g}. "
         f"Lane: the chance that it is detected while it crosses the belt straight, at its speed, is "
         f"below {thresholds.lane_p:g}. "
-        "Chances are modelled."
+        f"{figures.at_once(coverage)} Chances are modelled."
     )
     return (
         f'<p class="faint">{escape(rule)}</p><table id="gaps"><thead><tr><th>gap</th><th>km</th><th '
@@ -282,7 +286,9 @@ def _sensors(coverage: Coverage) -> str:
 
 def _provenance(coverage: Coverage) -> str:
     rows = [(key, value) for key, value in figures.provenance(coverage).items() if value is not None]
-    for target in coverage.targets:
+    if coverage.at_level("assured"):
+        rows.append(("assured", figures.assurance(coverage).removeprefix("Assured: ")))
+    for target in coverage.at_level("expected"):
         wanted = target.target
         rows.append(
             (
@@ -321,7 +327,7 @@ def _data(coverage: Coverage, sheet: Sheet) -> str:
         "sensors": [figures.sensor_said(coverage, index) for index in range(len(coverage.sensors))],
         "targets": [
             {
-                "name": target.target.name,
+                "name": ribbon.name(target),
                 "gaps": numbers.get(id(target), []),
                 **{
                     kind: [figures.figure(value, 3) for value in ribbon.probability(coverage, target, kind)]

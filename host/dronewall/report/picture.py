@@ -18,7 +18,8 @@ from matplotlib.patches import Patch, Rectangle
 from dronewall.report import files, ribbon
 from dronewall.report.colours import LOOKS, probability_rgba
 from dronewall.report.figures import (
-    kilometres,
+    assurance,
+    assured,
     level,
     metres,
     number_of,
@@ -26,6 +27,7 @@ from dronewall.report.figures import (
     posting,
     sensors_phrase,
     sentence,
+    span,
     troubled,
     troubles,
     utc,
@@ -76,7 +78,7 @@ def figure_of(coverage: Coverage) -> Figure:
     map_height = map_width * shape
     words = _ROW_HEIGHT if flat else 0.0
     rows = len(coverage.targets) * len(ribbon.KINDS)
-    ribbon_height, curve_height = 0.27 * rows + 0.05, 1.0
+    ribbon_height, curve_height = (0.27 if rows <= 4 else 0.22) * rows + 0.05, 1.0
     words_bottom = _FOOT + ribbon_height + curve_height + 0.62
     map_bottom = words_bottom + words
     height = map_bottom + map_height + 0.85
@@ -154,6 +156,8 @@ def _footer(figure: Figure, coverage: Coverage, height: float) -> None:
         f"{frontage.behind:g} m behind  ·  "
         f"terrain posting {posting(coverage)}"
     )
+    if coverage.at_level("assured"):
+        figure.text(_MAP_LEFT / _WIDTH, 0.06 / height, plain(assurance(coverage)), size=7.5, color=FAINT)
     figure.text(_MAP_LEFT / _WIDTH, 0.18 / height, plain(said), size=7.5, color=FAINT)
 
 
@@ -176,6 +180,10 @@ def _totals(axes: Axes, coverage: Coverage, target: TargetCoverage) -> float:
             va="top",
         )
         y += 0.46
+    sure = assured(coverage, target)
+    if sure is not None:
+        axes.text(0, y, f"{percent(sure.covered_share)} assured", size=11, weight="bold", color=INK, va="top")
+        y += 0.25
     if target.unknown_share > 0:
         axes.text(0, y, f"{percent(target.unknown_share)} unknown (no terrain)", size=9, color=INK, va="top")
         y += 0.22
@@ -184,11 +192,13 @@ def _totals(axes: Axes, coverage: Coverage, target: TargetCoverage) -> float:
     if troubled(coverage):
         axes.text(0, y, plain(short(troubles(coverage), 46)), size=8, color=ALARM, va="top")
         y += 0.2
-    for other in coverage.targets[1:4]:
+    for other in coverage.at_level("expected")[1:4]:
         opened = (
             metres(sum(gap.length for gap in ribbon.gaps(other, "line"))) if ribbon.gaps(other, "line") else "nothing"
         )
-        text = f"{other.target.name}: {percent(other.covered_share)} covered, {opened} open"
+        sure = assured(coverage, other)
+        text = f"{other.target.name}: {percent(other.covered_share)} covered"
+        text += f" ({percent(sure.covered_share)} assured)" if sure is not None else f", {opened} open"
         axes.text(0, y, plain(short(text, 44)), size=9, color=INK, va="top")
         y += 0.2
     return y
@@ -297,7 +307,7 @@ def _gap_list(axes: Axes, coverage: Coverage) -> None:
     for number, _, gap in sorted(shown, key=lambda item: item[0]):
         y += 0.165
         axes.text(0, y, str(number), size=8, weight="bold", color=ALARM, va="top")
-        axes.text(0.16, y, f"{kilometres(gap.start)}–{kilometres(gap.end)}", size=8, color=INK, va="top")
+        axes.text(0.16, y, span(gap), size=8, color=INK, va="top")
         axes.text(0.66, y, metres(gap.length), size=8, color=INK, va="top", ha="right")
         axes.text(1.0, y, percent(gap.probability_mean), size=8, color=INK, va="top", ha="right")
     if len(shown) < len(listed):

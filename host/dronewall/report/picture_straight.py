@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 
 from dronewall.report import ribbon
 from dronewall.report.colours import LOOKS
+from dronewall.report.figures import assured
 from dronewall.report.picture_labels import ALARM, FAINT, INK, plain, short
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ def draw_curve(axes: Axes, coverage: Coverage, target: TargetCoverage) -> None:
     axes.fill_between(chainage, 0, line, color=LOOKS["covered"].colour, alpha=0.22, linewidth=0, step="mid")
     axes.plot(chainage, line, color=LOOKS["covered"].colour, linewidth=1.3, drawstyle="steps-mid", label="line")
     axes.plot(chainage, lane, color=INK, linewidth=1.1, linestyle=(0, (4, 1.6)), label="lane")
+    sure = assured(coverage, target)
+    if sure is not None:
+        value = ribbon.probability(coverage, sure, "line")
+        axes.fill_between(chainage, 0, value, color=LOOKS["covered"].colour, alpha=0.4, linewidth=0, step="mid")
+        axes.plot([], [], color=LOOKS["covered"].colour, alpha=0.5, linewidth=6, label="line, assured")
     for run in ribbon.runs(coverage, target, "line"):
         if run.state == "unknown":
             axes.axvspan(
@@ -62,7 +68,7 @@ def draw_curve(axes: Axes, coverage: Coverage, target: TargetCoverage) -> None:
         frameon=True,
         framealpha=0.85,
         edgecolor="none",
-        ncols=2,
+        ncols=3,
         handlelength=2.2,
         borderpad=0.25,
         borderaxespad=0.3,
@@ -125,16 +131,17 @@ def _above(axes: Axes) -> Any:
 
 
 def draw_ribbon(axes: Axes, coverage: Coverage) -> None:
-    """A row per target and kind: gaps fill the row, the rest is a narrower band."""
+    """A row per target, level and kind: gaps fill the row, the rest is a narrower band."""
     length = coverage.frontage.length / 1000.0
     names = []
-    rows = [(target, kind) for target in coverage.targets for kind in ribbon.KINDS]
+    rows = ribbon.rows(coverage)
     for row, (target, kind) in enumerate(rows):
-        names.append(plain(f"{short(target.target.name, 14)}  {kind}"))
+        sure = target.level == "assured"
+        names.append(f"assured  {kind}" if sure else plain(f"{short(target.target.name, 14)}  {kind}"))
         for run in ribbon.runs(coverage, target, kind):
             look = LOOKS[run.state]
             full = run.state == "gap"
-            tall = 0.86 if full else 0.5
+            tall = (0.86 if full else 0.5) * (0.7 if sure else 1.0)
             axes.add_patch(
                 Rectangle(
                     (run.start / 1000, row - tall / 2),
@@ -145,7 +152,7 @@ def draw_ribbon(axes: Axes, coverage: Coverage) -> None:
                     hatch=_HATCHES.get(run.state),
                     linewidth=0,
                     zorder=3 if full else 2,
-                    label=f"{target.target.name} {kind} {run.state}",
+                    label=f"{ribbon.name(target)} {kind} {run.state}",
                 )
             )
             if full:
@@ -153,14 +160,16 @@ def draw_ribbon(axes: Axes, coverage: Coverage) -> None:
                 axes.plot([run.start / 1000, run.end / 1000], [row, row], color=ALARM, linewidth=14, alpha=0)
                 axes.vlines(
                     (run.start + run.end) / 2000,
-                    row - 0.43,
-                    row + 0.43,
+                    row - tall / 2,
+                    row + tall / 2,
                     color=look.colour,
                     linewidth=1.2,
                     zorder=3,
                 )
     axes.set(xlim=(0, length), ylim=(len(rows) - 0.45, -0.55))
-    axes.set_yticks(range(len(rows)), names, size=8, color=INK)
+    axes.set_yticks(range(len(rows)), names, size=8)
+    for text, (target, _) in zip(axes.get_yticklabels(), rows, strict=True):
+        text.set_color(FAINT if target.level == "assured" else INK)
     ticks = ribbon.ticks(coverage.frontage.length, 20) / 1000.0
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], size=8, color=INK)
     axes.set_xlabel("km along the frontage", size=8, color=FAINT, labelpad=1)

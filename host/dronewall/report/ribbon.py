@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 KINDS: tuple[Kind, ...] = ("line", "lane")
 
 
+def name(target: TargetCoverage) -> str:
+    """A target's name; with the word `assured` where that is the level."""
+    return f"{target.target.name} assured" if target.level == "assured" else target.target.name
+
+
+def rows(coverage: Coverage) -> list[tuple[TargetCoverage, Kind]]:
+    """What a ribbon shows, row by row: target after target, each first as expected, then as assured."""
+    names = list(dict.fromkeys(target.target.name for target in coverage.targets))
+    by_target = sorted(coverage.targets, key=lambda target: names.index(target.target.name))
+    return [(target, kind) for target in by_target for kind in KINDS]
+
+
 class Run(NamedTuple):
     """A stretch of the frontage in one state; chainages in metres."""
 
@@ -58,7 +70,7 @@ def gaps(target: TargetCoverage, kind: Kind) -> list[Gap]:
 def numbered(
     coverage: Coverage, of: TargetCoverage | None = None, kind: Kind | None = None
 ) -> list[tuple[int, TargetCoverage, Gap]]:
-    """Every gap with the number it bears in tables and on maps: by target, then kind, then chainage.
+    """Every gap with the number it bears in tables and on maps: by level, then target, kind and chainage.
 
     `of`, `kind`: only the gaps of that target and of that kind, with the numbers they have among all.
     """

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.segment import Segment
 from rich.style import Style
 from rich.table import Table
@@ -19,9 +20,10 @@ from rich.text import Text
 from dronewall.report import ribbon as straight
 from dronewall.report.colours import LOOKS
 from dronewall.report.figures import (
+    assurance,
+    at_once,
     clean,
     counted,
-    kilometres,
     level,
     metres,
     notes,
@@ -30,16 +32,23 @@ from dronewall.report.figures import (
     posting,
     sensors_phrase,
     sentence,
+    span,
     troubled,
     utc,
 )
 
 if TYPE_CHECKING:
-    from dronewall.engine.wall import Coverage
+    from dronewall.engine.gaps import Gap
+    from dronewall.engine.wall import Coverage, TargetCoverage
+
+_ALIKE = 3
+"""As many sensors in one state for one reason are listed one by one; more in one line."""
 
 
 class Ribbon:
-    """The frontage as rows of glyphs over the terminal's width: posts above, a row per target and kind, km below."""
+    """The frontage as rows of glyphs over the terminal's width: posts above, a row per target, level and kind, km
+    below.
+    """
 
     def __init__(self, coverage: Coverage) -> None:
         self.coverage = coverage
@@ -47,29 +56,35 @@ class Ribbon:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         coverage = self.coverage
         length = float(coverage.frontage.length)
-        several = len(coverage.targets) > 1
-        names = [f"{target.target.name} " if several else "" for target in coverage.targets]
-        widest = max((len(name) for name in names), default=0)
+        rows = straight.rows(coverage)
+        several = len({target.target.name for target in coverage.targets}) > 1
+        widest = max((len(target.target.name) + 1 for target, _ in rows), default=0) if several else 0
         # a long name must not eat the ribbon
         label = min(widest, max(options.max_width // 3 - 5, 4)) + 5
+        if any(target.level == "assured" for target, _ in rows):
+            label = max(label, len("assured lane") + 1)
         count = max(options.max_width - label - 1, 10)
         marker, tick = ("|", "|") if options.ascii_only else ("▾", "╵")
         for line in _post_rows(
             [(clean(name), at) for name, at in straight.post_chainages(coverage)], length, count, marker
         ):
             yield from _row("", label, [(line, "")])
-        for name, target in zip(names, coverage.targets, strict=True):
-            for kind in straight.KINDS:
-                states = straight.columns(straight.runs(coverage, target, kind), length, count)
-                cells = [
-                    (
-                        (LOOKS[state].ascii if options.ascii_only else LOOKS[state].glyph) * len(list(same)),
-                        LOOKS[state].terminal,
-                    )
-                    for state, same in groupby(states)
-                ]
-                title = f"{name[: label - 6].rstrip()} {kind}" if several and kind == straight.KINDS[0] else kind
-                yield from _row(title, label, cells)
+        for target, kind in rows:
+            states = straight.columns(straight.runs(coverage, target, kind), length, count)
+            cells = [
+                (
+                    (LOOKS[state].ascii if options.ascii_only else LOOKS[state].glyph) * len(list(same)),
+                    LOOKS[state].terminal,
+                )
+                for state, same in groupby(states)
+            ]
+            if target.level == "assured":
+                title = f"assured {kind}"
+            elif several and kind == straight.KINDS[0]:
+                title = f"{target.target.name[: label - 6].rstrip()} {kind}"
+            else:
+                title = kind
+            yield from _row(title, label, cells)
         for index, line in enumerate(_scale_rows(length, count, tick)):
             yield from _row("km" if index else "", label, [(line, "")])
         key = []
@@ -83,11 +98,13 @@ class Ribbon:
 
 
 def headline(coverage: Coverage) -> RenderableType:
-    """The totals, a line per target, and the sensors heard."""
+    """The totals, a line per target and level."""
     lines = []
-    widest = max((len(target.target.name) for target in coverage.targets), default=0)
-    for target in coverage.targets:
-        text = Text(f"{target.target.name.ljust(widest)}  ", style="bold")
+    rows = [target for target, kind in straight.rows(coverage) if kind == straight.KINDS[0]]
+    widest = max((len("assured" if target.level == "assured" else target.target.name) for target in rows), default=0)
+    for target in rows:
+        name = "assured" if target.level == "assured" else target.target.name
+        text = Text(f"{name.ljust(widest)}  ", style="bold")
         text.append(f"covered {percent(target.covered_share)}", style="default")
         if target.unknown_share > 0:
             text.append(f", unknown {percent(target.unknown_share)}")
@@ -107,21 +124,43 @@ def headline(coverage: Coverage) -> RenderableType:
 
 
 def gaps(coverage: Coverage) -> RenderableType:
-    """The table of gaps in the order of the map's numbers."""
-    found = straight.numbered(coverage)
+    """The table of the gaps to be expected, in the order of the map's numbers."""
+    listed = straight.numbered(coverage)
+    found = [each for each in listed if each[1].level == "expected"]
     if not found:
-        return Text("No gaps.")
-    several = len(coverage.targets) > 1
+        return Text("No gaps expected." if listed else "No gaps.")
+    spare = ("mean", "posts", "least")  # what a narrow terminal does without, in this order
+    return _Fitting([_gap_table(coverage, found, spare[:count]) for count in range(len(spare) + 1)])
+
+
+class _Fitting:
+    """The first of some tables, from the fullest to the leanest, whose words need not be broken."""
+
+    def __init__(self, tables: list[Table]) -> None:
+        self.tables = tables
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for table in self.tables:
+            if Measurement.get(console, options.update(max_width=1000), table).minimum <= options.max_width:
+                break
+        yield table
+
+
+def _gap_table(coverage: Coverage, found: list[tuple[int, TargetCoverage, Gap]], left_out: tuple[str, ...]) -> Table:
+    several = len({target.target.name for target in coverage.targets}) > 1
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("km", no_wrap=True)
     table.add_column("length", justify="right", no_wrap=True)
-    table.add_column("least", justify="right", no_wrap=True)
-    table.add_column("mean", justify="right", no_wrap=True)
+    if "least" not in left_out:
+        table.add_column("least", justify="right", no_wrap=True)
+    if "mean" not in left_out:
+        table.add_column("mean", justify="right", no_wrap=True)
     table.add_column("kind", no_wrap=True)
     if several:
         table.add_column("target", overflow="fold")
-    table.add_column("posts", overflow="fold")
+    if "posts" not in left_out:
+        table.add_column("posts", overflow="fold")
     table.add_column("notes", overflow="fold")
     before = None
     for number, target, gap in found:
@@ -131,15 +170,19 @@ def gaps(coverage: Coverage) -> RenderableType:
         before = group
         row: list[RenderableType] = [
             str(number),
-            f"{kilometres(gap.start)}–{kilometres(gap.end)}",
+            span(gap),
             Text(metres(gap.length), style=LOOKS["gap"].terminal),
-            percent(gap.probability_least),
-            percent(gap.probability_mean),
-            gap.kind,
         ]
+        if "least" not in left_out:
+            row.append(percent(gap.probability_least))
+        if "mean" not in left_out:
+            row.append(percent(gap.probability_mean))
+        row.append(gap.kind)
         if several:
             row.append(Text(clean(target.target.name)))
-        row += [Text(clean(", ".join(gap.nearest_posts))), Text(", ".join(notes(gap)))]
+        if "posts" not in left_out:
+            row.append(Text(clean(", ".join(gap.nearest_posts))))
+        row.append(Text(", ".join(notes(gap))))
         table.add_row(*row)
     return table
 
@@ -155,9 +198,17 @@ def sensors(coverage: Coverage) -> RenderableType:
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
+    alike: dict[tuple[str, str], list[str]] = {}
     for sensor in shown:
-        style = "default" if sensor.name in counting else LOOKS["gap"].terminal
-        table.add_row(Text(clean(sensor.name)), Text(sensor.state, style=style), Text(clean(sensor.note)))
+        alike.setdefault((sensor.state, sensor.note), []).append(sensor.name)
+    for (state, note), names in alike.items():
+        style = "default" if names[0] in counting else LOOKS["gap"].terminal
+        # Many with one reason are one matter.
+        together = len(names) > _ALIKE
+        if together:
+            note = f"{note}: {', '.join(names[:_ALIKE])} and {len(names) - _ALIKE} more"
+        for name in [f"{len(names)} sensors"] if together else names:
+            table.add_row(Text(clean(name)), Text(state, style=style), Text(clean(note)))
     return Group(head, table)
 
 
@@ -170,17 +221,20 @@ def small_print(coverage: Coverage) -> RenderableType:
         f"{target.target.height_agl_m[1]:g} m above ground "
         f"at {target.target.speed_mps:g} m/s"
         for target in coverage.targets
+        if target.level == "expected"
     )
+    sure = f"{assurance(coverage)}. " if coverage.at_level("assured") else ""
     return Group(
         Text(f"Targets: {targets}.", style="dim"),
         Text(
             f"Gap: line below {thresholds.line_p:g} in {thresholds.look_s:g} s, lane below "
             f"{thresholds.lane_p:g}; "
-            f"belt {frontage.front:g} m ahead, {frontage.behind:g} m behind.",
+            f"belt {frontage.front:g} m ahead, {frontage.behind:g} m behind. {at_once(coverage)}".strip(),
             style="dim",
         ),
+        Text(f"Weak: {LOOKS['weak'].meaning}.", style="dim"),
         Text(
-            f"Modelled: {level(coverage)}{when}; terrain posting {posting(coverage)}; "
+            f"Modelled: {level(coverage)}{when}. {sure}Terrain posting {posting(coverage)}; "
             f"input {coverage.digest[:12]}; dronewall {coverage.version}.",
             style="dim",
         ),
