@@ -10,6 +10,7 @@ from micropython import const
 
 # 2025-01-01: a receiver without an almanac says 1980, or a multiple of 1024 weeks off
 _EARLIEST_MS = const(1_735_689_600_000)
+_LATEST_MS = const(4_070_908_800_000)  # 2099-01-01: the wire ends with 2099, and the clock must run on
 
 _last = None  # ticks when last asked
 _uptime = 0
@@ -49,9 +50,9 @@ class Clock:
         self._offset = 0
 
     def set(self, time_unix_ms, uptime, source):
-        """From now on `time_unix_ms` was at `uptime` [ms]; False, and nothing is set, where that is before
-        2025."""
-        if time_unix_ms < _EARLIEST_MS:
+        """From now on `time_unix_ms` was at `uptime` [ms]; False, and nothing is set, where that is not
+        in 2025 to 2098."""
+        if not _EARLIEST_MS <= time_unix_ms < _LATEST_MS:
             return False
         self._offset = time_unix_ms - uptime
         self.source = source

@@ -66,6 +66,6 @@ def _id_of(payload):
     try:
         found = json.loads(payload)["id"]
         wire.encode("reply", {"id": found, "status": "failed"})
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RuntimeError, MemoryError):  # the last two: nested too deep
         return None
     return found

@@ -4,9 +4,13 @@ Numbers are integers: MicroPython reads a decimal as a 32-bit float, 0.4 m at 47
 """
 
 import json
+import os
 
 import board
+import wire
 from settings import Settings
+
+_LARGEST = 16_384  # [bytes] of config.json; eight of everything, indented by four, is 15 KB
 
 
 class ConfigError(ValueError):
@@ -76,7 +80,8 @@ class Section:
     def problem(self, key, came, expected):
         """Notes that `came` stands under `key`, where `expected` should."""
         name = self.path + "." + key if self.path and key else self.path or key
-        self.problems.append("%s: %s, not %s" % (name, expected, json.dumps(came)))
+        came = json.dumps(came)
+        self.problems.append("%s: %s, not %s" % (name, expected, came if len(came) < 100 else came[:100] + "..."))
 
     def value(self, key, default):
         """Whatever stands under `key`."""
@@ -149,6 +154,16 @@ class Section:
             return ()
         return value
 
+    def integers(self, key, least, most, count, default=_MUST):
+        """The list of at most `count` integers under `key`; None where one of them is none or out of bounds."""
+        items = self.items(key, count, default)
+        for item in items:
+            if type(item) is not int or not least <= item <= most:
+                self.problem(key, item, "integers from %d to %d expected" % (least, most))
+                return None
+        value = self._values.get(key)
+        return list(items) if type(value) is list and len(value) == len(items) else None
+
     def section(self, key, default=_MUST):
         """The Section under `key`; an empty one where it is missing."""
         value = self.value(key, default)
@@ -196,6 +211,37 @@ def _driver(section, name):
     return module
 
 
+def _model(section):
+    """The detection model: its keys and their bounds are wire.py's, for it goes into the birth as it is."""
+    model = {}
+    tables = ["model"]
+    for table in tables:
+        for _, key, unit, _, low, high, flags, _, many in wire.rows(table):
+            default = _MUST if "r" in flags else None
+            if many:
+                model[key] = section.integers(key, low, high, many, default)
+            elif unit in "ec":
+                model[key] = word = section.choice(key, low, default)
+                if unit == "c" and word is not None:
+                    tables.append(table + "." + word)
+            elif unit in "wt":
+                model[key] = section.text(key, high, default, low)
+            elif unit == "b":
+                model[key] = section.flag(key, default)
+            else:
+                model[key] = section.integer(key, low, high, default)
+    ranges = model.get("range_cm")
+    if ranges is not None and (not ranges or sorted(set(ranges)) != list(ranges)):
+        section.problem("range_cm", ranges, "rising values expected")
+    for key, value in model.items():
+        if type(value) is list and ranges is not None and len(value) != len(ranges):
+            section.problem(key, value, "one for each of range_cm expected")
+    # A kind that is not known has keys that are not known, either: one problem is enough.
+    if len(tables) > 1:
+        section.end()
+    return {key: value for key, value in model.items() if value is not None}
+
+
 def _sensor(section, moving):
     """One entry of `sensors`: its keys, `settings` as its driver read them, and the driver itself as
     `module`."""
@@ -219,7 +265,7 @@ def _sensor(section, moving):
     sensor.tilt_sigma_cdeg = section.integer("tilt_sigma_cdeg", 1, 9000, 200 if moving else 50)
     sensor.awake = section.choice("awake", ("always", "event", "duty"), "always")
     sensor.duty_milli = section.integer("duty_milli", 0, 1000, 1000)
-    sensor.model = section.value("model", _MUST)
+    sensor.model = _model(section.section("model"))
     sensor.module = _driver(section, sensor.driver)
     sensor.settings = sensor.module.options(section) if sensor.module else None
     section.end()
@@ -234,7 +280,7 @@ def _position(section):
             section.integer("latitude_e7", -900_000_000, 900_000_000),
             section.integer("longitude_e7", -1_800_000_000, 1_800_000_000),
             section.integer("height_amsl_cm", -50_000, 1_500_000, None, True),
-            section.integer("sigma_cm", 1, 100_000, 100),
+            section.integer("sigma_cm", 1, 65_500, 100),
         )
     section.end()
     return source, survey
@@ -296,13 +342,22 @@ def settings(values):
 def read(path):
     """The Settings in a file; ConfigError names the file."""
     try:
+        size = os.stat(path)[6]
+        if size > _LARGEST:
+            raise ConfigError("%s: %d bytes, at most %d expected" % (path, size, _LARGEST))
         with open(path) as file:
             values = json.load(file)
+    except ConfigError:
+        raise
     except OSError as error:
         raise ConfigError("%s: cannot be read (%s)" % (path, error))
     except ValueError as error:
         raise ConfigError("%s: not JSON (%s)" % (path, error))
+    except (RuntimeError, MemoryError):
+        raise ConfigError("%s: nested too deep" % path)
     try:
         return settings(values)
     except ConfigError as error:
         raise ConfigError("%s:\n%s" % (path, error))
+    except (RuntimeError, MemoryError):
+        raise ConfigError("%s: nested too deep, or a key too long" % path)

@@ -27,8 +27,8 @@ class Link:
     """`config` of the node, its boot number; `birth(session)` gives the fields of a birth, `command(payload)`
     is called for each command (None: one that was too long).
 
-    `ready`: a session is open; `session` counts the attempts to open one within this boot; `drops` the
-    detections lost.
+    `ready`: a session is open; `session` counts the attempts to open one within this boot; `drops` what was
+    lost before it was sent: detections and replies that a full queue dropped, and messages that the wire cannot say.
     """
 
     def __init__(self, config, boot, birth, command):
@@ -43,35 +43,48 @@ class Link:
         self._wake = asyncio.Event()
         self._frusta = {}  # sensor: payload, the latest only
         self._detections = []  # (sensor, payload), the oldest first
-        self._replies = []
+        self._replies = []  # (None, payload)
         self._health = None
         self._wlan = None
         self._watcher = None
 
     def frustum(self, sensor, fields):
         """Sends a frustum report as soon as possible, unless a later one of that sensor comes first."""
-        self._frusta[sensor] = wire.encode("frustum", fields)
-        self._wake.set()
+        payload = self._payload("frustum", fields)
+        if payload:
+            self._frusta[sensor] = payload
+            self._wake.set()
 
     def detection(self, sensor, fields):
         """Puts a detection at the end of the queue."""
-        self._detections.append((sensor, wire.encode("detection", fields)))
-        if len(self._detections) > self._config.detections:
-            self._detections.pop(0)
-            self.drops += 1
-        self._wake.set()
+        self._queue(self._detections, self._config.detections, (sensor, self._payload("detection", fields)))
 
     def reply(self, fields):
         """Puts a reply at the end of its queue, which drops its oldest when it is full."""
-        self._replies.append(wire.encode("reply", fields))
-        if len(self._replies) > _REPLIES:
-            self._replies.pop(0)
-        self._wake.set()
+        self._queue(self._replies, _REPLIES, (None, self._payload("reply", fields)))
 
     def health(self, fields):
         """Sends a health report when nothing else waits, unless a later one comes first."""
-        self._health = wire.encode("health", fields)
+        self._health = self._payload("health", fields)
         self._wake.set()
+
+    def _payload(self, kind, fields):
+        """The message, or None where the wire cannot say it. One that cannot be said must not reset the node: it
+        would be as impossible after the reset."""
+        try:
+            return wire.encode(kind, fields)
+        except wire.WireError as error:
+            log("link", error)
+            self.drops += 1
+            return None
+
+    def _queue(self, queue, most, entry):
+        if entry[1]:
+            queue.append(entry)
+            if len(queue) > most:
+                queue.pop(0)
+                self.drops += 1
+            self._wake.set()
 
     def rssi_dbm(self):
         """The Wi-Fi's signal, or None."""
@@ -176,11 +189,19 @@ class Link:
         await client.lost.wait()
         self._wake.set()
 
+    async def _send_oldest(self, client, kind, queue):
+        first = queue[0]
+        await client.publish(self._topic(kind, first[0]), first[1], False, 1)
+        # Meanwhile a full queue may have dropped it, and it was not lost after all.
+        if queue and queue[0] is first:
+            queue.pop(0)
+        else:
+            self.drops -= 1
+
     async def _send(self, client):
         """Sends the most urgent message; False when nothing waits."""
         if self._replies:
-            await client.publish(self._topic("reply"), self._replies[0], False, 1)
-            self._replies.pop(0)
+            await self._send_oldest(client, "reply", self._replies)
         elif self._frusta:
             sensor, payload = self._frusta.popitem()
             try:
@@ -189,13 +210,7 @@ class Link:
                 self._frusta.setdefault(sensor, payload)
                 raise
         elif self._detections:
-            first = self._detections[0]
-            await client.publish(self._topic("detection", first[0]), first[1], False, 1)
-            # Meanwhile a full queue may have dropped it, and it was not lost after all.
-            if self._detections and self._detections[0] is first:
-                self._detections.pop(0)
-            else:
-                self.drops -= 1
+            await self._send_oldest(client, "detection", self._detections)
         elif self._health is not None:
             payload, self._health = self._health, None
             await client.publish(self._topic("health"), payload, True, 0)

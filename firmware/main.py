@@ -15,9 +15,11 @@ async def _guarded(name, task):
         await task
     except Exception as error:
         # Nobody is there to look at it: write it down and begin again.
-        failure(name, error)
-        flash.counted(0, 1)
-        machine.reset()
+        try:
+            failure(name, error)
+            flash.counted(0, 1)
+        finally:
+            machine.reset()
 
 
 def _node():

@@ -11,6 +11,10 @@ from sensors.gnss import Receiver
 _COMPASS_KEEPS_MS = const(3000)  # how long the last reading counts when the chip is silent
 _FIX_KEEPS_MS = const(5000)  # how long a drone's last fix counts
 _CLOCK_JUMP_MS = const(2000)  # a receiver's time that far off ours is not believed
+# The wire's bounds: a fix above or below is passed over, a speed beyond is left out.
+_LOWEST_CM = const(-50_000)
+_HIGHEST_CM = const(1_500_000)
+_FASTEST_CMPS = const(10_000)
 
 
 def instruments(config):
@@ -55,7 +59,8 @@ class Measured:
     """Place, attitude and time as last measured. `compass` and `accelerometer` are None where no sensor asks
     for them.
 
-    `suspect`: the receiver's place or time jumped without a motion; neither was believed.
+    `suspect`: the receiver's place or time jumped without a motion, or its height is none; neither was
+    believed.
     """
 
     def __init__(self, config, receiver, compass=None, accelerometer=None):
@@ -100,6 +105,9 @@ class Measured:
         fix = receiver.fix
         if fix is None or fix is self._last_fix:
             return
+        if not _LOWEST_CM <= fix.height_cm <= _HIGHEST_CM:
+            self._place_suspect = True
+            return
         self._last_fix = fix
         if config.survey:
             self._place_suspect = pose.is_jump(fix.latitude_e7, fix.longitude_e7, config.survey, fix.sigma_cm)
@@ -114,6 +122,7 @@ class Measured:
             )
             self._place_suspect = self._average.suspect
         else:
+            self._place_suspect = False
             last, speed = self._climb, 0
             if last and 0 < fix.uptime - last[1] <= _FIX_KEEPS_MS:
                 speed = (fix.height_cm - last[0]) * 1000 // (fix.uptime - last[1])
@@ -175,8 +184,10 @@ class Measured:
             motion = self._receiver.motion
             if motion and abs(motion[2] - fix.uptime) <= 1000 and (motion[1] is not None or motion[0] == 0):
                 east, north = pose.components(motion[0], motion[1] or 0)
-                fields["velocity_east_cmps"], fields["velocity_north_cmps"] = east, north
-                fields["velocity_up_cmps"] = self._climb[2]
+                up = self._climb[2]
+                if max(abs(east), abs(north), abs(up)) <= _FASTEST_CMPS:
+                    fields["velocity_east_cmps"], fields["velocity_north_cmps"] = east, north
+                    fields["velocity_up_cmps"] = up
         elif not config.moving and self._average.count:
             latitude, longitude, height = self._average.position()
             sigma, height_sigma = self._average.sigma_cm, self._average.height_sigma_cm
@@ -186,10 +197,7 @@ class Measured:
             fields["position_source"] = "none"
         else:
             fields["latitude_e7"], fields["longitude_e7"] = latitude, longitude
-            fields["position_sigma_cm"], fields["height_sigma_cm"] = (
-                min(sigma, 100_000),
-                min(height_sigma, 100_000),
-            )
+            fields["position_sigma_cm"], fields["height_sigma_cm"] = sigma, height_sigma
             fields["height_amsl_cm"] = height
         fields["height_agl_cm"] = config.height_agl_cm
         if self.suspect:

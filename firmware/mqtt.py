@@ -11,6 +11,7 @@ import select
 import socket
 import time
 
+from log import failure
 from micropython import const
 
 _LIMIT = const(1400)  # [bytes] of an incoming packet that are kept: a command and its topic
@@ -222,7 +223,7 @@ class Client:
             self._end("closed by the broker")
         except OSError as error:
             self._end("read failed: %s" % error)
-        except (MqttError, IndexError, UnicodeError) as error:
+        except Exception as error:  # IndexError, UnicodeError: no MQTT; MemoryError: too much of it
             self._end("protocol: %s" % error)
 
     async def _message(self, head, body):
@@ -231,7 +232,11 @@ class Client:
         if head & 6:
             number, end = body[end : end + 2], end + 2
             await self._send(b"\x40\2" + number)
-        self._received(topic, body[end:] if len(body) <= _LIMIT else None, bool(head & 1))
+        try:
+            self._received(topic, body[end:] if len(body) <= _LIMIT else None, bool(head & 1))
+        except Exception as error:
+            # Whatever a message does to him who takes it, the session goes on.
+            failure("mqtt", error)
 
     async def _keep(self, keepalive_ms):
         while True:

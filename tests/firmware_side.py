@@ -28,10 +28,14 @@ print(json.dumps(out))
 """
 
 
-def answer(interpreter: str, source: str, given: object = None, cwd: Path | None = None) -> object:
-    """What `source` leaves in `out` when `interpreter` runs it with `given` (plain data) at hand."""
+def answer(
+    interpreter: str, source: str, given: object = None, cwd: Path | None = None, heap: str | None = None
+) -> object:
+    """What `source` leaves in `out` when `interpreter` runs it with `given` (plain data) at hand; `heap`: the
+    memory that MicroPython gets ("128k").
+    """
     before = _BEFORE.format(firmware=str(FIRMWARE), wire=str(WIRE), given=json.dumps(given))
-    command = [interpreter, "-c", before + source + _AFTER]
+    command = [interpreter, *(["-X", f"heapsize={heap}"] if heap else []), "-c", before + source + _AFTER]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=cwd, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])

@@ -30,6 +30,15 @@ out += [c.set(1795392000000, 1000, "gnss"), c.at(1500), c.source]
     assert answer(side, source) == [None, "none", False, None, True, 1795392000500, "gnss"]
 
 
+def test_a_year_after_which_the_wire_ends_does_not_set_the_clock(side):
+    source = """
+import clock
+c = clock.Clock()
+out = [c.set(clock.unix_ms(2099, 12, 31, 0), 1000, "gnss"), c.at(5)]
+"""
+    assert answer(side, source) == [False, None]
+
+
 @pytest.mark.parametrize("date", [(2026, 0, 1, 0), (2026, 13, 1, 0), (2026, 1, 32, 0), (2026, 1, 1, 86_401_000)])
 def test_a_date_that_does_not_exist_is_refused(side, date):
     source = """
@@ -61,7 +70,7 @@ out.append(clock.uptime_ms())
     assert answer(micropython, source) == [0, 250]
 
 
-COUNT = "import flash\nout = flash.counted(*given)"
+COUNT = "import flash\nflash.log = lambda *_: None\nout = flash.counted(*given)"
 
 
 def test_boots_and_resets_are_counted_across_starts(side, tmp_path):
@@ -80,6 +89,9 @@ def test_boots_and_resets_are_counted_across_starts(side, tmp_path):
         ("garbage", None, [1, 0]),
         (None, None, [1, 0]),
         ("1048574 0\n", None, [0, 0]),  # the wire's bound
+        ("-5 -5\n", None, [1, 0]),
+        ("99999999 0\n", "7 3\n", [8, 3]),
+        ("9" * 2000, None, [1, 0]),
     ],
 )
 def test_a_cut_leaves_the_old_counters_or_the_new(side, tmp_path, boot, new, expected):
@@ -87,3 +99,28 @@ def test_a_cut_leaves_the_old_counters_or_the_new(side, tmp_path, boot, new, exp
         if text is not None:
             (tmp_path / name).write_text(text)
     assert answer(side, COUNT, [1, 0], tmp_path) == expected
+
+
+SAID = """
+said = []
+import flash
+flash.log = lambda source, text: said.append(text)
+out = [flash.counted(*given), said]
+"""
+
+
+@pytest.mark.parametrize("boot", ["-5 -5\n", "garbage", "", "1048575 0\n", "7 3 1\n"])
+def test_a_counter_that_is_none_is_told(side, tmp_path, boot):
+    (tmp_path / "boot").write_text(boot)
+    assert answer(side, SAID, [1, 0], tmp_path) == [[1, 0], ["boot has no counters in it"]]
+    assert answer(side, SAID, [1, 0], tmp_path) == [[2, 0], []]
+
+
+def test_a_flash_that_cannot_be_written_is_told_and_the_node_runs_with_the_next_number(side, tmp_path):
+    (tmp_path / "boot").write_text("7 3\n")
+    (tmp_path / "boot.new").mkdir()  # as root nothing else refuses
+    counters, said = answer(side, SAID, [1, 0], tmp_path)
+    assert counters == [8, 3]
+    assert len(said) == 1
+    assert said[0].startswith("cannot be written")
+    assert said[0].endswith("boot 8 stands in RAM alone")

@@ -1,10 +1,15 @@
 """firmware/config.py: what it takes and refuses and how it says so; the table in firmware/README.md is the real one."""
 
 import copy
+import json
 import re
+import shlex
+import subprocess
+import sys
 
 import pytest
 
+from dronewall import wire
 from firmware_side import FIRMWARE, answer, interpreter
 
 CAMERA = {
@@ -128,6 +133,8 @@ def test_a_whole_configuration_is_read_with_its_defaults(side):
         ),
         (("sensors", 0, "hfov_cdeg"), 18000, "sensors[0].hfov_cdeg: integer from 1 to 17999 expected"),
         (("sensors", 0, "range_max_cm"), 500, "sensors[0].range_max_cm: more than range_min_cm expected"),
+        (("position", "sigma_cm"), 65501, "position.sigma_cm: integer from 1 to 65500 expected"),  # the wire's bound
+        (("node",), "n" * 5000, f'node: text of 1 to 32 characters expected, not "{"n" * 99}...'),
         (("sensors", 0, "driver"), "lidar", "sensors[0].driver: a file of sensors/ expected"),
         (("sensors", 0, "driver"), "gnss", "sensors[0].driver: a driver that makes detections expected"),
         (("sensors", 1, "name"), "cam", "sensors: the name cam twice"),
@@ -137,6 +144,17 @@ def test_a_whole_configuration_is_read_with_its_defaults(side):
         (("sensors", 1, "pin"), 3, "sensors[1].pin: a free pin expected, this one is the console's"),
         (("sensors", 1, "pin"), 20, "sensors[1].pin: a free pin expected, this one is not led out"),
         (("compass",), {"hard_iron": [1, 2]}, "compass.hard_iron: three integers"),
+        (("sensors", 0, "model"), {}, "sensors[0].model.kind: is missing"),
+        (("sensors", 0, "model"), "camera", "sensors[0].model: an object"),
+        (("sensors", 0, "model", "kind"), "camra", "sensors[0].model.kind: one of camera, "),
+        (("sensors", 0, "model", "glimpse_ms"), ..., "sensors[0].model.glimpse_ms: is missing"),
+        (("sensors", 0, "model", "pixels"), 0, "sensors[0].model.pixels: integer from 1 to 100000 expected, not 0"),
+        (("sensors", 0, "model", "pixel"), 1, "sensors[0].model.pixel: unknown key, did you mean pixels?"),
+        (("sensors", 0, "model", "n50"), 1, "sensors[0].model.n50: unknown key"),
+        (("sensors", 1, "model", "range_cm"), [0, 0], "sensors[1].model.range_cm: rising values expected, not [0, 0]"),
+        (("sensors", 1, "model", "range_cm"), [0, -1], "sensors[1].model.range_cm: integers from 0 to 10000000"),
+        (("sensors", 1, "model", "range_cm"), list(range(17)), "sensors[1].model.range_cm: list of at most 16"),
+        (("sensors", 1, "model", "probability_milli"), [1], "sensors[1].model.probability_milli: one for each of"),
     ],
 )
 def test_a_wrong_key_is_told_with_its_path_and_what_was_expected(side, path, value, told):
@@ -151,6 +169,28 @@ def test_all_problems_are_told_at_once(side):
     whole["colour"] = "green"
     names = [problem.split(":")[0] for problem in answer(side, READ, whole)]
     assert sorted(names) == ["colour", "mqtt.port", "period_s", "sensors[1].pin"]
+
+
+def test_all_that_is_wrong_in_a_model_is_told_at_once(side):
+    whole = changed(("sensors", 0, "model"), {"kind": "camera", "pixels": 0, "colour": 1})
+    whole["sensors"][1]["model"] = {"kind": "table", "range_cm": [10, 5], "probability_milli": [1001], "glimpse_ms": 1}
+    names = [problem.split(":")[0] for problem in answer(side, READ, whole)]
+    cam, near = "sensors[0].model.", "sensors[1].model."
+    of_cam = [cam + key for key in ("colour", "glimpse_ms", "n50_centi", "pixels")]
+    assert sorted(names) == [*of_cam, near + "probability_milli", near + "range_cm"]
+
+
+def test_what_config_takes_makes_a_birth(side):
+    source = """
+import config, wire
+node = config.settings(given)
+keys = ("name", "driver", "model", "shape", "hfov_cdeg", "vfov_cdeg", "range_min_cm", "range_max_cm")
+sensors = [{key: getattr(sensor, key) for key in keys} for sensor in node.sensors]
+birth = {"firmware": "1", "board": "b", "boot": 1, "session": 1, "period_s": 1, "sensors": sensors}
+out = wire.encode("birth", birth).decode()
+"""
+    birth = json.loads(answer(side, source, NODE))
+    assert [sensor["model"]["kind"] for sensor in birth["sensors"]] == ["camera", "table"]
 
 
 def test_a_drone_needs_no_mast_and_a_survey_without_height_does(side):
@@ -178,6 +218,31 @@ except config.ConfigError as error:
     assert "missing.json: cannot be read" in answer(side, source.replace("config.json", "missing.json"), cwd=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[" * 200_000, "200000 bytes, at most 16384 expected"),
+        (json.dumps(NODE) + " " * 200_000, "at most 16384 expected"),
+        ('{"wall":' + "[" * 500 + "]" * 500 + "}", "wall: text of 1 to 32 characters expected"),
+        ('{"wall":' + "[" * 7000 + "]" * 7000 + "}", "nested too deep"),
+    ],
+)
+def test_a_file_that_does_not_fit_a_nodes_memory_is_refused(micropython, tmp_path, text, told):
+    (tmp_path / "config.json").write_text(text)
+    source = """
+import config
+try:
+    config.read("config.json")
+    out = None
+except config.ConfigError as error:
+    out = str(error)
+"""
+    said = answer(micropython, source, cwd=tmp_path, heap="128k")
+    assert said.startswith("config.json:")
+    assert told in said
+    assert len(said) < 1000
+
+
 def test_the_table_in_the_readme_has_the_keys_that_are_read():
     source = """
 import config
@@ -199,5 +264,75 @@ out = sorted(read)
     for line in text.splitlines():
         if line.startswith("| `"):
             told |= set(re.findall(r"`([^`]+)`", line.split("|")[1]))
+    told = {key for key in told if "[]." in key or "." in key or key in NODE or key == "detections"}
+    read = {key for key in read if "].model." not in key}
     # An object's own name stands in the table through its keys.
     assert told | {key.rsplit(".", 1)[0] for key in told if key.count(".") and "[" not in key} == read
+
+
+def section(title):
+    """What stands under that heading of firmware/README.md."""
+    return (FIRMWARE / "README.md").read_text().split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def test_the_readme_has_every_key_of_every_model():
+    kinds = next(row[4] for row in wire.rows("model") if row[2] == "c")
+    known = {(row[1], "") for row in wire.rows("model") if row[2] == "c"}
+    known |= {(row[1], "every") for row in wire.rows("model") if row[2] != "c"}
+    known |= {(row[1], f"`{kind}`") for kind in kinds for row in wire.rows(f"model.{kind}")}
+    table = section("config.json").split("| model key |")[1].split("\n\n")[0]
+    cells = [[cell.strip() for cell in line.split("|")] for line in table.splitlines() if line.startswith("| `")]
+    told = {(row[1].strip("`"), kind) for row in cells for kind in row[2].split(", ")}
+    assert told == known
+    bounds = next(row[3] for row in cells if row[1] == "`kind`")
+    assert re.findall(r'"(\w+)"', bounds) == list(kinds)
+
+
+def test_the_readmes_example_is_a_configuration(side, tmp_path):
+    text = re.search(r"```json\n(.*?)```", section("config.json"), re.DOTALL)[1]
+    (tmp_path / "config.json").write_text(text)
+    source = """
+import config
+node = config.read("config.json")
+out = [[sensor.name, sensor.model["kind"]] for sensor in node.sensors]
+"""
+    assert answer(side, source, cwd=tmp_path) == [["cam", "camera"], ["near", "table"]]
+
+
+def test_the_readmes_wiring_is_the_boards():
+    source = """
+import board, config
+out = {name: getattr(board, name) for name in dir(board)}
+out = {name: value for name, value in out.items() if type(value) is int and name != "WATCHDOG_MS"}
+out = [out, [n for n in range(40) if not config.refusal(n)], list(board.INPUT_ONLY)]
+"""
+    pins, free, inputs = answer(interpreter("cpython"), source)
+    rows = [line.split("|")[3:5] for line in section("Wiring").splitlines() if re.match(r"\|.*\d.*`", line)]
+    told = {name.strip().strip("`"): numbers for numbers, name in rows}
+    presence = [int(number) for number in told.pop("sensors[].pin").split(",")]
+    assert {name: int(number) for name, number in told.items()} == pins
+    assert set(presence) <= set(free) - set(inputs)
+
+
+@pytest.mark.needs("mpy-cross")
+def test_the_readmes_commands_put_every_file_onto_a_board(tmp_path):
+    block = re.search(r"```sh\n(.*?)```", section("Onto a board"), re.DOTALL)[1]
+    lines = [line for line in block.splitlines() if not line.startswith("pip ")]
+    root = FIRMWARE.parent
+    for path in [*FIRMWARE.glob("*.py"), *FIRMWARE.glob("sensors/*.py"), root / "host/dronewall/wire.py"]:
+        copy_of = tmp_path / path.relative_to(root)
+        copy_of.parent.mkdir(parents=True, exist_ok=True)
+        copy_of.write_bytes(path.read_bytes())
+    (tmp_path / "build" / "board").mkdir(parents=True)
+    (tmp_path / "build" / "board" / "config.json").write_text("{}")
+    # mpremote needs a board: what it is asked to copy is written down instead.
+    head = f'set -e\npython() {{ {shlex.quote(sys.executable)} "$@"; }}\nmpremote() {{ echo "$@"; }}\n'
+    script = head + "\n".join(lines).replace("-exec python", f"-exec {shlex.quote(sys.executable)}")
+    ran = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    first, second, third = ran.stdout.splitlines()
+    assert (second, third) == ("cp -r build/board/sensors :", "reset")
+    copied = {word.removeprefix("build/board/") for word in first.split()[1:-1]}
+    modules = {path.stem for path in FIRMWARE.glob("*.py")} - {"main"} | {"wire"}
+    assert copied == {f"{name}.mpy" for name in modules} | {"main.py", "config.json"}
+    drivers = {path.name for path in (tmp_path / "build/board/sensors").iterdir()}
+    assert drivers == {f"{path.stem}.mpy" for path in FIRMWARE.glob("sensors/*.py")}

@@ -4,6 +4,7 @@ from functools import reduce
 
 import pytest
 
+from dronewall import wire
 from firmware_side import FIRMWARE, answer, interpreter
 
 
@@ -131,6 +132,12 @@ def test_a_receiver_without_a_fix_sends_empty_fields_and_gives_nothing(side):
         "GPGGA,123519,,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,",
         "GPGGA,123519,48O7.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,",
         "GPGGA,123519,4807.038,N,01131.000,E,1,08,,545.4,M,46.9,M,,",
+        "GPGGA,123519,-3637.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,",
+        "GPGGA,123519,36-7.00000,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,",
+        "GPGGA,123519,7.0,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,",  # minutes without degrees
+        "GPGGA,123519,4807.038,N,01131.000,E,1,08,-0.9,545.4,M,46.9,M,,",
+        "GPGST,123519,1.8,,,,-5,-5,-5",
+        "GPRMC,120000,A,4807.038,N,01131.000,E,-5,0,231126,,,A",
         "GPGGA,1",
         "GPRMC,256060,A,4807.038,N,01131.000,E,0,0,231126,,,A",
         "GPRMC,120000,A,4807.038,N,01131.000,E,0,0,231326,,,A",
@@ -154,6 +161,13 @@ parser.feed(b"\\r\\n" + given.encode(), 999)
 out.append(parser.fix.uptime)
 """
     assert answer(side, source, GGA) == [True, None, 999]
+
+
+def test_an_accuracy_worse_than_the_wire_can_say_is_the_worst_that_it_can(side):
+    most = next(row[5] for row in wire.rows("frustum") if row[1] == "position_sigma_cm")
+    gst = nmea("GPGST,082356.00,1.8,,,,700.0,1.3,900.0")
+    assert heard(side, gst, GGA)["fix"][3:5] == [most, most]
+    assert heard(side, GGA.replace(GGA, nmea(GGA[1:-5].replace(",1.01,", f",{'9' * 30},"))))["fix"][3:5] == [most, most]
 
 
 BUS = """

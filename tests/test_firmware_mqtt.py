@@ -337,6 +337,30 @@ def test_nonsense_within_a_session_ends_it(micropython):
         assert any(str(said).startswith("protocol:") for said in out), nonsense
 
 
+def test_what_a_message_does_to_him_who_takes_it_does_not_end_the_session(micropython):
+    def script(connection, peer):
+        connection.recv(1000)
+        connection.sendall(CONNACK + b"\x30\x04\x00\x01tx\x30\x04\x00\x01ty")
+        peer.over.wait(10)
+
+    source = """
+def received(topic, payload, retained):
+    got.append(payload.decode())
+    if got == ["x"]:
+        raise RuntimeError("out of order")
+async def go():
+    client = Client(received, 3)
+    await client.connect("127.0.0.1", port, "one", 30)
+    await asyncio.sleep_ms(500)
+    out.extend([got, client.lost.is_set()])
+"""
+    peer = Peer(script)
+    try:
+        assert run(micropython, source, peer.port) == [["x", "y"], False]
+    finally:
+        peer.close()
+
+
 def test_packets_that_come_byte_by_byte_are_put_together_and_acknowledged(micropython):
     seen = []
 
@@ -396,8 +420,8 @@ def test_the_client_loaded_as_mpy_takes_under_15_kb(micropython, tmp_path):
     assert done.wait(30) == 0
     source = f"""
 import sys
-sys.path[:] = [{str(tmp_path)!r}, ".frozen"]
-import asyncio, gc, json, select, socket, errno, time
+sys.path[:] = [{str(tmp_path)!r}, {str(FIRMWARE)!r}, ".frozen"]
+import asyncio, gc, json, select, socket, errno, time, log
 asyncio.Event, asyncio.Lock, asyncio.StreamReader, asyncio.wait_for_ms
 gc.collect()
 before = gc.mem_alloc()

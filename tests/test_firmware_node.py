@@ -9,7 +9,7 @@ import time
 import pytest
 
 from dronewall import wire
-from firmware_side import FIRMWARE, WIRE, answer
+from firmware_side import FIRMWARE, WIRE, answer, interpreter
 from test_firmware_config import CAMERA, NODE, PRESENCE
 from test_firmware_mqtt import Listener, end, start_mosquitto
 from test_firmware_unix import WORLD
@@ -20,7 +20,8 @@ TRUTH = {"latitude_deg": 36.5, "longitude_deg": -84.3, "azimuth_deg": 45.0, "ele
 class Node:
     """A simulated node in a folder of its own."""
 
-    def __init__(self, micropython, folder, port, world=None, **config):
+    def __init__(self, micropython, folder, port, world=None, turns=(), **config):
+        """turns: (milliseconds after the start, azimuth [degrees]) of the board, straight in between."""
         self.folder = folder
         settings = copy.deepcopy(NODE)
         settings["mqtt"]["port"] = port
@@ -38,7 +39,8 @@ class Node:
         (folder / "world.json").write_text(json.dumps(told))
         point = [round(TRUTH["latitude_deg"] * 1e7), round(TRUTH["longitude_deg"] * 1e7), 40000]
         point += [round(TRUTH[key] * 100) for key in ("azimuth_deg", "elevation_deg", "roll_deg")]
-        (folder / "track").write_bytes(struct.pack("<7i", 0, *point))
+        rows = [[at_ms, *point[:3], round(azimuth_deg * 100), *point[4:]] for at_ms, azimuth_deg in turns]
+        (folder / "track").write_bytes(b"".join(struct.pack("<7i", *row) for row in rows or [[0, *point]]))
         self.command = [micropython, "-X", "heapsize=128k", str(FIRMWARE / "unix" / "run.py"), str(folder), str(WIRE)]
         self.process = None
 
@@ -63,6 +65,7 @@ class Host:
     """Hears a wall; every message must be of the protocol."""
 
     def __init__(self, port):
+        self.port = port
         self.listener = Listener(port)
         self.reports = []
 
@@ -340,6 +343,138 @@ out = sorted([[sensor, json.loads(payload)["seq"]] for sensor, payload in link._
     assert answer(micropython, source) == [["a", 3], ["b", 3]]
 
 
+def test_a_message_that_the_wire_cannot_say_is_counted_and_nothing_more(micropython):
+    source = (
+        LINK
+        + """
+link.detection("near", dict(detection(1), confidence_milli=1001))
+link.frustum("near", {})
+link.reply({"id": "a", "status": "failed", "reason": "\\n"})
+link.health({"uptime_ms": -1})
+out = [link.drops, len(link._detections), len(link._frusta), len(link._replies), link._health]
+"""
+    )
+    assert answer(micropython, source) == [4, 0, 0, 0, None]
+
+
+def test_of_a_burst_of_replies_the_last_eight_wait_and_the_rest_is_counted(micropython):
+    source = (
+        LINK
+        + """
+for i in range(20):
+    link.reply({"id": "c%d" % i, "status": "done"})
+out = [link.drops, [json.loads(payload)["id"] for _, payload in link._replies]]
+"""
+    )
+    assert answer(micropython, source) == [12, [f"c{i}" for i in range(12, 20)]]
+
+
+MEASURED = """
+class Config:
+    survey, moving, sensors, height_agl_cm, position_source = None, given[0], [], 600, "gnss"
+class Receiver:
+    fix = utc = motion = None
+from measure import Measured
+from sensors.gnss import Fix
+receiver = Receiver()
+measured = Measured(Config, receiver)
+out = []
+for i, (height_cm, motion) in enumerate(given[1]):
+    uptime = 1000 * i
+    receiver.fix = Fix(365000000, -843000000, height_cm, 200, 300, uptime)
+    receiver.motion = motion and (motion, 9000, uptime)
+    measured.step(uptime)
+    fields = {}
+    measured.place(fields, uptime)
+    out.append([fields.get(key) for key in ("height_amsl_cm", "velocity_east_cmps", "velocity_up_cmps", "suspect")])
+"""
+
+
+@pytest.mark.parametrize("height_cm", [-50_001, 1_500_001, 10**30])
+def test_a_fix_whose_height_the_wire_cannot_say_is_passed_over_and_suspect(micropython, height_cm):
+    post = answer(micropython, MEASURED, [False, [[40000, None], [height_cm, None], [40000, None]]])
+    assert post == [[40000, None, None, None], [40000, None, None, True], [40000, None, None, None]]
+    drone = answer(micropython, MEASURED, [True, [[40000, None], [height_cm, None], [40000, None]]])
+    assert [said[3] for said in drone] == [None, True, None]
+    never = answer(micropython, MEASURED, [False, [[height_cm, None]]])
+    assert never == [[None, None, None, True]]
+
+
+def test_a_velocity_that_the_wire_cannot_say_is_left_out(micropython):
+    steps = [[40000, 10000], [40000, 10001], [40000 + 10001, 500], [40000 + 10001, 500], [40000 + 10001, 10**15]]
+    said = answer(micropython, MEASURED, [True, steps])
+    assert [row[1:3] for row in said] == [[10000, 0], [None, None], [None, None], [500, 0], [None, None]]
+
+
+def test_what_a_receiver_can_say_at_its_worst_the_wire_can_say():
+    bounds = {row[1]: row[4:6] for row in wire.rows("frustum")}
+    source = """
+import measure
+out = [measure._LOWEST_CM, measure._HIGHEST_CM, measure._FASTEST_CMPS]
+"""
+    least, most, fastest = answer(interpreter("cpython"), source)
+    assert (least, most) == bounds["height_amsl_cm"]
+    for axis in ("east", "north", "up"):
+        assert bounds[f"velocity_{axis}_cmps"] == (-fastest, fastest)
+
+
+@pytest.mark.parametrize("where", ["before any task", "in a task"])
+def test_a_flash_that_cannot_be_written_stops_neither_start_nor_reset(micropython, make, host, tmp_path, where):
+    if where == "before any task":
+        (tmp_path / "node0").mkdir()
+        (tmp_path / "node0" / "boot.new").mkdir()
+        node = Node(micropython, tmp_path / "node0", host.port, sensors=[looking("survey")]).start()
+        try:
+            assert host.until("frustum")[0].values["boot"] == 1
+            assert "cannot be written" in (tmp_path / "node0" / "log").read_text()
+        finally:
+            node.kill()
+        return
+    source = f"""
+sys.path[:0] = [{str(FIRMWARE / "unix")!r}]
+import asyncio, machine, main, flash
+out = []
+machine.reset = lambda: out.append("reset")
+def counted(*_):
+    raise MemoryError
+flash.counted = counted
+async def broken():
+    raise ValueError("out of order")
+try:
+    asyncio.run(main._guarded("gnss", broken()))
+except MemoryError:
+    pass
+"""
+    assert answer(micropython, source, cwd=tmp_path) == ["reset"]
+
+
+def test_commands_that_no_reply_could_quote_are_answered_and_the_next_one_is_heard(make, host):
+    make(sensors=[looking("survey")], period_s=2, valid_s=20)
+    host.until(lambda report: report.kind == "frustum" and report.values["clock"] == "gnss")
+    expires = int(time.time() * 1000) + 60_000
+    topic = wire.topic("jacksboro", "P4", "command")
+    start = json.dumps({"id": "k", "expires_unix_ms": expires, "command": "identify", "identify_s": 1})[:-1]
+    keys = ["\u0001", "\n", "\ud800", "\u009b31m", "\u202e", "A" * 900]
+    for i, key in enumerate(keys):
+        text = start.replace('"k"', f'"k{i}"') + f",{json.dumps(key)}:1}}"
+        host.listener.client.publish(topic, text, 1)
+    for deep in (
+        "[" * 500 + "]" * 500,
+        '{"id":' + "[" * 480 + "]" * 480 + "}",
+        start + ',"x":' + "[" * 400 + "]" * 400 + "}",
+    ):
+        host.listener.client.publish(topic, deep, 1)
+    host.send(id="last", command="identify", identify_s=1)
+    replies = [host.until("reply")[0].values]
+    while replies[-1]["id"] != "last":
+        replies.append(host.until("reply")[0].values)
+    assert [reply["id"] for reply in replies[: len(keys)]] == [f"k{i}" for i in range(len(keys))]
+    assert all(reply["reason"].isascii() and reply["reason"].isprintable() for reply in replies[:-1])
+    assert all("no such key" in reply["reason"] for reply in replies[: len(keys)])
+    sessions = {report.values["session"] for report in host.reports if report.kind == "state"}
+    assert sessions == {1}
+
+
 def test_a_task_that_fails_is_logged_and_the_node_resets(micropython, tmp_path):
     source = f"""
 sys.path[:0] = [{str(FIRMWARE / "unix")!r}]
@@ -373,3 +508,23 @@ def test_no_firmware_module_asks_for_what_a_board_does_not_have():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not {name.split(".")[0] for name in names} & forbidden, path
+
+
+def test_a_turned_compass_alone_brings_a_report_long_before_the_period_is_over(make, host):
+    at_ms = 7000
+    make(
+        turns=((0, 45.0), (at_ms, 45.0), (at_ms + 500, 105.0)),
+        sensors=[looking("compass")],
+        period_s=3600,
+        valid_s=3600,
+        position=NODE["position"],  # surveyed: it cannot move
+    )
+    begun = time.monotonic()
+    frusta = []
+    while not frusta or abs(frusta[-1]["azimuth_deg"] - 195.0) > 5.0:  # the mount turns the camera by 90 degrees
+        frusta += [host.until(lambda report: "azimuth_deg" in (report.values or {}))[0].values]
+        assert time.monotonic() - begun < 30.0
+    # It had reported the old azimuth before, and nothing else has changed.
+    assert abs(frusta[0]["azimuth_deg"] - 135.0) < 5.0
+    for key in ("latitude_deg", "longitude_deg", "height_amsl_m", "position_source", "azimuth_source"):
+        assert len({values[key] for values in frusta}) == 1, key

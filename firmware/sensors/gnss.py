@@ -16,16 +16,17 @@ _GST_KEEPS_MS = const(5000)
 # 1 sigma of one range, for receivers without GST: 7 m in 95 % for the signal in space alone (GPS SPS Performance
 # Standard, 5th edition, 2020, section 3.4), which is 3.6 m, and the rest for atmosphere and receiver.
 _UERE_CM = const(400)
+_SIGMA_MOST_CM = const(65_500)  # the wire's bound
 _ASK_GST = b"$PUBX,40,GST,0,1,0,0,0,0*5A\r\n"
 
 
-def scaled(text, decimals):
+def scaled(text, decimals, signed=False):
     """The number in an NMEA field times 10**decimals as an integer, further digits cut; None where the field
-    is empty."""
+    is empty. Only a `signed` one may begin with a minus."""
     if not text:
         return None
     sign = 1
-    if text[:1] == b"-":
+    if signed and text[:1] == b"-":
         sign, text = -1, text[1:]
     whole, _, fraction = text.partition(b".")
     digits = whole + fraction[:decimals]
@@ -39,7 +40,9 @@ def _angle_e7(text, side, negative, most):
     """Degrees and minutes, ddmm.mmmm or dddmm.mmmm, as 1e-7 degree."""
     point = text.find(b".")
     point = len(text) if point < 0 else point
-    degrees, minutes = int(text[: point - 2]), scaled(text[point - 2 :], 7)
+    if point < 3:
+        raise ValueError("no degrees")
+    degrees, minutes = scaled(text[: point - 2], 0), scaled(text[point - 2 :], 7)
     if minutes >= 600_000_000 or side not in (b"N", b"S", b"E", b"W"):
         raise ValueError("no such angle")
     angle = degrees * 10_000_000 + (minutes + 30) // 60
@@ -58,8 +61,8 @@ def _day_ms(text):
 
 
 class Fix:
-    """A position as received: 1e-7 degree, cm over mean sea level, 1 sigma in cm, and the uptime [ms] of its
-    arrival."""
+    """A position as received: 1e-7 degree, cm over mean sea level, 1 sigma in cm (at most what the wire can
+    say), and the uptime [ms] of its arrival."""
 
     def __init__(self, latitude_e7, longitude_e7, height_cm, sigma_cm, height_sigma_cm, uptime):
         self.latitude_e7 = latitude_e7
@@ -130,7 +133,7 @@ class Nmea:
         # 0 is no fix; 6 is dead reckoning, 7 typed in, 8 simulated: none of them is a measurement.
         if fields[6] not in (b"1", b"2", b"3", b"4", b"5"):
             return
-        height = scaled(fields[9], 2)
+        height = scaled(fields[9], 2, True)
         hdop = scaled(fields[8], 2)
         if height is None or hdop is None:
             raise ValueError("a fix without height or HDOP")
@@ -143,7 +146,8 @@ class Nmea:
             # Along one axis at most the whole horizontal error; VDOP is rarely over twice HDOP.
             sigma = hdop * _UERE_CM // 100
             height_sigma = 2 * sigma
-        self.fix = Fix(latitude, longitude, height, max(1, sigma), max(1, height_sigma), uptime)
+        sigma, height_sigma = (max(1, min(value, _SIGMA_MOST_CM)) for value in (sigma, height_sigma))
+        self.fix = Fix(latitude, longitude, height, sigma, height_sigma, uptime)
 
     def _rmc(self, fields, uptime):
         if fields[2] != b"A":

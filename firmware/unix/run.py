@@ -23,7 +23,7 @@ os.chdir(sys.argv[1])
 gc.threshold(4096)
 
 # A board has its modules compiled. Here compiling takes more room than they do afterwards, so the largest come first.
-for _name in ("wire", "node", "config", "machine"):
+for _name in ("wire", "config", "node", "machine"):
     __import__(_name)
     gc.collect()
 
