@@ -325,9 +325,11 @@ def test_a_drones_sensor_looks_relative_to_its_course(lab):
 @real
 def test_the_birth_has_the_sensors_of_the_site_file(lab):
     births = {name: sensor.birth for name, sensor in lab.sensors.items()}
-    assert births["P1/cam"]["model"] == {"kind": "camera", "pixels": 1920, "n50": 1.0, "glimpse_s": 1.0}
+    assert births["P1/cam"]["model"] == {
+        "kind": "camera", "pixels": 1920, "n50": 1.0, "illuminated_m": 0.0, "glimpse_s": 1.0,
+    }  # fmt: skip
     assert births["P2/pir"]["model"] == {
-        "kind": "table", "range_m": [0.0, 12.0], "probability": [0.9, 0.5], "glimpse_s": 0.5,
+        "kind": "table", "range_m": [0.0, 12.0], "probability": [0.9, 0.5], "moving_only": False, "glimpse_s": 0.5,
     }  # fmt: skip
     assert births["D1/cam"]["hfov_deg"] == 40.0
 
@@ -418,13 +420,37 @@ with Broker() as broker:
         parent.kill()
         parent.wait()
         parent.stdout.close()
-    for path in sorted(Path(folder).rglob("*"), reverse=True):
-        path.unlink() if path.is_file() else path.rmdir()
-    Path(folder).rmdir()
+    # It could not remove its nodes' configurations, passwords and all; the next one does.
+    assert (Path(folder) / "P1" / "config.json").is_file()
+    with SimulatedNodes(site, "127.0.0.1", 1, ground, east_flight):
+        assert not Path(folder).exists()
+
+
+@real
+def test_only_what_dead_processes_of_ours_left_behind_is_removed(site, monkeypatch, tmp_path):
+    monkeypatch.setattr(simulate.tempfile, "gettempdir", lambda: str(tmp_path))
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    names = (f"dronewall-{dead.pid}-gone", f"dronewall-{os.getpid()}-lives", "dronewall-notes", f"other-{dead.pid}-x")
+    stale, *kept = [tmp_path / name for name in names]
+    for folder in (stale, *kept):
+        (folder / "P1").mkdir(parents=True)
+        (folder / "P1" / "config.json").write_text("secret")
+    (tmp_path / f"dronewall-{dead.pid}-link").symlink_to(kept[2])
+    locked = tmp_path / f"dronewall-{dead.pid}-locked"  # by somebody whose processes we cannot see
+    locked.mkdir()
+    held = simulate._locked(locked)
+    with SimulatedNodes(site, "127.0.0.1", 1, ground, east_flight) as nodes:
+        assert not stale.exists()
+        assert all((folder / "P1" / "config.json").is_file() for folder in kept)
+        assert locked.is_dir()
+        assert nodes._folder.name.startswith(f"dronewall-{os.getpid()}-")
+    os.close(held)
 
 
 def program(path: Path, text: str) -> str:
-    path.write_text("#!/bin/sh\n" + text)
+    """A program that says of itself that it is MicroPython, and then does as it is told."""
+    path.write_text('#!/bin/sh\n[ "$1" = -c ] && echo micropython && exit\n' + text)
     path.chmod(0o700)
     return str(path)
 
@@ -470,10 +496,19 @@ def test_a_micropython_that_is_no_program_is_named(site, monkeypatch, tmp_path):
     path.write_bytes(b"\x00\x01\x02")
     path.chmod(0o700)
     monkeypatch.setenv("DRONEWALL_MICROPYTHON", str(path))
-    nodes = SimulatedNodes(site, "127.0.0.1", 1, ground, east_flight)
     with pytest.raises(MicroPythonMissing, match="cannot be run"):
-        nodes.start()
-    assert nodes.alive() == ()
+        SimulatedNodes(site, "127.0.0.1", 1, ground, east_flight)
+
+
+@pytest.mark.parametrize("text", ["exit 1\n", "echo usage; exit 0\n", "echo cpython\n", "exec sleep 9\n"])
+def test_a_program_that_is_not_micropython_is_named(monkeypatch, tmp_path, text):
+    path = tmp_path / "other"
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(0o700)
+    monkeypatch.setenv("DRONEWALL_MICROPYTHON", str(path))
+    monkeypatch.setattr(simulate, "_PROBE_S", 0.5)
+    with pytest.raises(MicroPythonMissing, match=r"other: not MicroPython \("):
+        simulate.micropython()
 
 
 @pytest.mark.parametrize(

@@ -225,6 +225,147 @@ def test_refused_messages_are_counted_by_node_and_the_last_reason_stays():
     assert [(node.name, node.bad) for node in found.nodes(NOW)] == [("P1", 2), ("P2", 0)]
 
 
+def test_a_flood_of_refused_messages_takes_no_place_of_a_real_node(monkeypatch):
+    monkeypatch.setattr(module, "NAMES", 3)
+    monkeypatch.setattr(module, "NODES", 3)
+    found = State("w")
+    for i in range(10):
+        found.refuse(f"N{i}", "not JSON")
+    found.apply(frustum(), NOW)
+    assert only(found, NOW).status == "heard"
+
+
+def test_nodes_and_sensors_beyond_what_a_wall_has_are_counted_and_not_kept(monkeypatch):
+    monkeypatch.setattr(module, "NODES", 3)
+    monkeypatch.setattr(module, "SENSORS", 2)
+    found = State("w", ["P9"])
+    for i in range(10):
+        found.apply(frustum(node=f"N{i}"), NOW)
+        found.apply(frustum(node="N0", sensor=f"s{i}"), NOW)
+        found.apply(report("detection", {"seq": 1, "boot": 3}, node="N0", sensor=f"s{i}"), NOW)
+    assert [entry.name for entry in found.snapshot(NOW)] == ["N0/cam", "N0/s0", "N1/cam", "N2/cam"]
+    assert sorted(found.detections()) == ["N0/s0", "N0/s1"]
+    assert found.bad() == {
+        "(others)": (7, "there are 3 nodes already"),
+        "N0": (9 + 8, "it has 2 sensors already"),
+    }
+    found.apply(frustum(node="P9"), NOW)  # one that is planned always finds a place
+    assert [node.name for node in found.nodes(NOW)] == ["(others)", "N0", "N1", "N2", "P9"]
+    found.apply(report("frustum", None, node="P9", sensor="cam"), NOW)
+    found.apply(frustum(seq=2, node="N2", azimuth_deg=5.0), NOW)  # those that are known go on
+    assert found.snapshot(NOW)[-1].report.values["azimuth_deg"] == 5.0
+
+
+def test_an_empty_payload_of_a_stranger_leaves_nothing_and_the_last_one_of_a_node_frees_its_place():
+    found = State("w")
+    for i in range(10):
+        for kind in ("frustum", "state", "birth", "health"):
+            found.apply(report(kind, None, node=f"N{i}", sensor="cam" if kind == "frustum" else None), NOW, True)
+    assert found.nodes(NOW) == []
+    found.apply(frustum(), NOW)
+    found.apply(told("ready"), NOW)
+    found.apply(report("frustum", None, sensor="cam"), NOW)
+    assert [node.name for node in found.nodes(NOW)] == ["P1"]
+    found.apply(report("state", None), NOW)
+    assert found.nodes(NOW) == []
+
+
+LAST = 2**24 - 1
+
+
+def test_the_number_after_the_last_is_the_first_again():
+    found = state((frustum(seq=LAST - 1), NOW), (frustum(seq=LAST, azimuth_deg=1.0), NOW))
+    found.apply(frustum(seq=0, azimuth_deg=2.0), NOW)
+    assert only(found, NOW).report.values["azimuth_deg"] == 2.0
+    found.apply(frustum(seq=LAST, azimuth_deg=3.0), NOW)
+    assert only(found, NOW).report.values["azimuth_deg"] == 2.0
+    for seq, azimuth in ((LAST, 1.0), (0, 2.0), (LAST, 3.0)):
+        found.apply(report("detection", {"seq": seq, "boot": 3, "azimuth_deg": azimuth}, sensor="pir"), NOW)
+    assert found.detections()["P1/pir"]["azimuth_deg"] == 2.0
+
+
+# When the report of NOW no longer counts.
+OVER = NOW + 1000 * VALID_S + 1
+
+
+def test_a_replaced_board_whose_counter_begins_again_is_heard_once_the_old_ones_report_is_stale():
+    found = state((birth(boot=7), NOW), (told("ready", boot=7), NOW), (frustum(boot=7, seq=9), NOW))
+    found.apply(told("lost", boot=7), NOW + 1000)
+    # The new board is quick: while the old report counts nothing is believed.
+    found.apply(birth(boot=1), NOW + 5000)
+    found.apply(told("ready", boot=1), NOW + 5001)
+    found.apply(frustum(boot=1, time=NOW + 5002, azimuth_deg=99.0), NOW + 5002)
+    assert only(found, NOW + 5003).report.values["azimuth_deg"] == 310.0
+    later = NOW + 1000 * max(VALID_S, module.GRACE_S) + 1
+    found.apply(frustum(boot=1, seq=2, time=later, azimuth_deg=99.0), later)
+    entry = only(found, later)
+    assert (entry.status, entry.note, entry.report.values["azimuth_deg"]) == ("heard", "", 99.0)
+    # What it had said of itself before counts now, and a late will of the old board does not.
+    (node,) = found.nodes(later)
+    assert (node.state, node.alive, node.birth["boot"]) == ("ready", True, 1)
+    found.apply(told("lost", boot=7, session=2), later + 1)
+    assert only(found, later + 2).status == "heard"
+    found.apply(told("lost", boot=1), later + 3)
+    assert only(found, later + 4).status == "stale"
+
+
+def test_a_replaced_board_that_comes_late_is_heard_at_once():
+    found = state((birth(boot=7), NOW), (told("ready", boot=7), NOW), (frustum(boot=7, seq=9), NOW))
+    found.apply(told("lost", boot=7), NOW + 1000)
+    later = NOW + 600_000
+    found.apply(birth(boot=1), later)
+    found.apply(told("ready", boot=1), later)
+    found.apply(frustum(boot=1, time=later), later)
+    assert only(found, later).status == "heard"
+    assert (found.nodes(later)[0].state, found.nodes(later)[0].birth["boot"]) == ("ready", 1)
+
+
+def test_a_forged_boot_silences_no_longer_than_it_counts_itself():
+    most = 2**20 - 1
+    forged = (
+        frustum(boot=most, seq=LAST, time=None, azimuth_deg=1.0),
+        frustum(boot=most, sensor="x", time=None),
+        told("lost", boot=most, session=most),
+        told("ready", boot=most, session=most),
+        birth(boot=most, session=most),
+        report("health", {"uptime_ms": 10**12, "boot": most, "battery_v": 9.0}),
+        report("detection", {"seq": 5, "boot": most, "azimuth_deg": 1.0}, sensor="cam"),
+    )
+    for kinds in (*[[message] for message in forged], list(forged)):
+        found = state((birth(), NOW), (told("ready"), NOW), (frustum(time=None), NOW))
+        for message in kinds:
+            found.apply(message, NOW + 10)
+        at = NOW
+        for seq in range(2, 12):
+            at += 10_000
+            found.apply(frustum(seq=seq, time=None), at)
+        found.apply(report("health", {"uptime_ms": 1, "boot": 3, "battery_v": 3.0}), at)
+        found.apply(report("detection", {"seq": 1, "boot": 3, "azimuth_deg": 2.0}, sensor="cam"), at)
+        cam = found.snapshot(at)[0]
+        assert (cam.status, cam.note, cam.report.values["seq"]) == ("heard", "", 11), kinds
+        (node,) = found.nodes(at)
+        assert (node.state, node.alive, node.birth["boot"], node.health["battery_v"]) == ("ready", True, 3, 3.0)
+        assert found.detections()["P1/cam"]["azimuth_deg"] == 2.0
+
+
+def test_a_counter_that_stands_still_because_the_flash_is_worn_is_heard_again():
+    found = state((told("ready", session=5), NOW), (frustum(seq=500), NOW))
+    found.apply(told("ready", session=1), OVER)
+    found.apply(frustum(seq=1, time=OVER), OVER)
+    assert only(found, OVER).status == "heard"
+
+
+def test_an_older_report_that_was_kept_or_is_stale_itself_replaces_nothing():
+    for message, retained in (
+        (frustum(seq=1, time=OVER), True),
+        (frustum(seq=1, time=NOW - 1), False),
+        (frustum(seq=9, boot=2, time=NOW - 1), False),
+    ):
+        found = state((frustum(seq=5), NOW))
+        found.apply(message._replace(values={**message.values, "azimuth_deg": 1.0}), OVER, retained)
+        assert only(found, OVER).report.values["azimuth_deg"] == 310.0
+
+
 def test_a_flood_of_invented_names_is_counted_together(monkeypatch):
     monkeypatch.setattr(module, "NAMES", 3)
     found = State("w")
@@ -337,6 +478,14 @@ def test_an_older_report_never_replaces_a_newer_one(orders):
         found.apply(frustum(seq=seq, boot=boot, azimuth_deg=float(10 * boot + seq)), NOW, retained)
     boot, seq, _ = max(orders, key=lambda order: order[:2])
     assert only(found, NOW).report.values["azimuth_deg"] == 10 * boot + seq
+
+
+@given(st.integers(0, LAST), st.lists(st.tuples(st.integers(0, 1000), st.booleans()), min_size=1, max_size=12))
+def test_an_older_report_never_replaces_a_newer_one_wherever_the_circle_of_numbers_begins(first, steps):
+    found = State("w")
+    for step, retained in steps:
+        found.apply(frustum(seq=(first + step) % (LAST + 1), azimuth_deg=step / 10), NOW, retained)
+    assert only(found, NOW).report.values["azimuth_deg"] == max(step for step, _ in steps) / 10
 
 
 @given(

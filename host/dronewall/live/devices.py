@@ -143,7 +143,7 @@ def _standing(node: Node, post: Post, ground_amsl: float) -> list[list[int]]:
 def _node_config(
     scenario: Scenario, node: Node, post: Post, ground_amsl: float, position_source: str
 ) -> dict[str, Any]:
-    period = max(1, min(3600, round(node.period_s)))
+    period = round(node.period_s)
     position: dict[str, Any] = {"source": position_source}
     if position_source == "survey":
         position |= {

