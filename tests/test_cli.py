@@ -105,6 +105,7 @@ def test_fail_over_ends_with_three_when_a_gap_is_longer(site, tmp_path):
         (("gap", "site.toml"), "gaps"),
         (("demo", "--site", "missing.toml"), "missing.toml"),
         (("check", "."), "folder"),
+        (("sensors", "ov264"), "did you mean ov2640?"),
     ],
 )
 def test_bad_input_ends_with_two_and_says_what_was_expected(site, tmp_path, words, expected):
@@ -226,3 +227,151 @@ def test_the_schema_commands_print_what_they_promise(tmp_path):
     assert wire.stdout == Path(__file__).parents[1].joinpath("docs", "asyncapi.yaml").read_text()
     site = json.loads(dronewall("schema", "site", cwd=tmp_path).stdout)
     assert "frontage" in json.dumps(site)
+
+
+def test_sensors_lists_the_catalogue_and_shows_one_with_its_sources(tmp_path):
+    listed = dronewall("sensors", cwd=tmp_path)
+    assert (listed.returncode, listed.stderr) == (0, "")
+    entries = json.loads(dronewall("sensors", "--json", cwd=tmp_path).stdout)
+    assert len(entries) > 10
+    for entry in entries:
+        assert entry["name"] in listed.stdout
+    one = json.loads(dronewall("sensors", "ov2640", "--json", cwd=tmp_path).stdout)
+    assert one in entries
+    shown = " ".join(dronewall("sensors", "ov2640", cwd=tmp_path, COLUMNS="200").stdout.split())
+    assert one["title"] in shown
+    for figure, source in one["sources"].items():
+        assert figure in shown
+        assert source in shown
+    assert 'catalogue = "ov2640"' in shown
+
+
+def test_a_type_from_the_catalogue_is_computed_like_any_other(site, tmp_path):
+    start, end = SITE.index("driver = "), SITE.index("[[posts]]")
+    site.write_text(SITE[:start] + 'catalogue = "ov2640"\n' + SITE[end:])
+    answer = json.loads(dronewall("gaps", site, "--json", "-q", cwd=tmp_path).stdout)
+    assert answer["sensors"][0]["state"] == "planned"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('crs = "EPSG:4326"', "projected"),
+        ('crs = "EPSG:2263"', "metre"),  # New York, in feet
+        ('crs = "EPSG:27700"', "British National Grid"),
+        ('crs = "EPSG:3857"', "stretches"),
+    ],
+)
+def test_check_says_of_the_crs_what_gaps_says(tmp_path, line, expected):
+    path = tmp_path / "site.toml"
+    path.write_text(SITE.replace('name = "cliwall"', f'name = "cliwall"\n{line}'))
+    checked, answered = (dronewall(command, "site.toml", cwd=tmp_path) for command in ("check", "gaps"))
+    assert (checked.returncode, checked.stdout) == (2, "")
+    assert expected in checked.stderr
+    assert checked.stderr.strip() == answered.stderr.strip().splitlines()[-1]
+
+
+def test_check_opens_the_terrain_and_says_what_gaps_says(tmp_path):
+    from rasterio.transform import from_origin
+
+    text = SITE.replace('"dronewall:jacksboro"', '"ground.tif"')
+    (tmp_path / "site.toml").write_text(text)
+    profile = {"driver": "GTiff", "width": 20, "height": 20, "count": 1, "dtype": "float32"}
+    elsewhere = {"crs": "EPSG:32616", "transform": from_origin(700_000.0, 4_000_000.0, 30.0, 30.0)}
+    for more, expected in (
+        ({"transform": from_origin(-84.31, 36.57, 0.001, 0.001)}, "no coordinate reference system"),
+        (elsewhere | {"crs": "EPSG:2263"}, "counts in"),
+        (elsewhere, "does not cover the belt"),
+    ):
+        with rasterio.open(tmp_path / "ground.tif", "w", **profile, **more) as raster:
+            raster.write(np.ones((1, 20, 20), np.float32))
+        checked, answered = (dronewall(command, "site.toml", cwd=tmp_path) for command in ("check", "gaps"))
+        assert (checked.returncode, checked.stdout) == (2, ""), expected
+        assert expected in checked.stderr
+        assert checked.stderr.strip() == answered.stderr.strip().splitlines()[-1]
+    (tmp_path / "ground.tif").write_text("no raster")
+    assert "not a raster" in dronewall("check", "site.toml", cwd=tmp_path).stderr
+
+
+def test_verbose_says_where_from_how_large_and_how_long(site, tmp_path):
+    plain, more, all_of_it = (
+        dronewall("gaps", site, "--no-files", *words, cwd=tmp_path, COLUMNS="200") for words in ((), ("-v",), ("-vv",))
+    )
+    assert "INFO" not in plain.stderr
+    assert re.search(r"INFO .*terrain dronewall:jacksboro, digest [0-9a-f]{12}", more.stderr)
+    assert re.search(r"INFO .*P1/cam: windows of \d+ x \d+ cells, done after \d+\.\d\d s", more.stderr)
+    assert re.search(r"INFO .*compiled code is kept in", more.stderr)
+    assert "DEBUG" not in more.stderr
+    assert re.search(r"DEBUG .*origin", all_of_it.stderr)
+
+
+full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+
+
+@full
+@pytest.mark.parametrize("words", ["check site.toml", "gaps site.toml --no-files -q", "gaps site.toml --json -q", "-h"])
+def test_a_full_disk_behind_stdout_is_one_line_and_two(site, tmp_path, words):
+    command = f"{sys.executable} -m dronewall {words} > /dev/full"
+    ran = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    (line,) = ran.stderr.splitlines()
+    assert "No space left on device" in line
+
+
+@full
+@pytest.mark.parametrize(
+    ("words", "status"), [("gaps site.toml --no-files -v", 0), ("check missing.toml", 2), ("gaps", 2)]
+)
+def test_a_full_disk_behind_stderr_changes_nothing(site, tmp_path, words, status):
+    command = f"{sys.executable} -m dronewall {words} 2> /dev/full"
+    ran = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == status
+    assert ("walker" in ran.stdout) == (status == 0)
+
+
+def test_a_refused_sensor_of_a_plan_was_never_heard(site, tmp_path):
+    # The terrain ends 0.03 degrees to the north of the belt: nobody knows the ground of P2.
+    more = """
+[[posts]]
+name = "P2"
+latitude_deg = 36.90
+longitude_deg = -84.295
+[[nodes]]
+post = "P2"
+mast_m = 8.0
+sensors = [{ name = "cam", type = "camera", azimuth_deg = 320.0 }]
+"""
+    site.write_text(SITE + more)
+    ran = dronewall("gaps", site, "--no-files", "-q", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "1 of 2 sensors count" in ran.stdout
+    assert "heard" not in ran.stdout
+    assert "as reported" not in ran.stdout
+
+
+def test_the_waiting_list_fits_the_line():
+    from dronewall.cli import _waiting
+
+    names = [f"P{i}/cam" for i in range(1, 19)]
+    assert _waiting(18, 18, [], 72) == "sensors heard 18/18"
+    assert _waiting(0, 18, names, 200) == ("sensors heard 0/18, waiting for P1/cam, P2/cam, P3/cam, P4/cam and 14 more")
+    for room in range(40, 100):
+        assert len(_waiting(0, 18, names, room)) <= room
+    assert _waiting(0, 18, names, 60) == "sensors heard 0/18, waiting for P1/cam, P2/cam and 16 more"
+    assert _waiting(0, 18, names, 40) == "sensors heard 0/18, waiting for 18"
+
+
+def test_what_was_said_last_of_a_step_stays_on_a_terminal(monkeypatch):
+    import io
+
+    from rich.console import Console
+
+    from dronewall.cli import _Talk
+
+    talk = _Talk(4, 0, False)
+    talk._console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    talk.now(3, "sensors heard 17/18, waiting for P4/cam")
+    talk.now(3, "sensors heard 18/18")
+    talk.settle(keep=True)
+    said = talk._console.file.getvalue()
+    assert said.rstrip().endswith("[3/4] sensors heard 18/18")

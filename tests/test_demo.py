@@ -5,12 +5,13 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import rasterio
 
-from dronewall import demo, firmware_files, scenario
+from dronewall import cli, demo, firmware_files, scenario
 from dronewall.engine import wall
 
 pytestmark = [pytest.mark.needs("micropython"), pytest.mark.needs("iotcore")]
@@ -72,7 +73,8 @@ def test_the_demo_hears_every_sensor_and_finds_the_gaps_of_a_real_frontage(tmp_p
     assert len(read.nodes) >= 8
     assert len(read.drones) == 2
     count = sum(len(node.sensors) for node in (*read.nodes, *read.drones))
-    assert "[2/4] broker 127.0.0.1:" in err
+    assert err.count("[2/4] broker 127.0.0.1:") == 1
+    assert "11 nodes" in err
     assert f"[3/4] sensors heard {count}/{count}" in err
     assert "lane" in out
     assert "P1" in out
@@ -146,3 +148,106 @@ def test_live_frusta_agree_with_the_plan_and_a_silent_node_is_named(monkeypatch,
         assert sensor.frustum.eye_agl == pytest.approx(there.eye_agl)
     drones = [sensor for sensor in coverage.sensors if sensor.moving]
     assert {sensor.state for sensor in drones} == {"heard"}
+
+
+def test_when_every_node_dies_the_demo_ends_with_two_and_their_last_words(tmp_path):
+    """MicroPython that cannot run any firmware: it says which it is, and falls over whatever else it is asked."""
+    broken = tmp_path / "micropython"
+    broken.write_text('#!/bin/sh\n[ "$1" = -c ] && echo micropython && exit\necho "no room for the firmware"\nexit 1\n')
+    broken.chmod(0o700)
+    ran = subprocess.run(
+        [sys.executable, "-m", "dronewall", "demo"],
+        cwd=tmp_path,
+        env={**os.environ, "DRONEWALL_MICROPYTHON": str(broken)},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=55,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "P1, P2" in ran.stderr
+    assert "no room for the firmware" in ran.stderr
+    assert "covered" not in ran.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("program", ["/bin/false", "/bin/ls"])
+def test_a_program_that_is_not_micropython_ends_the_demo_with_two_at_once(tmp_path, program):
+    environment = {**os.environ, "DRONEWALL_MICROPYTHON": program}
+    command = [sys.executable, "-m", "dronewall", "demo", "--out", str(tmp_path / "out")]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=55, check=False)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert f"{program}: not MicroPython" in ran.stderr
+    assert "[1/4]" not in ran.stderr
+
+
+LITTLE = """
+[site]
+name = "little"
+[terrain]
+ground = "dronewall:jacksboro"
+cell_m = 25.0
+[frontage]
+points_deg = [[36.55, -84.30], [36.56, -84.29]]
+threat = "left"
+[[targets]]
+name = "walker"
+height_agl_m = [0.0, 1.7]
+width_m = 0.5
+speed_mps = 1.4
+[sensor_types.camera]
+driver = "optics"
+shape = "pyramid"
+hfov_deg = 60.0
+vfov_deg = 40.0
+range_max_m = 900.0
+model = { kind = "camera", pixels = 1920 }
+[[posts]]
+name = "P1"
+latitude_deg = 36.555
+longitude_deg = -84.295
+[[nodes]]
+post = "P1"
+mast_m = 8.0
+sensors = [{ name = "cam", type = "camera", azimuth_deg = 320.0 }]
+"""
+
+
+def test_after_a_demo_of_ones_own_site_the_next_step_is_ones_own(tmp_path):
+    (tmp_path / "mine.toml").write_text(LITTLE)
+    command = [sys.executable, "-m", "dronewall", "demo", "--site", "mine.toml"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=55, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert not (tmp_path / "out" / "site.toml").exists()
+    assert "site.toml into" not in ran.stdout
+    assert "YOUR-ELEVATION-MODEL" not in ran.stdout
+    assert ran.stdout.rstrip().endswith("gaps mine.toml")
+
+
+def test_an_edited_site_file_stays_and_the_note_says_what_to_do_with_it(tmp_path):
+    path = tmp_path / "out" / "site.toml"
+    path.parent.mkdir()
+    path.write_text("# mine\n")
+    notes = []
+    talk = SimpleNamespace(note=notes.append)
+    assert cli._site_copy(firmware_files.examples() / "minimal.toml", path, talk) == []
+    assert path.read_text() == "# mine\n"
+    (note,) = notes
+    assert "the demo does not read it" in note
+    assert note.endswith(f"gaps {path}")
+
+
+def test_of_a_flood_ten_nodes_are_named_and_what_they_sent_steers_no_terminal():
+    refused = {f"n{i}": (i + 1, "not JSON") for i in range(1000)}
+    refused["n5"] = (5000, "\x1b]0;pwned\x07\x1b[2J\nnote: all is well\u202e")
+    lines = cli._refusals(demo.Told(refused=refused, dropped=1234))
+    assert len(lines) == 12
+    assert lines[0].startswith("5000 messages of n5 refused, the last because ?]0;pwned??[2J?note: all is well?")
+    assert lines[1].startswith("1000 messages of n999 refused")
+    total = sum(count for count, _ in refused.values())
+    assert lines[-2] == f"{total} messages refused in all, also of 990 names more"
+    assert lines[-1].startswith("1234 messages dropped unread")
+    assert all(line.isprintable() for line in lines)
+    assert cli._refusals(demo.Told()) == []
+    assert cli._refusals(demo.Told(refused={"n1": (1, "x")})) == ["1 message of n1 refused, the last because x"]

@@ -103,8 +103,8 @@ def test_the_wheel_carries_all_firmware_and_every_example_site(wheel: Path) -> N
 
 
 def test_the_wheel_carries_the_whole_package_and_its_type_marker(wheel: Path) -> None:
-    modules = wanted("host/dronewall", ".py", ".typed")
-    assert "wire.py" in modules
+    modules = wanted("host/dronewall", ".py", ".typed", ".toml")
+    assert {"wire.py", "catalogue.toml"} <= modules
     assert {f"dronewall/{name}" for name in modules} <= wheel_files(wheel)
     assert "dronewall/py.typed" in wheel_files(wheel)
 

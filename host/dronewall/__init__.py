@@ -1,4 +1,4 @@
-"""Where could somebody cross this line undetected right now, how sure are we, and what would close that gap?
+"""Where could somebody cross this line undetected right now, and how sure are we?
 
 The few names that a script needs. Each is imported when it is first asked for, so `import dronewall` costs
 nothing:

@@ -5,16 +5,19 @@ to stderr. Heavy imports stand inside the commands: `--help` must not wait for n
 """
 
 import contextlib
+import errno
+import io
 import json
 import logging
 import os
 import re
 import shutil
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
@@ -23,16 +26,43 @@ from dronewall import __version__
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dronewall.engine.wall import Coverage
+    from dronewall.demo import Told
+    from dronewall.engine.wall import Coverage, Ground
+    from dronewall.scenario import Scenario
 
+_log = logging.getLogger(__name__)
 _BAD_INPUT, _EXCEEDED, _INTERRUPTED = 2, 3, 130
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Command(click.Command):
-    """A command that takes -h, whoever asks and in whatever context."""
+    """A command that takes -h, whoever asks and in whatever context, and -33.9,18.4 for a place, not for options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # No option of ours begins with a digit; what the blank hides from click the types strip off again.
+        return super().parse_args(ctx, [f" {word}" if re.match(r"-[\d.]", word) else word for word in args])
 
     def get_help_option_names(self, ctx: click.Context) -> list[str]:
         return ["-h", "--help"]
+
+
+class _Patient:
+    """A stderr that never complains: on a full disk, what is said is lost and the work goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 class _Program(_Command, click.Group):
@@ -51,8 +81,12 @@ class _Program(_Command, click.Group):
     ) -> Any:
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        if sys.stderr is not None and not isinstance(sys.stderr, _Patient):
+            sys.stderr = cast(TextIO, _Patient(sys.stderr))
         try:
             status = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)
@@ -60,10 +94,15 @@ class _Program(_Command, click.Group):
             click.echo("interrupted", err=True)
             sys.exit(_INTERRUPTED)
         except BrokenPipeError:
-            # Whoever read us has read enough; nothing must be written when the interpreter flushes stdout either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # Whoever read us has read enough.
+            _forget_stdout()
             sys.exit(0)
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in _FULL:
+                where = f"{error.filename}: " if error.filename else ""
+                click.echo(f"dronewall: {where}{error.strerror}; the answer is not complete", err=True)
+                _forget_stdout()
+                sys.exit(_BAD_INPUT)
             if _is_bad_input(error):
                 for line in str(error).splitlines():
                     click.echo(f"dronewall: {line}", err=True)
@@ -77,6 +116,11 @@ class _Program(_Command, click.Group):
         sys.exit(status if isinstance(status, int) else 0)
 
 
+def _forget_stdout() -> None:
+    """Nothing is written when the interpreter flushes stdout at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _is_bad_input(error: Exception) -> bool:
     """Whether an error says what is wrong with what we were given, rather than with us."""
     from dronewall.report.files import OutputError
@@ -87,8 +131,12 @@ def _is_bad_input(error: Exception) -> bool:
     for module, names in (
         ("dronewall.engine.earth", ("EarthError",)),
         ("dronewall.engine.terrain", ("TerrainError",)),
+        ("dronewall.engine.detection", ("DetectionError",)),
+        ("dronewall.engine.reason", ("ReasonError",)),
+        ("dronewall.catalogue", ("CatalogueError",)),
         ("dronewall.live.broker", ("BrokerError",)),
         ("dronewall.live.simulate", ("MicroPythonMissing",)),
+        ("dronewall.demo", ("NodesDied",)),
     ):
         if module in sys.modules:
             kinds += tuple(getattr(sys.modules[module], name) for name in names)
@@ -98,7 +146,7 @@ def _is_bad_input(error: Exception) -> bool:
 @click.group(cls=_Program)
 @click.version_option(__version__, prog_name="dronewall")
 def main() -> None:
-    """Where could somebody cross this line undetected, how sure are we, and what would close that gap?"""
+    """Where could somebody cross this line undetected, and how sure are we?"""
 
 
 def _loudness(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -123,6 +171,36 @@ class _Length(click.ParamType):
         if match is None:
             self.fail(f"{value!r} is not a length; expected metres or kilometres, such as 200m or 1.5km", param, ctx)
         return float(match[1]) * (1000.0 if match[2] == "km" else 1.0)
+
+
+class _Place(click.ParamType):
+    """Latitude and longitude in degrees from `36.6182,-84.1571`."""
+
+    name = "lat,lon"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        if isinstance(value, tuple):
+            return value
+        numbers = re.split(r"\s*[,;]\s*|\s+", value.strip())
+        try:
+            latitude, longitude = (float(number) for number in numbers)
+        except ValueError:
+            self.fail(
+                f"{value.strip()!r} is not a place; expected latitude and longitude in degrees with a comma between, "
+                "such as 36.6182,-84.1571",
+                param,
+                ctx,
+            )
+        if not (-90.0 <= latitude <= 90.0 and -180.0 <= longitude <= 180.0):
+            hint = (
+                f"; did you mean {numbers[1]},{numbers[0]}?"
+                if abs(longitude) <= 90.0 and abs(latitude) <= 180.0
+                else ""
+            )
+            self.fail(
+                f"{value.strip()!r}: latitude comes first, -90 to 90, then longitude, -180 to 180{hint}", param, ctx
+            )
+        return latitude, longitude
 
 
 class _Talk:
@@ -167,12 +245,20 @@ class _Talk:
         else:
             self._status.update(_plain(line))
 
-    def settle(self) -> None:
-        """Ends the line that changes."""
+    def settle(self, keep: bool = False) -> None:
+        """Ends the line that changes; `keep`: what it said last stays, where nothing else has kept it."""
         self._last = ""
         if self._status is not None:
+            said = self._status.status
             self._status.stop()
             self._status = None
+            if keep:
+                self._console.print(said, markup=False)
+
+    @property
+    def room(self) -> int:
+        """Columns for the text of `now`, where they are few: the number of the step and the spinner take theirs."""
+        return self._console.width - 8 if self._console.is_terminal else 1000
 
     def note(self, text: str) -> None:
         """A line that belongs to no step."""
@@ -195,6 +281,9 @@ def _plain(text: str) -> Any:
 def _stdout() -> "Console":
     from rich.console import Console
 
+    # Where the terminal's encoding lacks a letter, such as the degree sign, a question mark is better than no answer.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     return Console(highlight=False)
 
 
@@ -248,13 +337,25 @@ def gaps(
         ground = wall.ground_of(read)
         rows, cols = ground.terrain.shape
         talk.settle()
+        for odd in ground.terrain.notes:
+            talk.note(f"note: {odd}")
         cells = f"{cols} x {rows} cells of {ground.terrain.cell:g} m"
         talk.step(1, f"ground: {cells}, heights every {ground.terrain.posting:.0f} m, {ground.site.crs.name}")
+        _log_inputs(read, ground)
+        begun = time.monotonic()
+
+        def told(sensor: str, shapes: list[tuple[int, int]]) -> None:
+            windows = ", ".join(f"{east} x {north}" for north, east in shapes)
+            _log.info("%s: windows of %s cells, done after %.2f s", sensor, windows, time.monotonic() - begun)
+
         coverage = wall.cover(
-            ground, wall.planned(ground, at_s), progress=lambda done, of: talk.now(2, f"windows computed {done}/{of}")
+            ground,
+            wall.planned(ground, at_s),
+            progress=lambda done, of: talk.now(2, f"sensors computed {done}/{of}"),
+            told=told,
         )
         talk.settle()
-        talk.step(2, f"coverage: {len(coverage.sensors)} sensors, {len(coverage.targets)} targets")
+        talk.step(2, f"coverage: {len(coverage.sensors)} sensors, {len(coverage.scenario.targets)} targets")
         written = _write(coverage, folder, talk, 3)
     if as_json:
         from dronewall.report.figures import as_json as record
@@ -264,6 +365,23 @@ def gaps(
         _show(coverage)
         _list(written)
     return _judged(coverage, fail_over)
+
+
+def _log_inputs(read: "Scenario", ground: "Ground") -> None:
+    """What the answer depends on and what the program keeps, for -v and -vv."""
+    from dronewall.engine._jit import cache_folder
+
+    terrain, kept = ground.terrain, cache_folder()
+    rows, cols = terrain.shape
+    _log.info("terrain %s, digest %s", read.terrain.ground, terrain.digest[:12])
+    _log.info("compiled code is kept in %s", kept if kept is not None else "no folder: it is compiled anew each time")
+    west, east, south, north = terrain.extent
+    _log.debug("site file digest %s", read.digest)
+    _log.debug("origin %.0f E %.0f N of %s", ground.site.origin_east, ground.site.origin_north, ground.site.crs.name)
+    _log.debug(
+        "ground from %.0f to %.0f m east, %.0f to %.0f m north of it: %d cells", west, east, south, north, rows * cols
+    )
+    _log.debug("vertical error (90 %%) %.1f m, posting %.1f m", terrain.le90, terrain.posting)
 
 
 def _write(coverage: "Coverage", folder: Path | None, talk: _Talk, step: int) -> list[Path]:
@@ -293,7 +411,7 @@ def _list(written: list[Path]) -> None:
 def _judged(coverage: "Coverage", fail_over: float | None) -> int:
     if fail_over is None:
         return 0
-    longer = [gap for target in coverage.targets for gap in target.gaps if gap.length > fail_over]
+    longer = [gap for target in coverage.at_level("expected") for gap in target.gaps if gap.length > fail_over]
     if not longer:
         return 0
     worst = max(longer, key=lambda gap: gap.length)
@@ -326,19 +444,18 @@ def demo(out: Path, site: Path | None, wait_s: float, verbose: int, quiet: bool)
         from dronewall import demo as whole
 
         def say(step: int, text: str) -> None:
-            talk.settle()
+            talk.settle(keep=True)
             talk.step(step, text)
 
         def waiting(heard: int, of: int, missing: list[str]) -> None:
-            named = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
-            talk.now(3, f"sensors heard {heard}/{of}" + (f", waiting for {named}" if missing else ""), everywhere=True)
+            talk.now(3, _waiting(heard, of, missing, talk.room), everywhere=True)
 
         coverage, told = whole.run(
-            own, wait_s, say, waiting, lambda done, of: talk.now(4, f"windows computed {done}/{of}")
+            own, wait_s, say, waiting, lambda done, of: talk.now(4, f"sensors computed {done}/{of}")
         )
         talk.settle()
-        for name, (count, reason) in told.refused.items():
-            talk.note(f"note: {count} messages of {name} were refused, the last because {reason}")
+        for line in _refusals(told):
+            talk.note(f"note: {line}")
         for name, words in told.died.items():
             talk.note(f"note: node {name} ended by itself: {words}")
         written = _write(coverage, out, talk, 4)
@@ -347,17 +464,63 @@ def demo(out: Path, site: Path | None, wait_s: float, verbose: int, quiet: bool)
     _show(coverage)
     _list(written)
     program = _typed()
-    click.echo("\nNext, on your own ground: put your frontage and posts into site.toml, then")
-    click.echo(f"  {program} gaps {out / 'site.toml' if site is None else site} --terrain YOUR-ELEVATION-MODEL.tif")
+    if site is None:
+        click.echo("\nNext, on your own ground: put your frontage and posts into site.toml, then")
+        click.echo(f"  {program} gaps {out / 'site.toml'} --terrain YOUR-ELEVATION-MODEL.tif")
+    else:
+        click.echo(
+            "\nNext: change posts and sensors in the site file, and see at once, without any node, what it does:"
+        )
+        click.echo(f"  {program} gaps {site}")
     return 0
+
+
+_NOTES = 10  # nodes named for their refused messages; a flood has thousands
+
+
+def _refusals(told: "Told") -> list[str]:
+    """What is said of refused and dropped messages: the nodes with the most, and how many there were of all."""
+    from dronewall.report.figures import clean, number_of
+
+    most = sorted(told.refused.items(), key=lambda item: -item[1][0])
+    lines = [
+        f"{number_of(count, 'message')} of {clean(name)} refused, the last because {clean(reason)}"
+        for name, (count, reason) in most[:_NOTES]
+    ]
+    if len(most) > _NOTES:
+        total = sum(count for count, _ in told.refused.values())
+        rest = number_of(len(most) - _NOTES, "name")
+        lines.append(f"{number_of(total, 'message')} refused in all, also of {rest} more")
+    if told.dropped:
+        lines.append(f"{number_of(told.dropped, 'message')} dropped unread: they came faster than they could be taken")
+    return lines
+
+
+def _waiting(heard: int, of: int, missing: list[str], room: int) -> str:
+    """`sensors heard 3/18, waiting for P1/cam, P2/cam and 13 more`: at most four names, and as many as find room."""
+    said = f"sensors heard {heard}/{of}"
+    if not missing:
+        return said
+    for count in range(min(4, len(missing)), 0, -1):
+        left = len(missing) - count
+        names = ", ".join(missing[:count]) + (f" and {left} more" if left else "")
+        if len(said) + len(names) + 14 <= room:
+            return f"{said}, waiting for {names}"
+    return f"{said}, waiting for {len(missing)}"
 
 
 def _site_copy(example: Path, path: Path, talk: _Talk) -> list[Path]:
     """The site file for people to change; one that was changed is theirs and stays."""
-    from dronewall.report.files import OutputError, stamped, write_text
+    from dronewall.report.files import ForeignError, OutputError, stamped, write_text
 
     try:
         write_text(path, stamped(example.read_text(encoding="utf-8")))
+    except ForeignError:
+        talk.note(
+            f"note: {path} was edited, so it is yours and was left alone; the demo does not read it. For its gaps:\n"
+            f"  {_typed()} gaps {path}"
+        )
+        return []
     except OutputError as error:
         talk.note(f"note: {error}")
         return []
@@ -377,18 +540,178 @@ def _typed() -> str:
 
 @main.command()
 @click.argument("site", type=click.Path(path_type=Path))
+@click.argument("sensor", metavar="NODE/SENSOR")
+@click.argument("place", type=_Place(), metavar="LAT,LON")
+@click.option("--target", "target_name", metavar="NAME", help="Only this target of the site file.")
+@click.option("--png", type=click.Path(path_type=Path), help="Draw the section to this file, in place of the terminal.")
+@click.option("--json", "as_json", is_flag=True, help="The answer as JSON on stdout, the whole profile included.")
+@click.option(
+    "--terrain",
+    type=click.Path(path_type=Path),
+    help="Your own elevation model (GeoTIFF), in place of the site file's.",
+)
+@click.option("--at", "at_s", type=click.FloatRange(0.0), default=0.0, show_default=True, metavar="SECONDS",
+              help="Drones where they are that long into their routes.")  # fmt: skip
+@_loudness
+def why(
+    site: Path,
+    sensor: str,
+    place: tuple[float, float],
+    target_name: str | None,
+    png: Path | None,
+    as_json: bool,
+    terrain: Path | None,
+    at_s: float,
+    verbose: int,
+    quiet: bool,
+) -> int:
+    """Say why a sensor sees a place, or why not.
+
+    The verdict names what is in the way and what would help: a taller mast, another azimuth.
+
+    For example: dronewall why site.toml P4/cam 36.6182,-84.1571
+    """
+    if png is not None and png.suffix.lower() != ".png":
+        raise click.BadParameter(f"{str(png)!r}; expected a file name that ends in .png", param_hint="'--png'")
+    with _Talk(2, verbose, quiet) as talk:
+        from dronewall import scenario
+
+        read = scenario.read(site, terrain)
+        _known(sensor, read.sensor_names, "sensor", site)
+        if target_name is not None:
+            _known(target_name, tuple(target.name for target in read.targets), "target", site)
+        if png is not None:
+            from dronewall.report import files
+
+            files.may_write(png)
+        talk.now(1, f"ground: reading {read.terrain.ground}")
+        from dronewall.engine import reason, wall
+
+        ground = wall.ground_of(read)
+        reports = wall.planned(ground, at_s)
+        digest = wall.digest_of(ground, reports)
+        there = reason.place_of(ground, *place)
+        state = next(state for state in wall.sensor_states(ground, reports) if state.name == sensor)
+        talk.now(2, f"looking from {sensor}")
+        found = reason.reason_of(ground, state, there, target_name)
+        talk.settle()
+    from dronewall.report import verdict
+
+    if png is not None:
+        from dronewall.report import section
+
+        section.write_png(found, digest, png)
+    if as_json:
+        click.echo(json.dumps(verdict.as_json(found, digest), indent=2, allow_nan=False))
+    else:
+        _stdout().print(verdict.report(found, digest, drawn=png is None))
+        _list([png.resolve()] if png is not None else [])
+    return 0
+
+
+@main.command()
+@click.argument("site", type=click.Path(path_type=Path))
+@click.argument("place", type=_Place(), metavar="LAT,LON")
+@click.option("--target", "target_name", metavar="NAME", help="Only this target of the site file.")
+@click.option("--json", "as_json", is_flag=True, help="The answer as JSON on stdout.")
+@click.option(
+    "--terrain",
+    type=click.Path(path_type=Path),
+    help="Your own elevation model (GeoTIFF), in place of the site file's.",
+)
+@click.option("--at", "at_s", type=click.FloatRange(0.0), default=0.0, show_default=True, metavar="SECONDS",
+              help="Drones where they are that long into their routes.")  # fmt: skip
+@_loudness
+def who(
+    site: Path,
+    place: tuple[float, float],
+    target_name: str | None,
+    as_json: bool,
+    terrain: Path | None,
+    at_s: float,
+    verbose: int,
+    quiet: bool,
+) -> int:
+    """Say which sensors see a place, how surely each, and what they make together.
+
+    For example: dronewall who site.toml 36.6182,-84.1571
+    """
+    with _Talk(2, verbose, quiet) as talk:
+        from dronewall import scenario
+
+        read = scenario.read(site, terrain)
+        if target_name is not None:
+            _known(target_name, tuple(target.name for target in read.targets), "target", site)
+        talk.now(1, f"ground: reading {read.terrain.ground}")
+        from dronewall.engine import reason, wall
+
+        ground = wall.ground_of(read)
+        there = reason.place_of(ground, *place)
+        coverage = wall.cover(
+            ground, wall.planned(ground, at_s), progress=lambda done, of: talk.now(2, f"sensors computed {done}/{of}")
+        )
+        talk.settle()
+    from dronewall.report import watchers
+
+    if as_json:
+        click.echo(json.dumps(watchers.as_json(coverage, there, target_name), indent=2, allow_nan=False))
+    else:
+        _stdout().print(watchers.report(coverage, there, target_name))
+    return 0
+
+
+def _known(name: str, names: tuple[str, ...], kind: str, site: Path) -> None:
+    """Returns if the site file has a sensor or target of that name; BadParameter says which are near."""
+    if name in names:
+        return
+    from dronewall.toml_check import nearest
+
+    of_node = [each for each in names if each.startswith(f"{name.rstrip('/')}/")]
+    near = nearest(name, names)
+    if of_node:
+        hint = f"; did you mean {' or '.join(of_node)}?"
+    elif near is not None:
+        hint = f"; did you mean {near}?"
+    else:
+        hint = f"; it has {', '.join(names[:6])}{' ...' if len(names) > 6 else ''}" if names else "; it has none"
+    raise click.UsageError(f"{site} has no {kind} {name!r}{hint}")
+
+
+@main.command()
+@click.argument("site", type=click.Path(path_type=Path))
 def check(site: Path) -> int:
-    """Check the site file SITE: every mistake in it, with its line, at once."""
+    """Check the site file SITE: every mistake in it, with its line, at once, and whether its terrain carries it."""
     from dronewall import scenario
 
     read = scenario.read(site)
     for note in read.notes:
         click.echo(f"note: {note}", err=True)
+    from dronewall.engine import wall
+
+    wall.check(read)
     sensors = sum(len(node.sensors) for node in read.nodes) + sum(len(drone.sensors) for drone in read.drones)
     click.echo(
         f"{site}: good: {len(read.posts)} posts, {len(read.nodes)} nodes, {len(read.drones)} drones, "
         f"{sensors} sensors, {len(read.targets)} targets"
     )
+    return 0
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
+def sensors(name: str | None, as_json: bool) -> int:
+    """List the sensors that can be bought and that a site file may name; with NAME, one with every figure's source."""
+    from dronewall import catalogue
+
+    chosen = [catalogue.entry(name)] if name else list(catalogue.entries().values())
+    if as_json:
+        records = [{"name": each.name, "title": each.title, **each.values, "sources": each.sources} for each in chosen]
+        click.echo(json.dumps(records[0] if name else records, indent=2, allow_nan=False))
+        return 0
+    from dronewall.report import sensor_table
+
+    _stdout().print(sensor_table.one(chosen[0]) if name else sensor_table.all_of(chosen))
     return 0
 
 

@@ -7,24 +7,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from dronewall import scenario as scenario_module
 from dronewall import wire
 from dronewall.engine import wall
 from dronewall.live.broker import Broker
 from dronewall.live.ingest import Ingest
-from dronewall.live.simulate import SimulatedNodes
+from dronewall.live.simulate import Failure, SimulatedNodes, micropython
 from dronewall.live.state import State
+from dronewall.report.figures import clean
 
 _POLL_S = 0.2
 
 
+class NodesDied(RuntimeError):
+    """Every node ended before any sensor reported, and their last words."""
+
+
 @dataclass
 class Told:
-    """What the demo found beside the coverage: messages refused by node (count, last reason), nodes that died with
-    their last words.
+    """What the demo found beside the coverage: messages refused by node (count, last reason), messages dropped because
+    they came too fast, nodes that died with their last words.
     """
 
     refused: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    dropped: int = 0
     died: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -40,8 +48,9 @@ def run(
 
     limit_s: how long to wait for sensors that do not report. say(step, text): the steps, 1 to 4. waiting(heard, of
     all, missing names). computing(done, of all). Raises what reading the site and its terrain raises,
-    MicroPythonMissing and BrokerError.
+    MicroPythonMissing, BrokerError and NodesDied.
     """
+    micropython()  # without one there is no need to read any ground
     scenario = scenario_module.read(site)
     say(1, f"site {scenario.site.name}: reading the ground")
     ground = wall.ground_of(scenario)
@@ -50,15 +59,17 @@ def run(
     say(1, f"site {scenario.site.name}: {length:.1f} km of frontage, {cols} x {rows} cells of {cell:g} m")
     expected = [f"{node.name}/{sensor.name}" for node in scenario.nodes for sensor in node.sensors]
     expected += [f"{drone.name}/{sensor.name}" for drone in scenario.drones for sensor in drone.sensors]
-    state, told = State(scenario.site.name), Told()
+    planned = [node.name for node in scenario.nodes] + [drone.name for drone in scenario.drones]
+    state = State(scenario.site.name, planned)
+    told = Told()
     with Broker() as broker:
-        say(2, f"broker {broker.host}:{broker.port}")
         nodes = SimulatedNodes(
             scenario,
             broker.host,
             broker.port,
+            # A post beyond the terrain gets a receiver all the same; the coverage says why it does not count.
             ground_amsl=lambda latitude, longitude: float(
-                ground.terrain.ground(*ground.site.to_site(latitude, longitude))
+                np.nan_to_num(ground.terrain.ground(*ground.site.to_site(latitude, longitude)))
             ),
             track=lambda drone: _flight(ground, drone),
         )
@@ -72,15 +83,28 @@ def run(
                 waiting(len(expected) - len(missing), len(expected), missing)
                 if missing and not nodes.alive():
                     break
+            if missing == expected and expected and not nodes.alive():
+                raise NodesDied(_last_words(nodes.failed()))
             at_unix_ms = time.time_ns() // 1_000_000
             reports, states = latest(state, at_unix_ms)
             told.refused = state.bad()
-            told.died = {
-                name: failure.lines[-1] if failure.lines else f"exit status {failure.status}"
-                for name, failure in nodes.failed().items()
-            }
+            told.dropped = ingest.dropped
+            told.died = {name: _said(failure) for name, failure in nodes.failed().items()}
     say(4, f"coverage of {len(reports)} reports")
     return wall.cover(ground, reports, at_unix_ms, source="live", states=states, progress=computing), told
+
+
+def _last_words(failed: Mapping[str, Failure]) -> str:
+    """What all nodes said at their end; those with the same words in one line."""
+    words: dict[str, list[str]] = {}
+    for name, failure in failed.items():
+        words.setdefault(_said(failure), []).append(name)
+    lines = [f"  {', '.join(names)}: {said}" for said, names in words.items()]
+    return "\n".join(["no sensor reported, for every node ended by itself; their last words:", *lines])
+
+
+def _said(failure: Failure) -> str:
+    return clean(failure.lines[-1]) if failure.lines else f"exit status {failure.status}"
 
 
 def latest(state: State, at_unix_ms: int) -> tuple[list[wire.Report], dict[str, tuple[wall.State, str]]]:
