@@ -284,7 +284,8 @@ from dronewall.engine.viewshed import minimum_visible_height, visible
 
 random = np.random.default_rng(20261123)
 for _ in range(400):
-    rows, cols, cell = int(random.integers(1, 140)), int(random.integers(1, 140)), float(random.choice([1.0, 10.0, 30.0]))
+    rows, cols = (int(cells) for cells in random.integers(1, 140, 2))
+    cell = float(random.choice([1.0, 10.0, 30.0]))
     terrain = Terrain.from_array(random.uniform(0.0, 20.0, (rows, cols)), cell)
     eye = (random.uniform(-0.1, 1.1) * cols * cell, random.uniform(-0.1, 1.1) * rows * cell, random.uniform(0.0, 60.0))
     reach, azimuth = random.uniform(0.0, 170.0) * cell, random.uniform(-10.0, 10.0)
