@@ -183,6 +183,20 @@ def test_a_report_from_the_other_side_of_the_earth_is_refused_and_the_rest_goes_
         assert "frontage" in state.note or "map" in state.note
 
 
+def test_a_receivers_height_error_is_not_the_masts(ground):
+    """A post's node reports both heights: the one above sea level is a receiver's, metres off, the mast's is not."""
+    reports = []
+    for report in wall.planned(ground):
+        if report.kind == "frustum" and report.node == "P1":
+            report = report._replace(values={**report.values, "height_amsl_m": 500.0, "height_sigma_m": 12.0})
+        reports.append(report)
+    live, plan = (wall.cover(ground, some) for some in (reports, wall.planned(ground)))
+    sigmas = [sensor.frustum.height_sigma for sensor in live.sensors if sensor.post == "P1"]
+    assert sigmas == [wall.PLANNED_MAST_SIGMA_M] * 2
+    for one, other in zip(live.at_level("assured"), plan.at_level("assured"), strict=True):
+        assert one.covered_share == other.covered_share
+
+
 def test_a_drone_over_ground_that_nobody_knows_is_missing_and_has_no_flight(ground, tmp_path):
     path = tmp_path / "far.toml"
     path.write_text(SITE.replace("[[36.56, -84.29], [36.57, -84.28]]", "[[36.70, -84.16], [36.71, -84.16]]"))

@@ -568,7 +568,9 @@ def _frustum(ground: Ground, report: wire.Report, birth: dict[str, object] | Non
             if west <= frustum.east <= right and south <= frustum.north <= top:
                 return None, "stands on ground that the terrain does not know"
             return None, f"stands {away / 1000.0:.1f} km from the frontage, beyond the ground that was read"
-        placed = dataclasses.replace(frustum, eye_amsl=floor + frustum.eye_agl)
+        # With both heights in the report its error is that of the height above sea level; the mast was measured.
+        sigma = frustum.height_sigma if frustum.eye_amsl is None else PLANNED_MAST_SIGMA_M
+        placed = dataclasses.replace(frustum, eye_amsl=floor + frustum.eye_agl, height_sigma=sigma)
         return placed, _under_surface(ground.terrain, placed)
     if frustum.eye_amsl is None:
         return None, "its report has no height"
