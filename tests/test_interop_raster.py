@@ -5,6 +5,7 @@ from rasterio.warp import transform
 
 from coverage_fixture import DIGEST, coverage
 from dronewall.interop import raster
+from dronewall.report.files import OutputError
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +64,23 @@ def test_bands_are_named_by_target_and_say_what_they_depend_on(path):
         assert file.tags(1)["DRONEWALL_SPEED_MPS"] == "1.4"
         assert file.tags(2)["DRONEWALL_TARGET"] == "low-drone"
         assert file.tags(1)["DRONEWALL_LOOK_S"] == "10.0"
+
+
+def test_a_raster_that_a_full_disk_cut_short_never_replaces_the_old_one(tmp_path, monkeypatch):
+    """GDAL closes a file that does not fit without a word; here half of it is taken away."""
+    path = tmp_path / "coverage.tif"
+    raster.write_geotiff(coverage(), path)
+    before = path.read_bytes()
+    real = rasterio.open
+
+    def cut(name, *mode, **profile):
+        if not mode and str(name).endswith(".tif"):
+            with open(name, "r+b") as stream:
+                stream.truncate(len(before) // 2)
+        return real(name, *mode, **profile)
+
+    monkeypatch.setattr(rasterio, "open", cut)
+    with pytest.raises(OutputError, match=r"coverage\.tif"):
+        raster.write_geotiff(coverage(), path)
+    monkeypatch.undo()
+    assert path.read_bytes() == before

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import stat
@@ -112,3 +113,19 @@ def test_a_folder_names_all_that_is_not_ours_at_once_and_what_to_do(tmp_path):
     (line,) = str(refused.value).splitlines()
     assert "wall.png and gaps.geojson" in line
     assert "choose another folder with --out" in line
+
+
+def test_a_disk_that_fills_up_leaves_the_old_file_and_says_so(tmp_path):
+    path = tmp_path / "gaps.geojson"
+    files.write_text(path, '{"type": "FeatureCollection", "dronewall": {"version": "1"}, "features": []}')
+    before = path.read_bytes()
+
+    def full() -> None:
+        with files.replacing(path) as draft:
+            draft.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(files.OutputError, match=r"gaps\.geojson: No space left"):
+        full()
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["gaps.geojson"]

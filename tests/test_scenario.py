@@ -459,12 +459,6 @@ def test_a_node_reports_as_seldom_as_its_firmware_can_be_told():
     assert bounds.groups() == ("1", "3600")
 
 
-def test_keys_that_nothing_is_computed_from_yet_are_noted(site, tmp_path):
-    (tmp_path / "dsm.tif").touch()
-    wall = site(("[frontage]", 'surface = "dsm.tif"\n[thresholds]\nconfidence = 0.8\nline_p = 0.6\n[frontage]'))
-    assert [(note.key, note.line) for note in wall.notes] == [("thresholds.confidence", 9)]
-
-
 def test_a_site_without_nodes_is_noted(tmp_path):
     (tmp_path / "site.toml").write_text(SITE[: SITE.index("[sensor_types.camera]")], "utf-8")
     assert "nothing is watched" in str(read(tmp_path / "site.toml").notes[0])

@@ -17,9 +17,6 @@ from dronewall.toml_lines import Key
 BUILT_IN_TERRAIN = ("dronewall:jacksboro",)
 """Terrain that needs no file: the USGS model of the Jacksboro fault that matplotlib ships."""
 
-_WITHOUT_EFFECT = (("thresholds", "confidence"),)
-"""Keys that a site file may have and that nothing is computed from yet."""
-
 _TARGET_FIGURES = {
     "radar_cross_section_m2": ("radar",),
     "thermal_contrast_k": ("thermal", "pir"),
@@ -78,9 +75,6 @@ def check(found: Sheet, folder: Path, ground_counts: bool) -> None:
                 (*key, "sensors"),
                 f"{len(sensors)} sensors: the memory of the reference board (128 KB) carries {BOARD_SENSORS}",
             )
-    for key in _WITHOUT_EFFECT:
-        if found.raw(*key) is not None:
-            found.note(key, "read, but without effect in this version")
 
 
 def _note_targets(found: Sheet) -> None:

@@ -41,18 +41,23 @@ def write_geotiff(coverage: Coverage, path: str | os.PathLike[str]) -> None:
         "predictor": 3,
         "interleave": "band",
     }
-    with files.replacing(path) as draft, rasterio.open(draft, "w", **profile) as raster:
-        raster.update_tags(
-            TIFFTAG_SOFTWARE=f"{files.MAKER} {coverage.version}",
-            TIFFTAG_IMAGEDESCRIPTION=f"{coverage.scenario.site.name}: probability to detect within "
-            f"{coverage.scenario.thresholds.look_s:g} s, modelled",
-            **_tags(figures.provenance(coverage)),
-        )
-        for band, target in enumerate(coverage.targets, start=1):
-            # rasters begin in the north, the site's arrays in the south
-            raster.write(np.asarray(target.look, dtype=np.float32)[::-1], band)
-            raster.set_band_description(band, ribbon.name(target))
-            raster.update_tags(band, **_tags(figures.provenance(coverage, target)))
+    with files.replacing(path) as draft:
+        with rasterio.open(draft, "w", **profile) as raster:
+            raster.update_tags(
+                TIFFTAG_SOFTWARE=f"{files.MAKER} {coverage.version}",
+                TIFFTAG_IMAGEDESCRIPTION=f"{coverage.scenario.site.name}: probability to detect within "
+                f"{coverage.scenario.thresholds.look_s:g} s, modelled",
+                **_tags(figures.provenance(coverage)),
+            )
+            for band, target in enumerate(coverage.targets, start=1):
+                # rasters begin in the north, the site's arrays in the south
+                raster.write(np.asarray(target.look, dtype=np.float32)[::-1], band)
+                raster.set_band_description(band, ribbon.name(target))
+                raster.update_tags(band, **_tags(figures.provenance(coverage, target)))
+        # GDAL does not say that the disk was full when it closed the file: what cannot be read again is no answer.
+        with rasterio.open(draft) as written:
+            for band in written.indexes:
+                written.read(band)
 
 
 def _tags(values: dict[str, object]) -> dict[str, str]:

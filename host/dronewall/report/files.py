@@ -69,7 +69,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A new file's path beside `path`, renamed onto it when the block ends well and removed when it does not.
 
     Folders are made as needed. A link is followed: what it points to is replaced, not the link. OutputError
-    as `may_write`, or where the folder cannot be made or written.
+    as `may_write`, or where the folder cannot be made, or the file not be written to its end (a full disk).
     """
     final = Path(path).resolve()
     may_write(final)
@@ -84,6 +84,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield draft
         os.replace(draft, final)
+    except OSError as problem:
+        raise OutputError(f"cannot write {final}: {problem.strerror or problem}") from problem
     finally:
         draft.unlink(missing_ok=True)
 
