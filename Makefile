@@ -2,7 +2,7 @@
 # make test    sets everything up, system packages included, then passes every test (make test ARGS="-k gaps")
 # make lint    ruff, mypy twice, the wire's schema, generated documents (make -k lint does not stop at the first)
 # make format  writes what make lint would ask for, where a program can
-# make bench   benchmarks/: side by side with the peers
+# make bench   benchmarks/: side by side with the peers, into benchmarks/RESULTS.md (make bench ARGS=--quick)
 # make soak    the long campaigns
 # make clean   removes what the others made, but not out/
 #
@@ -57,9 +57,9 @@ format: .venv/.lint
 	@$(PY) -m ruff check --fix --quiet .
 	@$(PY) tools/help_blocks.py
 
-bench: .venv/.test
-	@for each in benchmarks/*.py; do \
-	    if [ -f "$$each" ]; then $(PY) "$$each" || exit 1; else echo "no benchmarks yet"; fi; done
+bench: .venv/.installed .venv/peers/.installed
+	@$(PY) benchmarks/viewshed.py $(ARGS)
+	@$(PY) benchmarks/field.py $(ARGS)
 
 soak: system-packages .venv/.test
 	@$(PY) -m pytest -n0 -m soak --timeout=0 $(ARGS) || { [ $$? -eq 5 ] && echo "no long campaigns yet"; }
@@ -114,6 +114,13 @@ PINS := pyproject.toml constraints.txt tools/build_hook.py
 .venv/.lint: .venv/.test
 	@echo "installing the lint tools into .venv"
 	@$(PIP) install -c constraints.txt -e '.[lint]'
+	@touch $@
+
+# xarray-spatial brings pandas and more, so it has an environment of its own. It goes with .venv, whose Python it has.
+.venv/peers/.installed: benchmarks/requirements.txt | .venv/bin/python
+	@echo "installing xarray-spatial into .venv/peers"
+	@$(PY) -m venv --clear .venv/peers
+	@.venv/peers/bin/python -m pip --disable-pip-version-check -qq install -r benchmarks/requirements.txt
 	@touch $@
 
 # No stamp: where all is there it takes 2 ms.
