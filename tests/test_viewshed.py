@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dronewall.engine.earth import drop
@@ -80,6 +80,9 @@ def test_beyond_the_horizon_a_target_must_be_as_tall_as_the_drop_says():
 
 
 @settings(max_examples=60)
+@example(
+    seed=7258446, x=11.0, y=11.0, on_grid=True, above=6.0, target=6.0, refraction=0.13, holes=True
+)  # a crossing beside a hole
 @given(
     seed=st.integers(0, 2**32 - 1),
     x=st.floats(0.6, 11.4),
@@ -95,8 +98,8 @@ def test_every_cell_agrees_with_the_plain_reference(seed, x, y, on_grid, above, 
     ground = random.uniform(0.0, 20.0, (12, 12))
     if holes:
         ground[random.uniform(size=ground.shape) < 0.05] = np.nan
-    if on_grid:
-        x, y = math.floor(x) + 0.5, math.floor(y) + 0.5
+    # To a thousandth of a cell: nearer to a middle than 1e-9, where the engine takes it for that middle, is no case.
+    x, y = (math.floor(x) + 0.5, math.floor(y) + 0.5) if on_grid else (round(x, 3), round(y, 3))
     terrain = Terrain.from_array(ground, CELL)
     floor = float(terrain.ground(x * CELL, y * CELL))
     eye = (x * CELL, y * CELL, (floor if math.isfinite(floor) else 10.0) + above)

@@ -27,6 +27,8 @@ _PAD = 1e-9
 @njit(error_model="numpy")
 def _height(flat, origin, step, stride, n, y, lowest, highest):
     """Terrain at column n and height y of the octant, linear between its rows; level over the outer half cells."""
+    if abs(y - round(y)) < 1e-9:
+        y = float(round(y))
     low = min(max(int(math.floor(y)), lowest), highest)
     part = min(max(y - low, 0.0), 1.0)
     value = flat[np.uintp(origin + n * step + low * stride)]
@@ -57,6 +59,9 @@ def clear(ground, x, y, eye, row, col, up, bend):
             share = (line - start) / step
             across = (y + share * dy) if family == 0 else (x + share * dx)
             across = min(max(across, 0.0), top - 1.0)
+            # A crossing at a middle to 1e-9 of a cell is at that middle: the next one may be unknown.
+            if abs(across - round(across)) < 1e-9:
+                across = float(round(across))
             low = int(math.floor(across))
             part = across - low
             height = ground[low, line] if family == 0 else ground[line, low]

@@ -356,6 +356,9 @@ def _march(
                         break
                     # Over the outer half cells the ground goes on level.
                     across = min(max(across, 0.0), top - 1.0)
+                    # A crossing at a middle to 1e-9 of a cell is at that middle: the next one may be unknown.
+                    if abs(across - round(across)) < 1e-9:
+                        across = float(round(across))
                     low = int(math.floor(across))
                     part = across - low
                     if family == 0:
