@@ -1,0 +1,259 @@
+"""The field: sensors a second, what adding and removing one costs, and the memory of a long site.
+
+python benchmarks/field.py [--quick] [--out FOLDER] [--json FILE]
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grounds
+import numpy as np
+from measure import RESULTS, figure, machine, median, spread, table, today, versions, write_section
+from peers import peak_of
+
+from dronewall.engine.detection import Rate, Target, rate
+from dronewall.engine.field import Field
+from dronewall.engine.frustum import Frustum
+from dronewall.engine.terrain import Terrain
+from dronewall.engine.viewshed import minimum_visible_height
+
+CELL = 5.0
+WALKER = Target("walker", 0.0, 1.7, 0.5, 1.4)
+DRONE = Target("drone", 20.0, 60.0, 0.5, 15.0)
+CONFIDENCE = 0.9
+MIB = 2**20
+
+
+def site(length: float, depth: float) -> Terrain:
+    """Fractal hills `length` x `depth` metres; beyond 10 km the same ones again, mirrored, so that they join."""
+    rows, cols = round(depth / CELL), round(length / CELL)
+    piece = grounds.fractal(2000)[:rows]
+    pieces = [piece if index % 2 == 0 else piece[:, ::-1] for index in range(math.ceil(cols / 2000))]
+    return Terrain.from_array(np.concatenate(pieces, axis=1)[:, :cols], CELL)
+
+
+def wedges(terrain: Terrain, count: int, reach: float) -> list[Frustum]:
+    """`count` cameras of 60 x 60 degrees along the site's middle, 4 m high, each looking somewhere else."""
+    west, east, south, north = terrain.extent
+    random = np.random.default_rng(grounds.SEED)
+    found = []
+    for index in range(count):
+        x, y = west + (index + 0.5) * (east - west) / count, (south + north) / 2.0
+        found.append(
+            Frustum(
+                name=f"P{index}/cam",
+                shape="sector",
+                east=x,
+                north=y,
+                eye_amsl=float(terrain.ground(x, y)) + 4.0,
+                eye_agl=4.0,
+                azimuth=float(random.uniform(0.0, math.tau)),
+                elevation=0.0,
+                roll=0.0,
+                hfov=math.radians(60.0),
+                vfov=math.radians(60.0),
+                range_min=0.0,
+                range_max=reach,
+                model={"kind": "camera", "pixels": 1600, "n50": 1.0, "glimpse_s": 1.0},
+            )
+        )
+    return found
+
+
+@dataclass
+class Results:
+    """One run: seconds each, per sensor or per round; MiB."""
+
+    machine: str
+    sensors: int
+    cells: int
+    one: list[float]
+    two: list[float]
+    sight: list[float]
+    model: list[float]
+    add: list[float]
+    remove: list[float]
+    memory: dict[str, float]
+    exact: bool
+
+
+def whole(terrain: Terrain, frusta: list[Frustum], threads: int) -> tuple[Field, float]:
+    """The field of all sensors, and the seconds that it took."""
+    began = time.perf_counter()
+    total = Field(terrain.shape)
+    if threads == 1:
+        for frustum in frusta:
+            total.add(frustum.name, rate(terrain, frustum, WALKER))
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            for frustum, window in zip(
+                frusta, pool.map(lambda frustum: rate(terrain, frustum, WALKER), frusta), strict=True
+            ):
+                total.add(frustum.name, window)
+    return total, time.perf_counter() - began
+
+
+def _timed(call: Callable[..., Any], *told: Any) -> tuple[Any, float]:
+    began = time.perf_counter()
+    found = call(*told)
+    return found, time.perf_counter() - began
+
+
+def run(quick: bool) -> Results:
+    load = machine()
+    length, depth, count, reach, rounds = (2000.0, 800.0, 6, 300.0, 2) if quick else (20000.0, 4000.0, 200, 2000.0, 5)
+    terrain = site(length, depth)
+    frusta = wedges(terrain, count, reach)
+    whole(terrain, frusta[:2], 2)  # compiled and warm
+    one, two = [], []
+    for _ in range(rounds):
+        total, seconds = whole(terrain, frusta, 1)
+        one.append(seconds)
+        total, seconds = whole(terrain, frusta, 2)
+        two.append(seconds)
+    sight, model, add, remove = [], [], [], []
+    for frustum in frusta:
+        eye = (frustum.east, frustum.north, frustum.eye_amsl)
+        _, seconds = _timed(minimum_visible_height, terrain, eye, frustum.range_max, frustum.azimuth, frustum.hfov)
+        sight.append(seconds)
+        window, all_of_it = _timed(rate, terrain, frustum, WALKER)
+        model.append(all_of_it - seconds)
+        remove.append(_timed(total.remove, frustum.name)[1])
+        add.append(_timed(total.add, frustum.name, window)[1])
+    exact = _same(total, terrain, frusta)
+    print(f"{count / median(one):.0f} sensors/s on one thread, {count / median(two):.0f} on two", flush=True)
+    memory = {}
+    shapes = ((1000.0, 2), (1000.0, 4)) if quick else ((10000.0, 20), (100000.0, 200), (100000.0, 400))
+    for long, sensors in shapes:
+        told = [sys.executable, __file__, "--memory", f"{long}", f"{depth}", f"{sensors}", f"{reach}"]
+        ran = subprocess.run(told, capture_output=True, text=True, check=True)
+        memory[f"{long / 1000.0:g} km x {depth / 1000.0:g} km, {sensors} wedges"] = float(ran.stdout)
+        print(f"{long / 1000.0:g} km, {sensors} wedges: {float(ran.stdout):.0f} MiB", flush=True)
+    return Results(load, count, terrain.ground_amsl.size, one, two, sight, model, add, remove, memory, exact)
+
+
+def _same(total: Field, terrain: Terrain, frusta: list[Frustum]) -> bool:
+    """Whether a field after all that adding and removing equals one made afresh, bit for bit."""
+    fresh, _ = whole(terrain, frusta, 2)
+    return bool((np.asarray(fresh.total) == np.asarray(total.total)).all())
+
+
+def levels() -> Callable[[Terrain, Frustum], list[Rate]] | None:
+    """Both levels' rates of both targets; None where the engine has but one level."""
+    try:
+        from dronewall.engine.levels import rates
+    except ImportError:
+        return None
+
+    def both(terrain: Terrain, frustum: Frustum) -> list[Rate]:
+        told = dataclasses.replace(frustum, azimuth_sigma=math.radians(3.0), position_sigma=3.0, height_sigma=1.0)
+        return [one for pair in rates(terrain, told, [WALKER, DRONE], CONFIDENCE) for one in pair]
+
+    return both
+
+
+def memory(length: float, depth: float, count: int, reach: float) -> float:
+    """MiB that a site's terrain and its four fields (two targets, two levels) take at the peak, sensors computed on two
+    threads.
+    """
+    both = levels() or (lambda terrain, frustum: [rate(terrain, frustum, each) for each in (WALKER, DRONE)] * 2)
+    small = site(2.0 * CELL * 200, 2.0 * CELL * 200)
+    both(small, wedges(small, 1, 200.0)[0])  # the compiler's own memory is not the field's
+
+    terrain = site(length, depth)
+
+    def made() -> None:
+        frusta = wedges(terrain, count, reach)
+        fields = [Field(terrain.shape) for _ in range(4)]
+        with ThreadPoolExecutor(2) as pool:
+            for first in range(0, count, 4):  # no more windows in the air than needed
+                some = frusta[first : first + 4]
+                for frustum, found in zip(some, pool.map(lambda one: both(terrain, one), some), strict=True):
+                    for each, window in zip(fields, found, strict=True):
+                        each.add(frustum.name, window)
+
+    return peak_of(made) + terrain.ground_amsl.nbytes / MIB
+
+
+def text(results: Results) -> str:
+    """The section of RESULTS.md."""
+    count = results.sensors
+    one, two = count / median(results.one), count / median(results.two)
+    slow = max(median(results.add), median(results.remove))
+    largest = max(results.memory.values())
+    with_levels = "" if levels() else " The engine has one level today: both levels are the same rate, stored twice."
+
+    def milliseconds(values: list[float]) -> str:
+        return f"{figure(1000.0 * median(values))} ± {figure(1000.0 * spread(values) * median(values), 2)}"
+
+    return "\n\n".join(
+        [
+            "## The field",
+            f"{today()}. {results.machine}. {versions('numba', 'numpy')}.",
+            f"{count} camera wedges of 60 degrees, 4 m high, along the middle of {results.cells} cells of 5 m "
+            "(fractal hills, seed 1); one target, a walker. ± is half the distance of the quartiles.",
+            table(
+                ["", "measured"],
+                [
+                    [
+                        "sensors a second into the field, one thread",
+                        f"{figure(one)} ± {100 * spread(results.one):.0f} %",
+                    ],
+                    ["on two threads", f"{figure(two)} ± {100 * spread(results.two):.0f} %"],
+                    ["line of sight of one sensor [ms]", milliseconds(results.sight)],
+                    ["the rest of its rate [ms]", milliseconds(results.model)],
+                    ["adding its window [ms]", milliseconds(results.add)],
+                    ["removing it [ms]", milliseconds(results.remove)],
+                    ["a field after adding and removing equals a fresh one", "yes" if results.exact else "**no**"],
+                ],
+            ),
+            "### Memory at the peak: terrain and four fields (two targets, two levels) [MiB]",
+            f"Measured, not extrapolated; sensors computed on two threads.{with_levels}",
+            table(["site, wedges of 2 km", "MiB"], [[name, figure(mib, 4)] for name, mib in results.memory.items()]),
+            table(
+                ["goal", "measured", "reached"],
+                [
+                    ["adding and removing one: under 5 ms each", f"{figure(1000 * slow)} ms", _yes(slow < 5e-3)],
+                    ["100 km x 4 km at 5 m, all of it: under 4 GB", f"{largest:.0f} MiB", _yes(largest * MIB < 4e9)],
+                ],
+            ),
+        ]
+    )
+
+
+def _yes(reached: bool) -> str:
+    return "yes" if reached else "**no**"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a tiny site: that it runs, not how fast")
+    parser.add_argument("--out", type=Path, default=RESULTS.parent, help="where RESULTS.md goes")
+    parser.add_argument("--json", type=Path, help="the figures as a file too")
+    parser.add_argument("--memory", nargs=4, type=float, help=argparse.SUPPRESS)
+    told = parser.parse_args()
+    if told.memory:
+        length, depth, count, reach = told.memory
+        print(memory(length, depth, int(count), reach))
+        return
+    results = run(told.quick)
+    told.out.mkdir(parents=True, exist_ok=True)
+    write_section(told.out / RESULTS.name, "field", text(results))
+    if told.json:
+        told.json.write_text(json.dumps(dataclasses.asdict(results)))
+    print(text(results))
+    print(f"written: {told.out / RESULTS.name}")
+
+
+if __name__ == "__main__":
+    main()
