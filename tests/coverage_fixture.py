@@ -156,6 +156,7 @@ def _target(
         level,
         look,
         Stations(chainage, east, north, line_p, lane_p, unknown, unknown.copy(), frontage.lanes(chainage), STEP),
+        0.5,
         tuple(gaps),
     )
 

@@ -114,10 +114,11 @@ def test_every_entry_is_a_sound_sensor_type_that_a_node_can_report(entry, read):
 
 @by_name
 def test_every_entry_goes_over_the_wire_as_it_is(entry, read):
-    from dronewall.engine import wall as walls
+    from dronewall.engine.ground import ground_of
+    from dronewall.engine.plan import planned
 
     site = read(f'eye = {{ catalogue = "{entry.name}" }}')
-    birth = next(report for report in walls.planned(walls.ground_of(site)) if report.kind == "birth")
+    birth = next(report for report in planned(ground_of(site)) if report.kind == "birth")
     model = birth.values["sensors"][0]["model"]
     assert model == {"kind": entry.values["model"]["kind"], **entry.values["model"]}
 

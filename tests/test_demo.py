@@ -13,6 +13,8 @@ import rasterio
 
 from dronewall import cli, demo, firmware_files, scenario
 from dronewall.engine import wall
+from dronewall.engine.ground import ground_of
+from dronewall.engine.plan import planned
 
 pytestmark = [pytest.mark.needs("micropython"), pytest.mark.needs("iotcore")]
 
@@ -130,8 +132,8 @@ def test_live_frusta_agree_with_the_plan_and_a_silent_node_is_named(monkeypatch,
     coverage, told = demo.run(site, 15.0, lambda step, text: steps.append(step), lambda *_: None, lambda *_: None)
     assert steps[-1] == 4
     assert told.died == {}
-    ground = wall.ground_of(scenario.read(site))
-    plan = {sensor.name: sensor for sensor in wall.cover(ground, wall.planned(ground)).sensors}
+    ground = ground_of(scenario.read(site))
+    plan = {sensor.name: sensor for sensor in wall.cover(ground, planned(ground)).sensors}
     for sensor in coverage.sensors:
         if sensor.post is None:
             continue

@@ -37,6 +37,8 @@ ORDER = [
     ["engine.field"],
     ["engine.gaps"],
     ["engine.patrol", "engine.resilience", "engine.placement"],
+    ["engine.ground"],
+    ["engine.plan"],
     ["engine.wall"],
     ["engine.reason"],
     ["report", "live"],

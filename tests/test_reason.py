@@ -7,6 +7,8 @@ import pytest
 from rich.console import Console
 
 from dronewall.engine import reason, wall
+from dronewall.engine.ground import ground_of
+from dronewall.engine.plan import planned
 from dronewall.engine.terrain import Terrain
 from dronewall.report import section, verdict
 from dronewall.scenario import read
@@ -55,7 +57,7 @@ MIDDLE = 605.0  # the middle of cell 60
 def real(tmp_path_factory):
     path = tmp_path_factory.mktemp("site") / "site.toml"
     path.write_text(SITE)
-    return wall.ground_of(read(path))
+    return ground_of(read(path))
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def scene(real):
         if hole_at is not None:
             heights[:, 60 + round(hole_at / CELL)] = np.nan
         terrain = dataclasses.replace(Terrain.from_array(heights, CELL), le90=le90)
-        state = wall.sensor_states(real, wall.planned(real))[0]
+        state = wall.sensor_states(real, planned(real))[0]
         eye = {"east": MIDDLE, "north": MIDDLE, "eye_amsl": 106.0, "eye_agl": 6.0, "azimuth": math.pi / 2.0}
         frustum = dataclasses.replace(state.frustum, **{**eye, **changes})
         return dataclasses.replace(real, terrain=terrain), dataclasses.replace(state, frustum=frustum)
@@ -219,7 +221,7 @@ def test_a_sensor_that_does_not_count_and_a_place_without_terrain_are_errors(sce
 
 
 def test_azimuths_in_words_count_from_true_north(real):
-    state = wall.sensor_states(real, wall.planned(real))[0]
+    state = wall.sensor_states(real, planned(real))[0]
     longitude, latitude, _ = pyproj.Geod(ellps="WGS84").fwd(-84.292, 36.56, 300.0, 800.0)
     found = reason.reason_of(real, state, reason.place_of(real, latitude, longitude))
     # The middle of a 20 m cell is up to 14 m from the place.

@@ -7,7 +7,9 @@ import rasterio
 from rasterio.transform import from_origin
 
 from dronewall.engine import wall
+from dronewall.engine.ground import ground_of
 from dronewall.engine.levels import LEVELS
+from dronewall.engine.plan import PLANNED_MAST_SIGMA_M, planned, track
 from dronewall.engine.terrain import TerrainError
 from dronewall.scenario import read
 
@@ -66,11 +68,11 @@ sensors = [{ name = "cam", type = "camera", elevation_deg = -60.0 }]
 def ground(tmp_path_factory):
     path = tmp_path_factory.mktemp("site") / "site.toml"
     path.write_text(SITE)
-    return wall.ground_of(read(path))
+    return ground_of(read(path))
 
 
 def test_a_plan_covers_and_says_so_of_every_sensor(ground):
-    coverage = wall.cover(ground, wall.planned(ground))
+    coverage = wall.cover(ground, planned(ground))
     assert [(sensor.name, sensor.post, sensor.state, sensor.moving) for sensor in coverage.sensors] == [
         ("P1/cam", "P1", "planned", False),
         ("P1/side", "P1", "planned", False),
@@ -92,7 +94,7 @@ def test_a_plan_covers_and_says_so_of_every_sensor(ground):
 
 
 def test_a_planned_azimuth_counts_from_true_north(ground):
-    frustum = wall.cover(ground, wall.planned(ground)).sensors[0].frustum
+    frustum = wall.cover(ground, planned(ground)).sensors[0].frustum
     # A point 500 m away at true azimuth 320 degrees lies on the boresight, in the grid.
     import pyproj
 
@@ -106,17 +108,17 @@ def test_a_planned_azimuth_counts_from_true_north(ground):
 
 
 def test_eyes_stand_on_the_ground_and_drones_fly_above_it(ground):
-    coverage = wall.cover(ground, wall.planned(ground, time=30.0))
+    coverage = wall.cover(ground, planned(ground, time=30.0))
     post, _, drone = (sensor.frustum for sensor in coverage.sensors)
     assert post.eye_amsl == pytest.approx(float(ground.terrain.ground(post.east, post.north)) + 8.0)
     assert drone.eye_agl == pytest.approx(90.0, abs=0.2)
-    later = wall.cover(ground, wall.planned(ground, time=31.0)).sensors[2].frustum
+    later = wall.cover(ground, planned(ground, time=31.0)).sensors[2].frustum
     assert math.hypot(later.east - drone.east, later.north - drone.north) == pytest.approx(12.0, abs=0.05)
 
 
 def test_the_flight_of_a_drone_follows_ground_and_course(ground):
     drone = ground.scenario.drones[0]
-    flown = wall.track(ground, drone, longest=2.0)
+    flown = track(ground, drone, longest=2.0)
     assert flown[0][0] == 0.0
     for _, latitude, longitude, amsl, _ in flown:
         assert amsl == pytest.approx(
@@ -129,20 +131,20 @@ def test_the_flight_of_a_drone_follows_ground_and_course(ground):
 
 
 def test_a_sensor_that_nobody_reported_is_listed_and_counts_nothing(ground):
-    reports = [report for report in wall.planned(ground) if report.node != "P1" or report.kind == "birth"]
+    reports = [report for report in planned(ground) if report.node != "P1" or report.kind == "birth"]
     coverage = wall.cover(ground, reports, source="live")
     assert [(sensor.state, sensor.frustum is None) for sensor in coverage.sensors] == [
         ("missing", True),
         ("missing", True),
         ("heard", False),
     ]
-    full = wall.cover(ground, wall.planned(ground), source="live")
+    full = wall.cover(ground, planned(ground), source="live")
     assert (coverage.targets[0].stations.line_p <= full.targets[0].stations.line_p + 1e-12).all()
     assert (coverage.targets[0].stations.line_p < full.targets[0].stations.line_p).any()
 
 
 def test_reports_that_make_no_frustum_are_refused_with_the_reason(ground):
-    reports = wall.planned(ground)
+    reports = planned(ground)
     frustum = next(report for report in reports if report.kind == "frustum" and report.sensor == "cam")
     stranger = frustum._replace(node="P9")
     far = frustum._replace(values={**frustum.values, "latitude_deg": 40.0})
@@ -170,7 +172,7 @@ def test_reports_that_make_no_frustum_are_refused_with_the_reason(ground):
 
 
 def test_a_report_from_the_other_side_of_the_earth_is_refused_and_the_rest_goes_on(ground):
-    reports = wall.planned(ground)
+    reports = planned(ground)
     frustum = next(report for report in reports if report.kind == "frustum" and report.sensor == "cam")
     for latitude, longitude in ((0.0, 6.0), (0.0, 3.0), (-36.0, 95.0), (38.0, -84.3)):
         values = {key: value for key, value in frustum.values.items() if key != "height_agl_m"}
@@ -186,13 +188,13 @@ def test_a_report_from_the_other_side_of_the_earth_is_refused_and_the_rest_goes_
 def test_a_receivers_height_error_is_not_the_masts(ground):
     """A post's node reports both heights: the one above sea level is a receiver's, metres off, the mast's is not."""
     reports = []
-    for report in wall.planned(ground):
+    for report in planned(ground):
         if report.kind == "frustum" and report.node == "P1":
             report = report._replace(values={**report.values, "height_amsl_m": 500.0, "height_sigma_m": 12.0})
         reports.append(report)
-    live, plan = (wall.cover(ground, some) for some in (reports, wall.planned(ground)))
+    live, plan = (wall.cover(ground, some) for some in (reports, planned(ground)))
     sigmas = [sensor.frustum.height_sigma for sensor in live.sensors if sensor.post == "P1"]
-    assert sigmas == [wall.PLANNED_MAST_SIGMA_M] * 2
+    assert sigmas == [PLANNED_MAST_SIGMA_M] * 2
     for one, other in zip(live.at_level("assured"), plan.at_level("assured"), strict=True):
         assert one.covered_share == other.covered_share
 
@@ -200,15 +202,15 @@ def test_a_receivers_height_error_is_not_the_masts(ground):
 def test_a_drone_over_ground_that_nobody_knows_is_missing_and_has_no_flight(ground, tmp_path):
     path = tmp_path / "far.toml"
     path.write_text(SITE.replace("[[36.56, -84.29], [36.57, -84.28]]", "[[36.70, -84.16], [36.71, -84.16]]"))
-    far = wall.ground_of(read(path))
-    coverage = wall.cover(far, wall.planned(far))
+    far = ground_of(read(path))
+    coverage = wall.cover(far, planned(far))
     assert next(sensor for sensor in coverage.sensors if sensor.name == "D1/cam").state == "missing"
     with pytest.raises(TerrainError, match="D1"):
-        wall.track(far, far.scenario.drones[0])
+        track(far, far.scenario.drones[0])
 
 
 def test_a_sensor_that_the_site_file_does_not_know_is_shown_as_such(ground):
-    reports = wall.planned(ground)
+    reports = planned(ground)
     also = [report._replace(node="P7") for report in reports if report.node == "P1"]
     coverage = wall.cover(ground, [*reports, *also], source="live")
     assert [(s.name, s.state, s.note) for s in coverage.sensors[3:]] == [
@@ -220,13 +222,23 @@ def test_a_sensor_that_the_site_file_does_not_know_is_shown_as_such(ground):
 def test_what_the_live_state_says_is_believed(ground):
     coverage = wall.cover(
         ground,
-        wall.planned(ground),
+        planned(ground),
         source="live",
         states={"P1/cam": ("stale", "last heard 40 s ago"), "P1/side": ("missing", "lost")},
     )
     assert [(s.state, s.note) for s in coverage.sensors[:2]] == [("stale", "last heard 40 s ago"), ("missing", "lost")]
     assert coverage.sensors[0].frustum is not None
     assert coverage.sensors[1].frustum is None
+
+
+def test_gaps_too_short_to_be_listed_are_not_covered_for_that(ground, tmp_path):
+    path = tmp_path / "patient.toml"
+    path.write_text(SITE + "[thresholds]\ngap_min_m = 20000.0\n")
+    patient = ground_of(read(path))
+    all_of_them, none = (wall.cover(one, planned(one)).targets[0] for one in (ground, patient))
+    assert all_of_them.gaps
+    assert not none.gaps
+    assert none.covered_share == all_of_them.covered_share < 1.0
 
 
 def test_a_sensor_that_sleeps_counts_for_its_share_of_the_time(ground, tmp_path):
@@ -236,8 +248,8 @@ def test_a_sensor_that_sleeps_counts_for_its_share_of_the_time(ground, tmp_path)
     )
     alone = tmp_path / "awake.toml"
     alone.write_text(SITE.split("[[drones]]")[0])
-    sleepy, awake = (wall.ground_of(read(one)) for one in (path, alone))
-    share, whole = (wall.cover(one, wall.planned(one)).targets[0].stations for one in (sleepy, awake))
+    sleepy, awake = (ground_of(read(one)) for one in (path, alone))
+    share, whole = (wall.cover(one, planned(one)).targets[0].stations for one in (sleepy, awake))
     # Where it is surely seen while awake, it is seen in a quarter of the cases by one sensor, in 7 of 16 by two.
     assert whole.line_p.max() > 0.9
     assert (share.line_p <= 0.4375 + 1e-9).all()
@@ -246,7 +258,7 @@ def test_a_sensor_that_sleeps_counts_for_its_share_of_the_time(ground, tmp_path)
 
 
 def test_the_order_of_reports_changes_nothing(ground):
-    reports = wall.planned(ground)
+    reports = planned(ground)
     one, other = (wall.cover(ground, some) for some in (reports, reports[::-1]))
     assert one.digest == other.digest
     for a, b in zip(one.targets, other.targets, strict=True):
@@ -255,7 +267,7 @@ def test_the_order_of_reports_changes_nothing(ground):
 
 
 def test_who_sees_a_place_makes_what_the_map_says_of_it(ground):
-    coverage = wall.cover(ground, wall.planned(ground))
+    coverage = wall.cover(ground, planned(ground))
     columns, rows = coverage.terrain.centres
     seen = 0
     for target in coverage.targets:
@@ -278,18 +290,18 @@ def test_who_sees_a_place_makes_what_the_map_says_of_it(ground):
 def test_two_nodes_at_once_leave_more_gaps_than_one(ground, tmp_path):
     path = tmp_path / "both.toml"
     path.write_text(SITE.replace("[[targets]]", "[thresholds]\nk = 2\ncount_p = 0.3\n[[targets]]", 1))
-    both = wall.ground_of(read(path))
-    one, two = (wall.cover(some, wall.planned(some)).targets for some in (ground, both))
+    both = ground_of(read(path))
+    one, two = (wall.cover(some, planned(some)).targets for some in (ground, both))
     for single, double in zip(one, two, strict=True):
         assert double.covered_share <= single.covered_share
         assert np.array_equal(single.look, double.look, equal_nan=True)
     # P1 has two sensors and is one node: alone, nothing counts.
-    alone = [report for report in wall.planned(both) if report.node == "P1"]
+    alone = [report for report in planned(both) if report.node == "P1"]
     assert all(target.covered_share == 0.0 for target in wall.cover(both, alone).targets)
 
 
 def test_however_many_sensors_only_a_few_are_under_way(ground, monkeypatch):
-    reports = [report for report in wall.planned(ground) if report.node == "P1"]
+    reports = [report for report in planned(ground) if report.node == "P1"]
     many = [report._replace(node=f"Q{index}") for index in range(12) for report in reports]
     begun, most = [], []
     real = wall.rates_of
@@ -301,11 +313,11 @@ def test_however_many_sensors_only_a_few_are_under_way(ground, monkeypatch):
 
 
 def test_the_digest_changes_with_every_input(ground, tmp_path):
-    reports = wall.planned(ground)
-    digests = {wall.cover(ground, some).digest for some in (reports, reports[:-1], wall.planned(ground, time=5.0))}
+    reports = planned(ground)
+    digests = {wall.cover(ground, some).digest for some in (reports, reports[:-1], planned(ground, time=5.0))}
     path = tmp_path / "other.toml"
     path.write_text(SITE.replace('threat = "left"', 'threat = "right"'))
-    digests.add(wall.cover(wall.ground_of(read(path)), reports).digest)
+    digests.add(wall.cover(ground_of(read(path)), reports).digest)
     assert len(digests) == 4
 
 
@@ -314,7 +326,7 @@ def test_unknown_terrain_is_never_shown_as_covered(ground):
     on_line = ground.terrain.cells(*ground.frontage.at(ground.frontage.length / 2.0))
     heights[on_line[0] - 3 : on_line[0] + 4, on_line[1] - 3 : on_line[1] + 4] = np.nan
     holed = dataclasses.replace(ground, terrain=dataclasses.replace(ground.terrain, ground_amsl=heights))
-    walker = wall.cover(holed, wall.planned(ground)).targets[0]
+    walker = wall.cover(holed, planned(ground)).targets[0]
     assert np.isnan(walker.look[on_line])
     dark = walker.stations.unknown
     assert dark.any()
@@ -324,7 +336,7 @@ def test_unknown_terrain_is_never_shown_as_covered(ground):
 
 def test_progress_counts_every_sensor(ground):
     told = []
-    wall.cover(ground, wall.planned(ground), progress=lambda done, total: told.append((done, total)))
+    wall.cover(ground, planned(ground), progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -342,26 +354,26 @@ def write_level(path, ground):
 
 
 def test_the_analysts_own_terrain_replaces_the_site_files(ground, tmp_path):
-    flat = wall.ground_of(read(ground.scenario.path, write_level(tmp_path / "own.tif", ground)))
+    flat = ground_of(read(ground.scenario.path, write_level(tmp_path / "own.tif", ground)))
     assert np.nanmax(np.abs(flat.terrain.ground_amsl - 321.0)) < 1e-9
     assert flat.terrain.posting == pytest.approx(30.0, abs=0.01)
-    assert wall.cover(flat, wall.planned(flat)).targets[0].covered_share > 0.0
+    assert wall.cover(flat, planned(flat)).targets[0].covered_share > 0.0
 
 
 def test_a_site_file_can_be_moved_with_its_terrain(ground, tmp_path):
     (tmp_path / "here").mkdir()
     write_level(tmp_path / "here" / "own.tif", ground)
     (tmp_path / "here" / "site.toml").write_text(SITE.replace("dronewall:jacksboro", "own.tif"))
-    before = wall.ground_of(read(tmp_path / "here" / "site.toml")).terrain
+    before = ground_of(read(tmp_path / "here" / "site.toml")).terrain
     there = (tmp_path / "here").rename(tmp_path / "there")
-    assert wall.ground_of(read(there / "site.toml")).terrain.digest == before.digest != ground.terrain.digest
+    assert ground_of(read(there / "site.toml")).terrain.digest == before.digest != ground.terrain.digest
 
 
 def test_a_plan_states_how_sure_its_poses_are(ground, tmp_path):
     path = tmp_path / "compass.toml"
     path.write_text(SITE.replace("azimuth_deg = 45.0", 'azimuth_deg = 45.0\nazimuth_source = "compass"'))
-    own = wall.ground_of(read(path))
-    cam, side, drone = (sensor.frustum for sensor in wall.cover(own, wall.planned(own)).sensors)
+    own = ground_of(read(path))
+    cam, side, drone = (sensor.frustum for sensor in wall.cover(own, planned(own)).sensors)
     assert [math.degrees(frustum.azimuth_sigma) for frustum in (cam, side, drone)] == pytest.approx([0.5, 3.0, 3.0])
     assert [math.degrees(frustum.tilt_sigma) for frustum in (cam, side, drone)] == pytest.approx([0.5] * 3)
     assert [frustum.position_sigma for frustum in (cam, side, drone)] == [1.0] * 3
@@ -370,7 +382,7 @@ def test_a_plan_states_how_sure_its_poses_are(ground, tmp_path):
 
 
 def test_what_is_stale_or_sleeps_is_expected_but_not_assured(ground):
-    posts = [report for report in wall.planned(ground) if report.node == "P1"]
+    posts = [report for report in planned(ground) if report.node == "P1"]
     live = {"source": "live"}
 
     def seen(reports, **more):
@@ -393,7 +405,7 @@ def test_a_report_without_errors_on_exact_ground_is_the_same_at_both_levels(grou
     sure = ("position_sigma_m", "height_sigma_m", "azimuth_sigma_deg", "tilt_sigma_deg")
     reports = [
         report._replace(values={**report.values, **dict.fromkeys(sure, 0.0)}) if report.kind == "frustum" else report
-        for report in wall.planned(ground)
+        for report in planned(ground)
     ]
     coverage = wall.cover(ground, reports)
     for expected, assured in zip(coverage.at_level("expected"), coverage.at_level("assured"), strict=True):
@@ -409,7 +421,7 @@ def test_a_report_that_does_not_say_how_sure_it_is_assures_nothing(ground):
         report._replace(values={key: value for key, value in report.values.items() if key != "azimuth_sigma_deg"})
         if report.kind == "frustum"
         else report
-        for report in wall.planned(ground)
+        for report in planned(ground)
         if report.node == "P1"
     ]
     assert np.nanmax(wall.cover(ground, reports).at_level("assured")[0].look) == 0.0
@@ -425,7 +437,7 @@ def test_a_sensor_without_a_fix_or_a_compass_says_so_in_words(ground):
     place = ("latitude_deg", "longitude_deg", "position_sigma_m", "height_sigma_m")
     turned = ("azimuth_deg", "azimuth_sigma_deg")
     reports = []
-    for report in wall.planned(ground):
+    for report in planned(ground):
         if report.kind == "frustum" and report.node == "P1":
             report = silent(report, place, {"position_source": "none"})
         if report.kind == "frustum" and report.sensor == "side":
@@ -438,7 +450,7 @@ def test_a_sensor_without_a_fix_or_a_compass_says_so_in_words(ground):
 
 def test_the_windows_are_told_of_each_sensor(ground):
     told = {}
-    coverage = wall.cover(ground, wall.planned(ground), told=lambda name, shapes: told.update({name: shapes}))
+    coverage = wall.cover(ground, planned(ground), told=lambda name, shapes: told.update({name: shapes}))
     assert set(told) == {sensor.name for sensor in coverage.sensors}
     rows, cols = ground.terrain.shape
     for shapes in told.values():
@@ -460,9 +472,9 @@ def test_a_wood_over_the_line_dims_what_is_seen_of_walkers_and_not_what_is_seen_
     write_layer(tmp_path / "chm.tif", ground, np.full(ground.terrain.shape, 15.0))
     path = tmp_path / "site.toml"
     path.write_text(SITE.replace("cell_m = 20.0", 'cell_m = 20.0\ncanopy = "chm.tif"\ncanopy_extinction_m = 10.0'))
-    wooded = wall.ground_of(read(path))
+    wooded = ground_of(read(path))
     assert np.allclose(wooded.terrain.canopy_amsl - wooded.terrain.ground_amsl, 15.0, atol=1e-3)
-    one, other = (wall.cover(each, wall.planned(each)) for each in (ground, wooded))
+    one, other = (wall.cover(each, planned(each)) for each in (ground, wooded))
     for before, after in zip(one.targets, other.targets, strict=True):
         assert (np.nan_to_num(after.look) <= np.nan_to_num(before.look) + 1e-5).all()
     clear, dim = one.at_level("expected"), other.at_level("expected")
@@ -476,7 +488,7 @@ def test_a_mast_inside_a_building_is_said_to_stand_on_the_ground(ground, tmp_pat
     write_layer(tmp_path / "dsm.tif", ground, ground.terrain.ground_amsl + 30.0)
     path = tmp_path / "site.toml"
     path.write_text(SITE.replace("cell_m = 20.0", 'cell_m = 20.0\nsurface = "dsm.tif"'))
-    built = wall.ground_of(read(path))
-    (camera, *_) = wall.sensor_states(built, wall.planned(built))
+    built = ground_of(read(path))
+    (camera, *_) = wall.sensor_states(built, planned(built))
     assert camera.note == "22 m under the surface there; its height counts from the ground"
     assert camera.frustum.eye_agl == pytest.approx(8.0)

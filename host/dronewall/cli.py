@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dronewall.demo import Told
-    from dronewall.engine.wall import Coverage, Ground
+    from dronewall.engine.ground import Ground
+    from dronewall.engine.wall import Coverage
     from dronewall.scenario import Scenario
 
 _log = logging.getLogger(__name__)
@@ -333,8 +334,10 @@ def gaps(
             outputs.may_write(folder)
         talk.now(1, f"ground: reading {read.terrain.ground}")
         from dronewall.engine import wall
+        from dronewall.engine.ground import ground_of
+        from dronewall.engine.plan import planned
 
-        ground = wall.ground_of(read)
+        ground = ground_of(read)
         rows, cols = ground.terrain.shape
         talk.settle()
         for odd in ground.terrain.notes:
@@ -350,7 +353,7 @@ def gaps(
 
         coverage = wall.cover(
             ground,
-            wall.planned(ground, at_s),
+            planned(ground, at_s),
             progress=lambda done, of: talk.now(2, f"sensors computed {done}/{of}"),
             told=told,
         )
@@ -586,9 +589,11 @@ def why(
             files.may_write(png)
         talk.now(1, f"ground: reading {read.terrain.ground}")
         from dronewall.engine import reason, wall
+        from dronewall.engine.ground import ground_of
+        from dronewall.engine.plan import planned
 
-        ground = wall.ground_of(read)
-        reports = wall.planned(ground, at_s)
+        ground = ground_of(read)
+        reports = planned(ground, at_s)
         digest = wall.digest_of(ground, reports)
         there = reason.place_of(ground, *place)
         state = next(state for state in wall.sensor_states(ground, reports) if state.name == sensor)
@@ -644,11 +649,13 @@ def who(
             _known(target_name, tuple(target.name for target in read.targets), "target", site)
         talk.now(1, f"ground: reading {read.terrain.ground}")
         from dronewall.engine import reason, wall
+        from dronewall.engine.ground import ground_of
+        from dronewall.engine.plan import planned
 
-        ground = wall.ground_of(read)
+        ground = ground_of(read)
         there = reason.place_of(ground, *place)
         coverage = wall.cover(
-            ground, wall.planned(ground, at_s), progress=lambda done, of: talk.now(2, f"sensors computed {done}/{of}")
+            ground, planned(ground, at_s), progress=lambda done, of: talk.now(2, f"sensors computed {done}/{of}")
         )
         talk.settle()
     from dronewall.report import watchers
@@ -686,9 +693,9 @@ def check(site: Path) -> int:
     read = scenario.read(site)
     for note in read.notes:
         click.echo(f"note: {note}", err=True)
-    from dronewall.engine import wall
+    from dronewall.engine import ground
 
-    wall.check(read)
+    ground.check(read)
     sensors = sum(len(node.sensors) for node in read.nodes) + sum(len(drone.sensors) for drone in read.drones)
     click.echo(
         f"{site}: good: {len(read.posts)} posts, {len(read.nodes)} nodes, {len(read.drones)} drones, "

@@ -12,6 +12,8 @@ import numpy as np
 from dronewall import scenario as scenario_module
 from dronewall import wire
 from dronewall.engine import wall
+from dronewall.engine.ground import Ground, ground_of
+from dronewall.engine.plan import route_of, track
 from dronewall.live.broker import Broker
 from dronewall.live.ingest import Ingest
 from dronewall.live.simulate import Failure, SimulatedNodes, micropython
@@ -53,7 +55,7 @@ def run(
     micropython()  # without one there is no need to read any ground
     scenario = scenario_module.read(site)
     say(1, f"site {scenario.site.name}: reading the ground")
-    ground = wall.ground_of(scenario)
+    ground = ground_of(scenario)
     rows, cols = ground.terrain.shape
     length, cell = ground.frontage.length / 1000.0, ground.terrain.cell
     say(1, f"site {scenario.site.name}: {length:.1f} km of frontage, {cols} x {rows} cells of {cell:g} m")
@@ -133,11 +135,11 @@ def _placed(state: State) -> set[str]:
     }
 
 
-def _flight(ground: wall.Ground, drone: scenario_module.Drone) -> list[list[int]]:
+def _flight(ground: Ground, drone: scenario_module.Drone) -> list[list[int]]:
     """A drone's flight as its simulated world wants it: integers, level; some 40 rows, for the node has little
     memory.
     """
-    longest = max(5.0, wall.route_of(drone, ground.site).cycle / 40.0)
+    longest = max(5.0, route_of(drone, ground.site).cycle / 40.0)
     return [
         [
             round(1000 * at),
@@ -148,5 +150,5 @@ def _flight(ground: wall.Ground, drone: scenario_module.Drone) -> list[list[int]
             0,
             0,
         ]
-        for at, latitude, longitude, amsl, azimuth in wall.track(ground, drone, longest)
+        for at, latitude, longitude, amsl, azimuth in track(ground, drone, longest)
     ]

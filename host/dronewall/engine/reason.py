@@ -13,9 +13,10 @@ import numpy as np
 from dronewall.engine.detection import Target, eye_of, refraction_of, sight, watched
 from dronewall.engine.field import glance
 from dronewall.engine.frustum import Frustum, elevations, in_view, sweep
+from dronewall.engine.ground import Ground
 from dronewall.engine.profile import Profile, why
 from dronewall.engine.viewshed import Window
-from dronewall.engine.wall import Coverage, Ground, SensorState, environment_of, target_of
+from dronewall.engine.wall import Coverage, SensorState, environment_of, target_of
 
 Verdict = Literal["seen", "faint", "hidden", "outside", "unknown"]
 

@@ -15,95 +15,65 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-import msgspec
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from dronewall import __version__, wire
 from dronewall.engine.detection import DetectionError, Environment, Rate, Target, rate
-from dronewall.engine.earth import Site, site_of
+from dronewall.engine.earth import Site
 from dronewall.engine.field import Field
 from dronewall.engine.frontage import Frontage
 from dronewall.engine.frustum import Frustum, frustum_of
 from dronewall.engine.gaps import Gap, Kind, Stations, gaps, stations, unknown
+from dronewall.engine.ground import Ground
 from dronewall.engine.levels import LEVELS, Level, rates
-from dronewall.engine.patrol import Route, times
+from dronewall.engine.plan import PLANNED_MAST_SIGMA_M
 from dronewall.engine.stored import Stored, stored
-from dronewall.engine.terrain import Terrain, TerrainError, read
-from dronewall.engine.terrain import check as check_terrain
-from dronewall.scenario import Drone, DroneSensor, Duty, Scenario, Sensor
+from dronewall.engine.terrain import Terrain
 from dronewall.scenario import Environment as EnvironmentSpec
+from dronewall.scenario import Scenario
 from dronewall.scenario import Target as TargetSpec
 
 __all__ = [
     "Coverage",
-    "Ground",
     "SensorState",
     "TargetCoverage",
     "Watcher",
     "assures",
-    "check",
     "cover",
     "digest_of",
     "environment_of",
-    "ground_of",
-    "planned",
     "rate_of",
     "rates_of",
     "sensor_states",
     "target_of",
-    "track",
 ]
 
 State = Literal["planned", "heard", "suspect", "stale", "missing", "refused"]
 
-_AWAKE = Duty()
 
-PLANNED_POSITION_SIGMA_M = 1.0
-"""What a plan takes for the standard error of a position, in each direction: a GNSS average, or a careful map [m]."""
-PLANNED_MAST_SIGMA_M = 0.1
-"""... of a sensor's height above the ground that it stands on [m]."""
-PLANNED_AZIMUTH_SIGMA_DEG = {"survey": 0.5, "compass": 3.0}
-"""... of an azimuth: sighted at installation over a known mark, or by a calibrated magnetic compass [degrees]."""
-PLANNED_TILT_SIGMA_DEG = 0.5
-"""... of elevation and roll: an accelerometer on a mast in the wind [degrees]."""
 _FARTHEST_SENSOR = 100_000.0
-_FARTHEST_MARGIN = 5000.0
-"""Ground is read this far around the belt [m] and no farther, however far a sensor claims to see."""
-
-
-@dataclass(frozen=True)
-class Ground:
-    """A scenario's frame, frontage and terrain: what stays when reports come and go."""
-
-    scenario: Scenario
-    site: Site
-    frontage: Frontage
-    terrain: Terrain
 
 
 @dataclass(frozen=True)
 class TargetCoverage:
     """What the line sees of one target at one level (`levels`). look: float32 (north, east), probability of a look; nan
-    where unknown. field: of the rates; None where nobody kept it.
+    where unknown. line_p: the threshold of a look. field: of the rates; None where nobody kept it.
     """
 
     target: TargetSpec
     level: Level
     look: npt.NDArray[np.float32]
     stations: Stations
+    line_p: float
     gaps: tuple[Gap, ...]
     field: Field | None = None
 
     @property
     def covered_share(self) -> float:
         """Share of the frontage that is known and where a look detects the target with at least the line threshold."""
-        open_or_dark = self.stations.unknown.copy()
-        for gap in self.gaps:
-            if gap.kind == "line":
-                open_or_dark |= (self.stations.chainage > gap.start) & (self.stations.chainage < gap.end)
-        return float(1.0 - open_or_dark.mean())
+        return float(((self.stations.line_p >= self.line_p) & ~self.stations.unknown).mean())
 
     @property
     def unknown_share(self) -> float:
@@ -183,188 +153,6 @@ class Coverage:
             if one.field is not None and target in (None, one.target.name)
             for watch in one.field.who(row, col, look_s)
         ]
-
-
-def check(scenario: Scenario) -> None:
-    """Raises EarthError and TerrainError where `ground_of` would, as far as that needs no heights."""
-    terrain = scenario.terrain
-    check_terrain(terrain.ground, *_frame(scenario), terrain.surface, terrain.canopy)
-
-
-def _frame(scenario: Scenario) -> tuple[Site, Frontage]:
-    site = site_of(np.array(scenario.frontage.points_deg, dtype=np.float64), scenario.site.crs)
-    points = np.stack(site.to_site(*np.array(scenario.frontage.points_deg, dtype=np.float64).T), axis=-1)
-    frontage = Frontage(
-        points, scenario.frontage.belt_front_m, scenario.frontage.belt_behind_m, scenario.frontage.threat == "left"
-    )
-    return site, frontage
-
-
-def ground_of(scenario: Scenario) -> Ground:
-    """The frame, frontage and terrain of a scenario. Raises EarthError and TerrainError."""
-    site, frontage = _frame(scenario)
-    terrain = read(
-        scenario.terrain.ground,
-        site,
-        frontage,
-        scenario.terrain.cell_m,
-        margin=_margin(scenario, site, frontage),
-        posting=scenario.terrain.posting_m,
-        le90=scenario.terrain.le90_m,
-        surface=scenario.terrain.surface,
-        canopy=scenario.terrain.canopy,
-        canopy_extinction=scenario.terrain.canopy_extinction_m,
-    )
-    return Ground(scenario, site, frontage, terrain)
-
-
-def _margin(scenario: Scenario, site: Site, frontage: Frontage) -> float:
-    """Metres around the belt that hold every post and route, as far as they can see into the belt."""
-    places = [(post.latitude_deg, post.longitude_deg) for post in scenario.posts]
-    places += [place for drone in scenario.drones for place in drone.route_deg]
-    if not places:
-        return 0.0
-    east, north = site.to_site(*np.array(places, dtype=np.float64).T)
-    chainage, _ = frontage.locate(east, north)
-    on_east, on_north = frontage.at(chainage)
-    away = np.hypot(east - on_east, north - on_north).max() - min(frontage.front, frontage.behind)
-    return float(min(max(away + 10.0 * scenario.terrain.cell_m, 200.0), _FARTHEST_MARGIN))
-
-
-def route_of(drone: Drone, site: Site) -> Route:
-    """A drone's route in site metres."""
-    waypoints = np.stack(site.to_site(*np.array(drone.route_deg, dtype=np.float64).T), axis=-1)
-    return Route(waypoints, drone.repeat == "loop", drone.speed_mps, drone.start_s)
-
-
-def track(ground: Ground, drone: Drone, longest: float = 5.0) -> list[tuple[float, float, float, float, float]]:
-    """One cycle of a drone's flight: time [s], latitude, longitude [degrees], height AMSL [m], true azimuth of the
-    course [degrees].
-
-    Over unknown ground a height above ground cannot be held: the last known one is kept. Raises TerrainError where
-    none is known.
-    """
-    route = route_of(drone, ground.site)
-    flown = []
-    amsl = math.nan
-    for time in times(route, longest):
-        east, north, azimuth = route.at(time)
-        here = _flight_amsl(ground, drone, east, north)
-        amsl = here if math.isfinite(here) else amsl
-        latitude, longitude = ground.site.to_geodetic(east, north)
-        true = math.degrees(azimuth + ground.site.convergence(east, north)) % 360.0
-        flown.append((time, float(latitude), float(longitude), amsl, true))
-    known = next((row[3] for row in flown if math.isfinite(row[3])), math.nan)
-    if math.isnan(known):
-        raise TerrainError(
-            f"drone {drone.name}: the terrain knows no ground under its route; expected some, to hold "
-            f"{drone.height_agl_m:g} m above it"
-        )
-    return [row if math.isfinite(row[3]) else (*row[:3], known, row[4]) for row in flown]
-
-
-def _flight_amsl(ground: Ground, drone: Drone, east: float, north: float) -> float:
-    if drone.height_agl_m is None:
-        assert drone.height_amsl_m is not None
-        return drone.height_amsl_m
-    return float(ground.terrain.ground(east, north)) + drone.height_agl_m
-
-
-def planned(ground: Ground, time: float = 0.0) -> list[wire.Report]:
-    """The reports that the nodes of the site file would send, drones where they are `time` seconds into their routes.
-
-    They go through the wire's own encoding, so that a plan is rounded and bounded exactly as live reports are.
-    """
-    scenario, site = ground.scenario, ground.site
-    posts = {post.name: post for post in scenario.posts}
-    reports = []
-    for node in scenario.nodes:
-        post = posts[node.post]
-        reports.append(_birth(scenario, node.name, node.sensors, node.period_s))
-        place = {"latitude_deg": post.latitude_deg, "longitude_deg": post.longitude_deg, "height_agl_m": node.mast_m}
-        reports += [
-            _planned_frustum(scenario, node.name, sensor, place, sensor.azimuth_deg, node.duty)
-            for sensor in node.sensors
-        ]
-    for drone in scenario.drones:
-        route = route_of(drone, site)
-        east, north, course = route.at(time)
-        latitude, longitude = site.to_geodetic(east, north)
-        amsl = _flight_amsl(ground, drone, east, north)
-        reports.append(_birth(scenario, drone.name, drone.sensors, 1.0))
-        if not math.isfinite(amsl):
-            continue  # over ground that nobody knows it cannot be said how high it flies: its sensors are missing
-        place = {"latitude_deg": float(latitude), "longitude_deg": float(longitude), "height_amsl_m": amsl}
-        place["velocity_east_mps"] = drone.speed_mps * math.sin(course)
-        place["velocity_north_mps"] = drone.speed_mps * math.cos(course)
-        place["velocity_up_mps"] = 0.0
-        nose = math.degrees(course + site.convergence(east, north))
-        reports += [
-            _planned_frustum(scenario, drone.name, sensor, place, nose + sensor.azimuth_deg) for sensor in drone.sensors
-        ]
-    return reports
-
-
-def _through_the_wire(
-    scenario: Scenario, node: str, kind: str, sensor: str | None, values: Mapping[str, object]
-) -> wire.Report:
-    topic = wire.topic(scenario.site.name, node, kind, sensor)
-    report: wire.Report = wire.decode(topic, wire.encode(kind, wire.integers(kind, dict(values))))
-    return report
-
-
-def _birth(scenario: Scenario, node: str, sensors: Sequence[Sensor | DroneSensor], period: float) -> wire.Report:
-    entries = []
-    for sensor in sensors:
-        kind = scenario.sensor_types[sensor.type]
-        model = msgspec.to_builtins(kind.model)
-        limits = ("driver", "shape", "hfov_deg", "vfov_deg", "range_min_m", "range_max_m")
-        entries.append({"name": sensor.name, "model": model, **{name: getattr(kind, name) for name in limits}})
-    values = {
-        "firmware": "planned",
-        "board": "planned",
-        "boot": 0,
-        "session": 0,
-        "period_s": max(1, round(period)),
-        "sensors": entries,
-    }
-    return _through_the_wire(scenario, node, "birth", None, values)
-
-
-def _planned_frustum(
-    scenario: Scenario,
-    node: str,
-    sensor: Sensor | DroneSensor,
-    place: Mapping[str, float],
-    azimuth_deg: float,
-    duty: Duty = _AWAKE,
-) -> wire.Report:
-    kind = scenario.sensor_types[sensor.type]
-    source = sensor.azimuth_source if isinstance(sensor, Sensor) else "compass"
-    values = {
-        **place,
-        "position_sigma_m": PLANNED_POSITION_SIGMA_M,
-        "height_sigma_m": PLANNED_POSITION_SIGMA_M if "height_amsl_m" in place else PLANNED_MAST_SIGMA_M,
-        "azimuth_deg": round(azimuth_deg, 2) % 360.0,
-        "elevation_deg": sensor.elevation_deg,
-        "roll_deg": sensor.roll_deg,
-        "azimuth_sigma_deg": PLANNED_AZIMUTH_SIGMA_DEG[source],
-        "tilt_sigma_deg": PLANNED_TILT_SIGMA_DEG,
-        "shape": kind.shape,
-        "hfov_deg": kind.hfov_deg,
-        "vfov_deg": kind.vfov_deg,
-        "range_min_m": kind.range_min_m,
-        "range_max_m": kind.range_max_m,
-        "position_source": "survey" if isinstance(sensor, Sensor) else "gnss",
-        "azimuth_source": source,
-        "awake": duty.awake,
-        "duty": duty.share,
-        "clock": "none",
-        "seq": 0,
-        "boot": 0,
-        "valid_s": 86400,
-    }
-    return _through_the_wire(scenario, node, "frustum", sensor.name, values)
 
 
 def cover(
@@ -616,7 +404,7 @@ def _target_coverage(ground: Ground, spec: TargetSpec, target: Target, level: Le
             level=level,
         )
     ]
-    return TargetCoverage(spec, level, look, at, tuple(found), field)
+    return TargetCoverage(spec, level, look, at, thresholds.line_p, tuple(found), field)
 
 
 def digest_of(ground: Ground, reports: Sequence[wire.Report]) -> str:
