@@ -64,13 +64,17 @@ def real(tmp_path_factory):
 def scene(real):
     """Flat ground at 100 m, the camera 6 m over the middle of cell (60, 60), looking (grid) east."""
 
-    def made(*, wall_at=None, wall_top=0.0, hole_at=None, le90=math.nan, **changes):
+    def made(*, wall_at=None, wall_top=0.0, hole_at=None, hedge_at=None, le90=math.nan, **changes):
         heights = np.full((121, 221), 100.0)
         if wall_at is not None:
             heights[:, 60 + round(wall_at / CELL)] += wall_top
         if hole_at is not None:
             heights[:, 60 + round(hole_at / CELL)] = np.nan
         terrain = dataclasses.replace(Terrain.from_array(heights, CELL), le90=le90)
+        if hedge_at is not None:
+            canopy = heights.copy()
+            canopy[:, 60 + round(hedge_at / CELL)] += 20.0
+            terrain = dataclasses.replace(terrain, canopy_amsl=canopy, canopy_extinction=3.0)
         state = wall.sensor_states(real, planned(real))[0]
         eye = {"east": MIDDLE, "north": MIDDLE, "eye_amsl": 106.0, "eye_agl": 6.0, "azimuth": math.pi / 2.0}
         frustum = dataclasses.replace(state.frustum, **{**eye, **changes})
@@ -111,6 +115,40 @@ def test_what_is_seen_says_how_surely_and_agrees_with_the_coverage(scene):
     # A glimpse a second: ten of them in a look, and never above the ceiling.
     assert one.look == pytest.approx(min(one.ceiling, 1.0 - (1.0 - one.glimpse) ** 10))
     assert verdict.verdict(found, one).startswith(f"seen: {100 * one.look:.0f} % in a look of 10 s at 300 m")
+
+
+def test_a_hedge_dims_and_the_advised_mast_looks_over_it(scene):
+    # 20 m high at 200 m of 400: from a mast of h the line passes it at (h + 0.85) / 2, over it from 39.15 m on.
+    found, one = asked(*scene(hedge_at=200.0), 400.0)
+    assert one.verdict == "faint"
+    assert one.clear < 0.1
+    assert 30.0 < one.mast_noticed <= 39.25
+    words = verdict.verdict(found, one)
+    assert f"from a mast of {math.ceil(10.0 * one.mast_noticed) / 10.0:.1f} m it would be noticed often enough" in words
+    enough = found.ground.scenario.thresholds.line_p
+    for mast, notices in ((one.mast_noticed, True), (one.mast_noticed - 0.2, False)):
+        raised = asked(*scene(hedge_at=200.0, eye_amsl=100.0 + mast, eye_agl=mast), 400.0)[1]
+        assert (raised.look >= enough) == notices
+
+
+def test_no_mast_is_advised_where_none_up_to_60_m_would_do(scene):
+    found, one = asked(*scene(hedge_at=10.0), 800.0)
+    assert one.verdict == "faint"
+    assert math.isnan(one.mast_noticed)
+    assert "mast" not in verdict.verdict(found, one)
+
+
+def test_both_levels_are_told_where_they_differ_from_the_reported_pose(scene):
+    certain = {"azimuth_sigma": 0.0, "tilt_sigma": 0.0, "position_sigma": 0.0, "height_sigma": 0.0}
+    found, one = asked(*scene(**certain), 300.0)
+    assert one.look_expected == pytest.approx(one.look, rel=1e-3)
+    assert one.look_assured == pytest.approx(one.look, rel=1e-3)
+    assert not any("pose" in said for said in verdict.remarks(found, one))
+    # On the boresight, half a field of 30 degrees and an error of 30: in view in .683 of the cases, not in all.
+    found, one = asked(*scene(**{**certain, "azimuth_sigma": math.radians(30.0)}), 300.0)
+    assert one.look_expected == pytest.approx(0.683 * one.look, rel=0.01)
+    assert one.look_assured == 0.0
+    assert any("assured 0 %" in said for said in verdict.remarks(found, one))
 
 
 def test_what_is_half_hidden_says_so(scene):

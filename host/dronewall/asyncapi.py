@@ -146,7 +146,7 @@ MEANINGS = {
     "digest": "Digest of site file and terrain, hexadecimal.",
     "source": "plan: from the site file; live: from reports.",
     "level": "as reported, expected over the pose errors, or assured.",
-    "covered_share": "Share of the frontage that is known and where a look detects with at least the threshold of a line gap.",
+    "covered_share": "Share of the frontage that is known and where a look detects often enough (line_p).",
     "unknown_share": "Share of the stations whose terrain is unknown.",
     "count": "Gaps there are; the list holds the longest.",
     "gaps": "The longest gaps, longest first.",

@@ -15,10 +15,15 @@ from dronewall.engine.field import glance
 from dronewall.engine.frustum import Frustum, elevations, in_view, sweep
 from dronewall.engine.ground import Ground
 from dronewall.engine.profile import Profile, why
+from dronewall.engine.stored import stored
 from dronewall.engine.viewshed import Window
-from dronewall.engine.wall import Coverage, SensorState, environment_of, target_of
+from dronewall.engine.wall import Coverage, SensorState, assures, environment_of, rates_of, target_of
 
 Verdict = Literal["seen", "faint", "hidden", "outside", "unknown"]
+
+HIGHEST_MAST = 60.0
+"""A taller one [m] is no advice."""
+_MAST_STEP = 0.1
 
 
 class ReasonError(ValueError):
@@ -51,7 +56,10 @@ class TargetReason:
     field of view at its azimuth [rad], negative below. beyond: how much too far it is [m], negative too near. All
     three are 0 inside; above is nan where the azimuth is outside. turned: None where it would not help. glimpse,
     rate [1/s], ceiling, look: of the detection model, while awake but for look, which counts the sleep; look_still:
-    the look where the target stands still.
+    the look where the target stands still. look_expected, look_assured: the look at the two levels (`levels`), where
+    everything else here takes the reported pose as it is. mast_noticed: the least height of the eye above the ground
+    [m], up to `HIGHEST_MAST`, from which a look detects a hidden or faint target with the line's threshold, the sensor
+    pointing as it does; nan where there is none.
     """
 
     target: Target
@@ -73,6 +81,9 @@ class TargetReason:
     ceiling: float
     look: float
     look_still: float
+    look_expected: float
+    look_assured: float
+    mast_noticed: float
 
 
 @dataclass(frozen=True)
@@ -139,53 +150,95 @@ def reason_of(
     place = float(columns[col]), float(rows[row])
     east, north = place[0] - frustum.east, place[1] - frustum.north
     azimuth = math.atan2(east, north) % math.tau
-    targets = tuple(
-        _target_reason(ground, frustum, target_of(spec), (row, col), place)
-        for spec in ground.scenario.targets
-        if target is None or spec.name == target
-    )
-    return Reason(ground, sensor, frustum, asked, place, azimuth, math.hypot(east, north), targets)
+    asked_for = [target_of(spec) for spec in ground.scenario.targets if target in (None, spec.name)]
+    look_s = ground.scenario.thresholds.look_s
+    targets = []
+    for one, (mean, least) in zip(asked_for, rates_of(ground, frustum, asked_for), strict=True):
+        expected, surely = (stored(window).watch(row, col, look_s)[2] for window in (mean, least))
+        levels = expected, surely if assures(sensor) else 0.0
+        targets.append(_target_reason(ground, frustum, one, (row, col), place, levels))
+    return Reason(ground, sensor, frustum, asked, place, azimuth, math.hypot(east, north), tuple(targets))
 
 
-def _target_reason(
+@dataclass(frozen=True)
+class _Seen:
+    """What of a target at a place is in sight, and what the sensor makes of it if it looks that way."""
+
+    profile: Profile
+    inside: bool
+    exposed: float
+    clear: float
+    slant: float
+    east: float
+    north: float
+    up: float
+    ground: Ground | Coverage
+    frustum: Frustum
+    target: Target
+
+    def noticed(self, *, anywhere: bool = False, still: bool = False) -> tuple[float, float, float]:
+        """Rate [1/s], ceiling and probability in a look; nothing outside the field of view, unless `anywhere`."""
+        exposed = self.exposed if self.inside or anywhere else 0.0
+        weather, thresholds = environment_of(self.ground.scenario.environment), self.ground.scenario.thresholds
+        slant, height = np.array([self.slant]), np.array([exposed])
+        rate, ceiling = watched(self.frustum, self.target, slant, height, weather, self.clear, still=still)
+        look = self.frustum.duty * float(glance(rate, ceiling, thresholds.look_s)[0])
+        return float(rate[0]), float(ceiling[0]), look
+
+
+def _seen(
     ground: Ground | Coverage, frustum: Frustum, target: Target, cell: tuple[int, int], place: tuple[float, float]
-) -> TargetReason:
-    terrain, thresholds = ground.terrain, ground.scenario.thresholds
-    eye = eye_of(frustum)
+) -> _Seen:
+    """What the coverage does with a whole window, for one cell alone and with the exact height."""
+    terrain, eye = ground.terrain, eye_of(frustum)
     foot = float(terrain.ground_amsl[cell])
     # Where the ground is unknown the line is drawn level; it is not judged.
     base = foot if math.isfinite(foot) else eye[2] - target.top_agl
-    bend = refraction_of(frustum)
-    to_top = why(terrain, eye, (*place, base + target.top_agl), refraction=bend)
-    to_bottom = why(terrain, eye, (*place, base + target.bottom_agl), refraction=bend)
-    least = to_top.least_target_agl
-    # What the coverage does with a whole window, for this cell alone and with the exact height.
-    seen = sight(terrain, frustum, target, Window(*cell, np.array([[least]])))
-    east, north, exposed = float(seen.east[0, 0]), float(seen.north[0, 0]), float(seen.exposed[0, 0])
+    profile = why(terrain, eye, (*place, base + target.top_agl), refraction=refraction_of(frustum))
+    seen = sight(terrain, frustum, target, Window(*cell, np.array([[profile.least_target_agl]])))
+    east, north = float(seen.east[0, 0]), float(seen.north[0, 0])
     up = float(seen.up[0, 0]) if math.isfinite(foot) else base + target.top_agl - eye[2]
-    slant = math.sqrt(east * east + north * north + up * up)
-    azimuth, elevation = math.atan2(east, north) % math.tau, math.atan2(up, math.hypot(east, north))
+    return _Seen(
+        profile=profile,
+        inside=bool(in_view(frustum, east, north, up)),
+        exposed=float(seen.exposed[0, 0]),
+        clear=float(seen.clear[0, 0]),
+        slant=math.sqrt(east * east + north * north + up * up),
+        east=east,
+        north=north,
+        up=up,
+        ground=ground,
+        frustum=frustum,
+        target=target,
+    )
+
+
+def _target_reason(
+    ground: Ground | Coverage,
+    frustum: Frustum,
+    target: Target,
+    cell: tuple[int, int],
+    place: tuple[float, float],
+    levels: tuple[float, float],
+) -> TargetReason:
+    seen = _seen(ground, frustum, target, cell, place)
+    profile, known = seen.profile, bool(np.isfinite(ground.terrain.ground_amsl[cell]))
+    bottom = profile.target[2] - target.top_agl + target.bottom_agl
+    to_bottom = why(ground.terrain, eye_of(frustum), (*place, bottom), refraction=refraction_of(frustum))
+    azimuth = math.atan2(seen.east, seen.north) % math.tau
+    elevation = math.atan2(seen.up, math.hypot(seen.east, seen.north))
     aside, above = _off(frustum, azimuth, elevation)
-    beyond = max(slant - frustum.range_max, 0.0) or min(slant - frustum.range_min, 0.0)
-    weather, clear = environment_of(ground.scenario.environment), float(seen.clear[0, 0])
-
-    def noticed(height: float, still: bool = False) -> tuple[float, float, float]:
-        """Rate, ceiling and probability in a look of so much of the target, inside the angles."""
-        rate, ceiling = watched(frustum, target, np.array([slant]), np.array([height]), weather, clear, still=still)
-        look = frustum.duty * float(glance(rate, ceiling, thresholds.look_s)[0])
-        return float(rate[0]), float(ceiling[0]), look
-
-    inside = bool(in_view(frustum, east, north, up))
-    rate, ceiling, look = noticed(exposed if inside else 0.0)
+    beyond = max(seen.slant - frustum.range_max, 0.0) or min(seen.slant - frustum.range_min, 0.0)
+    rate, ceiling, look = seen.noticed()
     verdict: Verdict
-    if not inside and (math.isfinite(foot) or beyond > 0.0 or math.isnan(above)):
+    if not seen.inside and (known or beyond > 0.0 or math.isnan(above)):
         verdict = "outside"
-    elif not to_top.known:
+    elif not profile.known:
         verdict = "unknown"
-    elif exposed <= 0.0:
+    elif seen.exposed <= 0.0:
         verdict = "hidden"
     else:
-        verdict = "seen" if look >= thresholds.line_p else "faint"
+        verdict = "seen" if look >= ground.scenario.thresholds.line_p else "faint"
     turned = None
     if verdict == "outside" and beyond == 0.0:
         for other in (
@@ -193,19 +246,19 @@ def _target_reason(
             dataclasses.replace(frustum, elevation=elevation),
             dataclasses.replace(frustum, azimuth=azimuth, elevation=elevation),
         ):
-            if in_view(other, east, north, up):
-                turned = Turned(other.azimuth, other.elevation, noticed(exposed)[2])
+            if in_view(other, seen.east, seen.north, seen.up):
+                turned = Turned(other.azimuth, other.elevation, seen.noticed(anywhere=True)[2])
                 break
     return TargetReason(
         target=target,
         verdict=verdict,
-        profile=to_top,
-        least_agl=least,
-        exposed=exposed if to_top.known else math.nan,
-        clear=clear,
-        slant=slant,
+        profile=profile,
+        least_agl=profile.least_target_agl,
+        exposed=seen.exposed if profile.known else math.nan,
+        clear=seen.clear,
+        slant=seen.slant,
         elevation=elevation,
-        mast_top=to_top.least_eye_agl,
+        mast_top=profile.least_eye_agl,
         mast_all=to_bottom.least_eye_agl,
         aside=aside,
         above=above,
@@ -215,8 +268,37 @@ def _target_reason(
         rate=rate,
         ceiling=ceiling,
         look=look,
-        look_still=noticed(exposed if inside else 0.0, still=True)[2],
+        look_still=seen.noticed(still=True)[2],
+        look_expected=levels[0],
+        look_assured=levels[1],
+        mast_noticed=_mast(ground, frustum, target, cell, place) if verdict in ("hidden", "faint") else math.nan,
     )
+
+
+def _mast(
+    ground: Ground | Coverage, frustum: Frustum, target: Target, cell: tuple[int, int], place: tuple[float, float]
+) -> float:
+    """`TargetReason.mast_noticed`: a metre at a time, then to `_MAST_STEP` within the metre that did it."""
+    floor = float(ground.terrain.ground(frustum.east, frustum.north))
+    eye = eye_of(frustum)[2] - floor
+    if not math.isfinite(floor) or frustum.moving:
+        return math.nan
+
+    def notices(height: float) -> bool:
+        raised = dataclasses.replace(frustum, eye_amsl=floor + height, eye_agl=height)
+        look = _seen(ground, raised, target, cell, place).noticed()[2]
+        return look >= ground.scenario.thresholds.line_p
+
+    low = max(eye, 0.0)
+    while low < HIGHEST_MAST:
+        high = min(low + 1.0, HIGHEST_MAST)
+        if notices(high):
+            while high - low > _MAST_STEP / 2.0:
+                middle = (low + high) / 2.0
+                low, high = (low, middle) if notices(middle) else (middle, high)
+            return high
+        low = high
+    return math.nan
 
 
 def _off(frustum: Frustum, azimuth: float, elevation: float) -> tuple[float, float]:

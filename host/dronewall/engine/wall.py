@@ -280,7 +280,7 @@ def rate_of(ground: Ground, frustum: Frustum, target: Target) -> Rate:
     return rate(ground.terrain, frustum, target, environment_of(ground.scenario.environment))
 
 
-def rates_of(ground: Ground, frustum: Frustum, targets: Sequence[Target]) -> list[tuple[Rate, Rate]]:
+def rates_of(ground: "Ground | Coverage", frustum: Frustum, targets: Sequence[Target]) -> list[tuple[Rate, Rate]]:
     """The expected and the assured detection of each target by a sensor, likewise."""
     environment = environment_of(ground.scenario.environment)
     return rates(ground.terrain, frustum, targets, ground.scenario.thresholds.confidence, environment)

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dronewall import __version__
+from dronewall.engine.reason import HIGHEST_MAST
 from dronewall.report.colours import LOOKS, State
 from dronewall.report.figures import clean, figure, percent
 
@@ -36,7 +37,6 @@ LOOK_OF: dict[Verdict, State] = {
 _RIDGE = 1.0  # metres that the ground falls on both sides of what is called a ridge
 _BUILT = 1.0  # metres by which the surface stands above the ground where something stands on it
 _ROWS = 11
-_HINT = 60.0  # a taller mast is not an advice
 
 
 def away(distance: float) -> str:
@@ -93,6 +93,8 @@ def verdict(reason: Reason, one: TargetReason) -> str:
     said = f"{percent(one.look)} in a look of {reason.ground.scenario.thresholds.look_s:g} s at {away(one.slant)}"
     if one.verdict == "faint":
         said = f"faint: in its view and in sight, but noticed with only {said}"
+        if math.isfinite(one.mast_noticed):
+            said += f"; from a mast of {height(one.mast_noticed, up=True)} it would be noticed often enough"
     else:
         said = f"seen: {said}"
     if one.exposed < one.target.top_agl - one.target.bottom_agl - 1e-6:
@@ -125,13 +127,16 @@ def _raised(reason: Reason, one: TargetReason) -> str:
     if not math.isfinite(top):
         return "no ground height under the sensor to count a mast from"
     what, rest = ("flying at {} above the ground", "at {}") if reason.sensor.moving else ("a mast of {}", "one of {}")
-    if top > _HINT and not reason.sensor.moving:
+    if top > HIGHEST_MAST and not reason.sensor.moving:
         return f"a mast would have to be {height(top, up=True)}"
     mast = height(advised(one), up=True)
+    if one.mast_noticed > 1.05 * one.mast_all:
+        # A mast that shows it all shows it too faintly: a canopy, or the model's own reach.
+        return f"{what.format(mast)} would have it in sight, {rest.format(height(one.mast_noticed, up=True))} notice it"
     if _small(one):
         return f"{what.format(mast)} would see it"
     said = f"{what.format(mast)} would see its top"
-    return f"{said}, {rest.format(height(whole, up=True))} all of it" if whole <= 2.0 * _HINT else said
+    return f"{said}, {rest.format(height(whole, up=True))} all of it" if whole <= 2.0 * HIGHEST_MAST else said
 
 
 def _small(one: TargetReason) -> bool:
@@ -208,6 +213,9 @@ def remarks(reason: Reason, one: TargetReason) -> list[str]:
         said.append(f"the canopy on the way leaves {percent(one.clear)} of what it could receive")
     if percent(one.look_still) != percent(one.look):
         said.append(f"standing still it is noticed with {percent(one.look_still)} only")
+    if {percent(one.look_expected), percent(one.look_assured)} != {percent(one.look)}:
+        levels = f"expected {percent(one.look_expected)}, assured {percent(one.look_assured)}"
+        said.append(f"with the errors that its pose may have: {levels}")
     if reason.frustum.duty < 1.0:
         said.append(f"awake {percent(reason.frustum.duty)} of the time: the look counts it")
     if reason.sensor.state not in ("planned", "heard") or reason.sensor.note:
@@ -319,6 +327,8 @@ def _target_json(reason: Reason, one: TargetReason) -> dict[str, Any]:
         "remarks": remarks(reason, one),
         "look_probability": figure(one.look),
         "look_still_probability": figure(one.look_still),
+        "look_expected_probability": figure(one.look_expected),
+        "look_assured_probability": figure(one.look_assured),
         "glimpse_probability": figure(one.glimpse),
         "rate_per_s": figure(one.rate, 9),
         "ceiling_probability": figure(one.ceiling),
@@ -328,6 +338,7 @@ def _target_json(reason: Reason, one: TargetReason) -> dict[str, Any]:
         "seen_from_agl_m": figure(one.least_agl, 3),
         "mast_for_top_m": figure(one.mast_top, 3),
         "mast_for_all_m": figure(one.mast_all, 3),
+        "mast_to_notice_m": figure(one.mast_noticed, 1),
         "aside_deg": figure(math.degrees(one.aside), 3),
         "above_deg": figure(math.degrees(one.above), 3),
         "beyond_m": figure(one.beyond, 2),
