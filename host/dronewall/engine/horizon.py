@@ -8,10 +8,11 @@ A quadrant's columns lie across the boresight axis, at distances X (in cells) fr
          X+1            interpolated between the two rays beside it
 
 Two things make it quick. Columns are taken in blocks, and the rays of a block pass through the rows of its middle
-column, so that in all its columns ray k lies close to row k: long runs of rays share one shift, and a run is a
-plain loop over neighbours in memory, which the compiler turns into vector instructions. Between blocks the horizon
-is interpolated to the next rays. The near half, where a ray must stand for more cells further out, has a second
-family of rays half way between the first.
+column, so that in all its columns ray k lies close to row k: a chunk of 16 rays crosses a column between rows that
+are neighbours in memory too, in at most two different places, and the compiler makes vector instructions of it.
+Between blocks the horizon is interpolated to the next rays. The near half, where a ray must stand for more cells
+further out, has a second family of rays half way between the first. Next to the eye chunks spread over more rows
+than that; there each ray looks up its own.
 
 It is not exact: the crossings with the rows between two columns are left out and the interpolation blurs.
 benchmarks/RESULTS.md says how much. Heights over the eye are 32-bit floats, good to 0.1 mm.
@@ -26,9 +27,12 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from dronewall.engine._jit import njit
 
 _BLOCK = 32
-"""Columns of a block beyond `_NEAR`, half as many before: the visible bits of a row's block fill an uint32."""
+"""Columns of a block, half as many before column 8 _BLOCK: the visible bits of a row's block fill an uint32."""
 
-_NEAR = 192
+_CHUNK = np.uintp(16)
+"""Rays (or rows) at a time. Beyond column `_NEAR` a chunk drifts by less than a row over a block."""
+
+_NEAR = 128
 _FINE = 0.5
 """Share of the range in which there are two rays a row, where the range has more than 200 cells; below, everywhere."""
 
@@ -50,170 +54,179 @@ _f = np.float32
 _u = np.uintp
 
 
-@_vector
-def _raise(rays, z, at, a, b, j, jf, drift, inv, c0, c1):
-    """Raises the horizon of rays a to b - 1 by the column z, which they cross between their rows + j and + j + 1."""
-    for i in range(a, b):
-        y = at[i]
-        low = z[i + j]
-        slope = (low + (y * drift - jf) * (z[i + j + _u(1)] - low)) * inv - (c0 + c1 * y * y)
-        highest = rays[i]
-        rays[i] = slope if slope > highest else highest
+@njit(inline="always")
+def _at(values, j, share):
+    """The value `share` (0 to 2) steps behind values[j].
+
+    Selects among what is loaded anyway: a branch, or a load that depends on it, would cost the vectors. What is not
+    selected may be nan.
+    """
+    first, second, third = values[j], values[j + _u(1)], values[j + _u(2)]
+    nearer = share < _f(1.0)
+    low = first if nearer else second
+    high = second if nearer else third
+    return low + (share if nearer else share - _f(1.0)) * (high - low)
+
+
+@njit(inline="always")
+def _at_fine(rays, between, j, share):
+    """The horizon `share` (0 to 1) steps behind ray j, `between` being half way to the next."""
+    near, middle, far = rays[j], between[j], rays[j + _u(1)]
+    twice = share + share
+    nearer = twice < _f(1.0)
+    low = near if nearer else middle
+    high = middle if nearer else far
+    return low + (twice if nearer else twice - _f(1.0)) * (high - low)
 
 
 @_vector
-def _see(bits, bit, rays, between, double, z, at, a, b, j, jf, drift, inv, c0, c1, target, x2, cell2, reach2):
-    """Sets `bit` in the rows a to b - 1 whose target, `target` metres over the column z, is in sight and in range."""
-    for i in range(a, b):
-        y = at[i]
-        share = y * drift - jf
-        near = rays[i + j]
-        far = rays[i + j + _u(1)]
-        if double:
-            middle = between[i + j]
-            horizon = (
-                near + (share + share) * (middle - near)
-                if share < _f(0.5)
-                else middle + (share + share - _f(1.0)) * (far - middle)
-            )
-        else:
-            horizon = near + share * (far - near)
-        up = z[i] + target
-        seen = (up * inv - (c0 + c1 * y * y) >= horizon) & (up * up + (x2 + y * y) * cell2 <= reach2)
-        bits[i] |= bit if seen else np.uint32(0)
+def _raise(rays, z, at, near, a, b, half, drift, inv, level):
+    """Raises the horizon of the rays a to b - 1, in whole chunks, by the column z. Ray i stands at place at[i] and
+    crosses the column half + at[i] drift rows behind row i.
+    """
+    for k in range(a, b, _CHUNK):
+        lowest = np.floor(min(at[k] * drift, at[k + _CHUNK - _u(1)] * drift) + half)
+        for i in range(k, k + _CHUNK):
+            base = np.floor(at[i] * drift + half) if near else lowest
+            slope = _at(z, i + _u(int(base)), at[i] * drift + (half - base)) * inv - level
+            rays[i] = max(rays[i], slope)
 
 
 @_vector
-def _need(heights, rays, between, double, z, at, a, b, j, jf, drift, distance, c0, c1):
-    """Heights over the column z that reach the horizon, rows a to b - 1."""
-    for i in range(a, b):
-        y = at[i]
-        share = y * drift - jf
-        near = rays[i + j]
-        far = rays[i + j + _u(1)]
-        if double:
-            middle = between[i + j]
-            horizon = (
-                near + (share + share) * (middle - near)
-                if share < _f(0.5)
-                else middle + (share + share - _f(1.0)) * (far - middle)
-            )
-        else:
-            horizon = near + share * (far - near)
-        needed = (horizon + (c0 + c1 * y * y)) * distance - z[i]
-        least = needed if needed > _f(0.0) else _f(0.0)
-        heights[i] = least if z[i] < _f(1e20) else _f(_UNKNOWN)
+def _see(bits, bit, rays, between, z, at, near, a, b, last, drift, inv, target, drop, reach2, cell2):
+    """Sets `bit` in the rows from a to the place `last` whose target, `target` metres over the column z, is in sight
+    and in range; b: behind `last`.
+
+    drop: what curvature has taken off a height at the end of the range.
+    """
+    for k in range(a, b, _CHUNK):
+        lowest = np.floor(min(at[k] * drift, at[k + _CHUNK - _u(1)] * drift))
+        for i in range(k, k + _CHUNK):
+            y = at[i]
+            # Not y itself: rows behind the last may drift out of the arrays.
+            base = np.floor(min(y, last) * drift) if near else lowest
+            j = i + _u(int(base))
+            horizon = _at_fine(rays, between, j, y * drift - base) if near else _at(rays, j, y * drift - base)
+            top = z[i] + target
+            up = top + drop
+            seen = (top * inv >= horizon) & (up * up <= reach2 - y * y * cell2) & (y <= last)
+            bits[i] |= bit if seen else np.uint32(0)
 
 
 @_vector
-def _read(z, ground, start, first, count, eye):
-    for i in range(count):
-        z[first + i] = _f(ground[start + i] - eye)
+def _need(needs, rays, between, z, at, near, a, b, last, drift, distance, level):
+    """Heights over the column z that reach the horizon, rows a to b - 1, in whole chunks; b: behind place `last`."""
+    for k in range(a, b, _CHUNK):
+        lowest = np.floor(min(at[k] * drift, at[k + _CHUNK - _u(1)] * drift))
+        for i in range(k, k + _CHUNK):
+            base = np.floor(min(at[i], last) * drift) if near else lowest
+            j, share = i + _u(int(base)), at[i] * drift - base
+            horizon = _at_fine(rays, between, j, share) if near else _at(rays, j, share)
+            foot = z[i]
+            least = max((horizon + level) * distance - foot, _f(0.0))
+            needs[i] = least if foot < _f(1e20) else _f(_UNKNOWN)
 
 
 @_vector
-def _read_across(z, size, ground, start, stride, first, count, columns, step, eye):
-    """Columns that lie across the memory's rows, all of a block at once: z is (block, size), flat."""
-    for i in range(count):
-        for c in range(columns):
-            z[c * size + first + i] = _f(ground[start + i * stride + c * step] - eye)
-
-
-@njit(error_model="numpy")
-def _run_end(j, drift, offset, last):
-    """The first index behind the run of rows (or rays) i with floor((i + offset) drift + 0) = j, at most last + 1."""
-    if drift > 1e-12:
-        return min(int(math.ceil((j + 1) / drift - offset)), last + 1)
-    if drift < -1e-12:
-        return min(int(math.floor(j / drift - offset)) + 1, last + 1)
-    return last + 1
-
-
-@njit(error_model="numpy")
-def _march_column(rays, z, at, offset, half, klo, khi, origin, ratio, inv, c0, c1):
-    """Raises one family of rays by one column. ratio: its distance over that of the block's middle column."""
-    drift = ratio - 1.0
-    # Ray i stands at row i + half + (i + half + offset) drift.
-    j = int(math.floor((klo + half + offset) * drift + half)) if abs(drift) > 1e-12 else 0
-    a = klo
-    while a <= khi:
-        if drift > 1e-12:
-            b = min(int(math.ceil((j + 1 - half) / drift - offset - half)), khi + 1)
-        elif drift < -1e-12:
-            b = min(int(math.floor((j - half) / drift - offset - half)) + 1, khi + 1)
-        else:
-            b = khi + 1
-        if b > a:
-            _raise(rays, z, at, _u(a + origin), _u(b + origin), _u(j), _f(j - half), _f(drift), _f(inv), _f(c0), _f(c1))
-            a = b
-        j += 1 if drift > 0.0 else -1
-
-
-@njit(error_model="numpy")
-def _refit(rays, between, new_rays, new_between, double, klo, khi, old_klo, old_khi, origin, offset, ratio):
+def _refit(new, rays, between, double, at, a, b, ratio, offset, least, most):
     """The horizons interpolated to the rays of the next block; beyond the old rays the outermost goes on.
 
     ratio: the old middle column's distance over the new one's.
     """
-    for k in range(klo, khi + 1):
-        for half in range(2 if double else 1):
-            place = (k + 0.5 * half + offset) * ratio - offset
-            if double:
-                place *= 2.0
-                place = min(max(place, 2.0 * old_klo), 2.0 * old_khi)
-            else:
-                place = min(max(place, old_klo), old_khi - 1e-6)
-            low = int(math.floor(place))
-            share = _f(place - low)
-            if double:
-                i = _u((low >> 1) + origin)
-                one = between[i] if low & 1 else rays[i]
-                other = rays[i + _u(1)] if low & 1 else between[i]
-            else:
-                i = _u(low + origin)
-                one, other = rays[i], rays[i + _u(1)]
-            value = one + share * (other - one)
-            if half:
-                new_between[_u(k + origin)] = value
-            else:
-                new_rays[_u(k + origin)] = value
+    for i in range(a, b):
+        place = min(max(at[i] * ratio + offset, least), most)
+        j = _u(int(np.floor(place)))
+        share = place - np.floor(place)
+        new[i] = _at_fine(rays, between, j, share) if double else _at(rays, j, share)
+
+
+@_vector
+def _read(z, ground, drops, start, first, count, eye):
+    """Heights over the eye, less what curvature takes off them for their distance along the column."""
+    for i in range(count):
+        z[first + i] = _f(ground[start + i] - eye) - drops[first + i]
+
+
+@_vector
+def _read_across(z, size, ground, drops, start, stride, step, first, count, columns, eye):
+    """Columns that lie across the memory's rows, all of a block at once, eight rows at a time: z is (block, size),
+    flat.
+    """
+    whole = count & ~_u(7)
+    for i in range(_u(0), whole, _u(8)):
+        for c in range(columns):
+            for m in range(i, i + _u(8)):
+                z[c * size + first + m] = _f(ground[start + m * stride + c * step] - eye) - drops[first + m]
+    for m in range(whole, count):
+        for c in range(columns):
+            z[c * size + first + m] = _f(ground[start + m * stride + c * step] - eye) - drops[first + m]
+
+
+@_vector
+def _show(seen, place, bits, first, count, c):
+    """Sets what is in sight of column c of a block, which lies along the memory."""
+    for i in range(count):
+        seen[place + i] |= (bits[first + i] >> c) & np.uint32(1) != 0
+
+
+@_vector
+def _show_across(seen, place, stride, bits, first, count, columns, backward):
+    """Sets what is in sight of a block's columns, the first (backward: the last) at `place`."""
+    for i in range(count):
+        row = bits[first + i]
+        if backward:
+            for c in range(columns):
+                seen[place + i * stride + c] |= (row >> np.uint32(columns - _u(1) - c)) & np.uint32(1) != 0
+        else:
+            for c in range(columns):
+                seen[place + i * stride + c] |= (row >> np.uint32(c)) & np.uint32(1) != 0
+
+
+@njit(error_model="numpy", pipeline_class=_NoAlias)
+def _tell(heights, place, step, needs, first, count):
+    """Copies the heights of a column's rows; what lies behind unknown ground needs a height of 1e30 cells' slopes or
+    so, nothing real 1e15.
+    """
+    for i in range(count):
+        height = needs[first + i]
+        heights[place + i * step] = height if height < _f(1e15) else _f(math.nan)
 
 
 @njit(error_model="numpy")
 def _quadrant(
-    ground, start, step, stride, ahead, lowest, highest, ax, ay, tlo, thi,
+    ground, start, step, stride, ahead, lowest, highest, lowest_told, highest_told, ax, ay, tlo, thi,
     reach, cell, bend, eye, target, as_height, seen, heights, out, out_step, out_stride,
 ):  # fmt: skip
     """One quadrant, between the slopes tlo and thi (-1 to 1), into `seen` or `heights` (flat windows).
 
     start: index of the cell at column 0, row 0; step, stride: from column to column and from row to row. ahead: the
-    last column; lowest, highest: the rows that exist. ax, ay: where column 0 and row 0 lie [cells from the eye].
-    reach [cells].
+    last column that the window has; lowest, highest: the rows that exist, and those that the window has. ax, ay: where
+    column 0 and row 0 lie [cells from the eye]. reach [cells].
     """
     length = int(reach) + 2 * _BLOCK + 8
     origin = length
-    size = 2 * length + 8
+    size = 2 * length + 8 + 2 * int(_CHUNK)
     rays, between = np.empty(size, np.float32), np.empty(size, np.float32)
     next_rays, next_between = np.empty(size, np.float32), np.empty(size, np.float32)
-    at, at_half = np.empty(size, np.float32), np.empty(size, np.float32)
+    at, at_half, drops = np.empty(size, np.float32), np.empty(size, np.float32), np.empty(size, np.float32)
+    curve = bend * cell * cell
     for i in range(size):
-        at[i] = _f(i - origin + ay)
-        at_half[i] = _f(i - origin + ay + 0.5)
+        y = i - origin + ay
+        at[i], at_half[i], drops[i] = _f(y), _f(y + 0.5), _f(curve * y * y)
         rays[i] = between[i] = _f(-_UNKNOWN)
     flat = np.empty(_BLOCK * size, np.float32)
     columns = flat.reshape((_BLOCK, size))
     needs = np.empty((_BLOCK if as_height else 1, size if as_height else 1), np.float32)
     bits = np.zeros(size, np.uint32)
-    curve = bend * cell * cell
-    reach2 = reach * reach
-    fine = reach * _FINE if reach > 200.0 else math.inf
+    reach2, cell2 = reach * reach, cell * cell
+    fine = max(reach * _FINE, _NEAR) if reach > 200.0 else math.inf
     before, old_klo, old_khi = 0.0, 0, 0
     double = True
     first = 0
     count = 0
     while first + count <= ahead:
         first += count
-        count = min(_BLOCK // 2 if first < _NEAR else _BLOCK, ahead + 1 - first)
+        count = min(_BLOCK // 2 if first < 8 * _BLOCK else _BLOCK, ahead + 1 - first)
         # Not the first column of several: it may lie next to the eye, and rays aimed at its rows would fly apart.
         nearest, middle, farthest = first + ax, first + count // 2 + ax, first + count - 1 + ax
         if nearest * nearest > reach2:
@@ -224,13 +237,17 @@ def _quadrant(
             break
         # The rays that cells of this block or a later one look at, and one more on either side.
         klo, khi = int(math.floor(low * middle - ay)) - 1, int(math.ceil(high * middle - ay)) + 1
+        a, b = _u(klo + origin), _u(khi + 1 + origin)
         if first > 0:
-            _refit(
-                rays, between, next_rays, next_between, double, klo, khi, old_klo, old_khi, origin, ay, before / middle
-            )
+            ratio, offset = _f(before / middle), _f(origin - ay)
+            least, most = _f(old_klo + origin), _f(old_khi + origin - 0.001)
+            _refit(next_rays, rays, between, double, at, a, b, ratio, offset, least, most)
+            if double:
+                _refit(next_between, rays, between, double, at_half, a, b, ratio, offset, least, most)
             rays, next_rays = next_rays, rays
             between, next_between = next_between, between
         double = first < fine
+        near = first < _NEAR
         before, old_klo, old_khi = middle, klo, khi
         # The rows that these rays cross; beyond the raster its last row goes on.
         lowest_ray, highest_ray = (klo + ay) / middle, (khi + 0.5 + ay) / middle
@@ -239,17 +256,14 @@ def _quadrant(
         from_row, to_row = max(zlo, lowest), min(zhi, highest)
         if from_row > to_row:
             break
-        rows = to_row - from_row + 1
+        rows = _u(to_row - from_row + 1)
+        here = _u(from_row + origin)
         if stride == 1:
             for c in range(count):
-                _read(
-                    columns[c], ground, _u(start + (first + c) * step + from_row), _u(from_row + origin), _u(rows), eye
-                )
+                _read(columns[c], ground, drops, _u(start + (first + c) * step + from_row), here, rows, eye)
         else:
-            _read_across(
-                flat, _u(size), ground, _u(start + first * step + from_row * stride), _u(stride), _u(from_row + origin),
-                _u(rows), _u(count), _u(step), eye,
-            )  # fmt: skip
+            there = _u(start + first * step + from_row * stride)
+            _read_across(flat, _u(size), ground, drops, there, _u(stride), _u(step), here, rows, _u(count), eye)
         for c in range(count):
             for m in range(zlo, from_row):
                 columns[c, m + origin] = columns[c, from_row + origin]
@@ -257,50 +271,44 @@ def _quadrant(
                 columns[c, m + origin] = columns[c, to_row + origin]
         for c in range(count):
             x = first + c + ax
-            inv = 1.0 / x
             aside = math.sqrt(max(reach2 - x * x, 0.0))
-            mlo = max(int(math.ceil(max(tlo * x, -aside) - ay - 1e-9)), lowest)
-            mhi = min(int(math.floor(min(thi * x, aside) - ay + 1e-9)), highest)
+            mlo = max(int(math.ceil(max(tlo * x, -aside) - ay - 1e-9)), lowest_told)
+            mhi = min(int(math.floor(min(thi * x, aside) - ay + 1e-9)), highest_told)
             z = columns[c]
-            if as_height:
-                for i in range(from_row + origin, to_row + origin + 1):
-                    needs[c, i] = _f(math.inf)
-            drift = middle * inv - 1.0
-            j = int(math.floor((mlo + ay) * drift)) if abs(drift) > 1e-12 else 0
-            a = mlo
-            while a <= mhi:
-                b = _run_end(j, drift, ay, mhi)
-                if b > a:
-                    p, q, shift = _u(a + origin), _u(b + origin), _u(j)
-                    jf, c0, c1 = _f(j), _f(curve * x), _f(curve * inv)
-                    if as_height:
-                        tall = needs[c]
-                        _need(tall, rays, between, double, z, at, p, q, shift, jf, _f(drift), _f(x), c0, c1)
-                    else:
-                        _see(
-                            bits, np.uint32(1) << np.uint32(c), rays, between, double, z, at, p, q, shift, jf,
-                            _f(drift), _f(inv), c0, c1, _f(target), _f(x * x), _f(cell * cell),
-                            _f(reach2 * cell * cell),
-                        )  # fmt: skip
-                    a = b
-                j += 1 if drift > 0.0 else -1
-            level, rise = curve * x, curve * x / (middle * middle)
-            _march_column(rays, z, at, ay, 0.0, klo, khi, origin, x / middle, inv, level, rise)
+            inv, level = _f(1.0 / x), _f(curve * x)
+            if mlo <= mhi:
+                drift, end = _f(middle / x - 1.0), _f(mhi + ay)
+                p, q = _u(mlo + origin), _u(mhi + 1 + origin)
+                place = out + (first + c) * out_step + mlo * out_stride
+                if as_height:
+                    _need(needs[c], rays, between, z, at, near, p, q, end, drift, _f(x), level)
+                    _tell(heights, _u(place), _u(out_stride), needs[c], p, q - p)
+                else:
+                    _see(
+                        bits, np.uint32(1) << np.uint32(c), rays, between, z, at, near, p, q, end, drift,
+                        inv, _f(target - curve * x * x), _f(curve * reach2), _f((reach2 - x * x) * cell2), _f(cell2),
+                    )  # fmt: skip
+                    if out_stride == 1:
+                        _show(seen, _u(place), bits, p, q - p, np.uint32(c))
+            drift = _f(x / middle - 1.0)
+            _raise(rays, z, at, near, a, b, _f(0.0), drift, inv, level)
             if double:
-                _march_column(between, z, at_half, ay, 0.5, klo, khi, origin, x / middle, inv, level, rise)
-        for m in range(max(from_row, lowest), min(to_row, highest) + 1):
-            place = out + first * out_step + m * out_stride
-            if as_height:
-                for c in range(count):
-                    if needs[c, m + origin] != math.inf:
-                        heights[_u(place + c * out_step)] = needs[c, m + origin]
-            elif bits[m + origin]:
-                row = bits[m + origin]
-                for c in range(count):
-                    # Only what is seen: the block may reach out of the window.
-                    if (row >> np.uint32(c)) & np.uint32(1) != 0:
-                        seen[_u(place + c * out_step)] = True
-                bits[m + origin] = np.uint32(0)
+                _raise(between, z, at_half, near, a, b, _f(0.5), drift, inv, level)
+        if not as_height:
+            shown, last = max(from_row, lowest_told), min(to_row, highest_told)
+            if out_stride != 1 and shown <= last:
+                place = out + (first if out_step > 0 else first + count - 1) * out_step + shown * out_stride
+                _show_across(
+                    seen,
+                    _u(place),
+                    _u(out_stride),
+                    bits,
+                    _u(shown + origin),
+                    _u(last - shown + 1),
+                    _u(count),
+                    out_step < 0,
+                )
+            bits[from_row + origin : to_row + origin + 1] = 0
 
 
 @njit(error_model="numpy")
@@ -313,8 +321,10 @@ def sweep(ground, x, y, slopes, cell, reach, bend, eye, target, as_height, first
     [m AMSL]; target [m] over the ground.
     """
     rows, cols = ground.shape
-    flat = ground.ravel()
-    width = seen.shape[1] if not as_height else heights.shape[1]
+    flat, seen_flat, heights_flat = ground.ravel(), seen.ravel(), heights.ravel()
+    window = heights.shape if as_height else seen.shape
+    last_row, last_col = first_row + window[0] - 1, first_col + window[1] - 1
+    width = window[1]
     for n in range(slopes.shape[0]):
         quadrant = int(slopes[n, 0])
         ahead_is = 1 if quadrant == 0 or quadrant == 2 else -1
@@ -328,19 +338,21 @@ def sweep(ground, x, y, slopes, cell, reach, bend, eye, target, as_height, first
             p0 = int(math.ceil(p)) - 1
             ax = p - p0
             ahead = p0
-        ahead = min(ahead, int(reach / cell - ax))
+        begin, end = (first_col, last_col) if quadrant < 2 else (first_row, last_row)
+        ahead = min(ahead, int(reach / cell - ax), end - p0 if ahead_is > 0 else p0 - begin)
         q0 = int(math.ceil(q))
         ay = q0 - q
         if quadrant < 2:
             _quadrant(
-                flat, q0 * cols + p0, ahead_is, cols, ahead, -q0, rows - 1 - q0, ax, ay, slopes[n, 1], slopes[n, 2],
-                reach / cell, cell, bend, eye, target, as_height, seen.ravel(), heights.ravel(),
+                flat, q0 * cols + p0, ahead_is, cols, ahead, -q0, rows - 1 - q0, first_row - q0, last_row - q0, ax, ay,
+                slopes[n, 1], slopes[n, 2], reach / cell, cell, bend, eye, target, as_height, seen_flat, heights_flat,
                 (q0 - first_row) * width + p0 - first_col, ahead_is, width,
             )  # fmt: skip
         else:
             _quadrant(
-                flat, p0 * cols + q0, ahead_is * cols, 1, ahead, -q0, cols - 1 - q0, ax, ay, slopes[n, 1], slopes[n, 2],
-                reach / cell, cell, bend, eye, target, as_height, seen.ravel(), heights.ravel(),
+                flat, p0 * cols + q0, ahead_is * cols, 1, ahead, -q0, cols - 1 - q0, first_col - q0, last_col - q0, ax,
+                ay, slopes[n, 1], slopes[n, 2], reach / cell, cell, bend, eye, target, as_height, seen_flat,
+                heights_flat,
                 (p0 - first_row) * width + q0 - first_col, ahead_is * width, 1,
             )  # fmt: skip
 

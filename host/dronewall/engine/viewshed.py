@@ -274,8 +274,6 @@ def _swept(
                 seen[i, j] = known and abs(float(terrain.ground_amsl[row, col]) + target_agl - eye[2]) <= max_range
     if not as_height:
         return window
-    # What lies behind unknown ground needs a height of 1e30 cells' slopes or so; nothing real needs 1e15.
-    heights[(heights > 1e15) & np.isfinite(heights)] = np.nan
     return _above_ground(terrain, x, y, Window(window.row, window.col, heights))
 
 
