@@ -27,14 +27,19 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from dronewall.engine._jit import njit
 
 _BLOCK = 32
-"""Columns of a block, half as many before column 8 _BLOCK: the visible bits of a row's block fill an uint32."""
+"""Most columns of a block: the visible bits of a row's block fill an uint32."""
 
 _CHUNK = np.uintp(16)
-"""Rays (or rows) at a time. Beyond column `_NEAR` a chunk drifts by less than a row over a block."""
+"""Rays (or rows) at a time. Beyond column `_NEAR` blocks are so narrow that over half of one a chunk drifts by less
+than a row.
+"""
 
-_NEAR = 128
-_FINE = 0.5
-"""Share of the range in which there are two rays a row, where the range has more than 200 cells; below, everywhere."""
+_SMALL = 200
+"""Cells of a range up to which it is cheap to be more exact: two rays a row everywhere, and twice `_NEAR`."""
+
+_NEAR = 64
+_FINE = 0.4
+"""Share of a longer range in which there are two rays a row."""
 
 _UNKNOWN = 1e30
 """Stands for unknown ground: higher than anything, and it stays on the horizon."""
@@ -219,14 +224,16 @@ def _quadrant(
     needs = np.empty((_BLOCK if as_height else 1, size if as_height else 1), np.float32)
     bits = np.zeros(size, np.uint32)
     reach2, cell2 = reach * reach, cell * cell
-    fine = max(reach * _FINE, _NEAR) if reach > 200.0 else math.inf
+    fine, close = (max(reach * _FINE, _NEAR), _NEAR) if reach > _SMALL else (math.inf, 2 * _NEAR)
     before, old_klo, old_khi = 0.0, 0, 0
     double = True
     first = 0
     count = 0
     while first + count <= ahead:
         first += count
-        count = min(_BLOCK // 2 if first < 8 * _BLOCK else _BLOCK, ahead + 1 - first)
+        near = first < close
+        count = 16 if near else 8 if first < 128 else 16 if first < 256 else _BLOCK
+        count = min(count, ahead + 1 - first)
         # Not the first column of several: it may lie next to the eye, and rays aimed at its rows would fly apart.
         nearest, middle, farthest = first + ax, first + count // 2 + ax, first + count - 1 + ax
         if nearest * nearest > reach2:
@@ -247,7 +254,6 @@ def _quadrant(
             rays, next_rays = next_rays, rays
             between, next_between = next_between, between
         double = first < fine
-        near = first < _NEAR
         before, old_klo, old_khi = middle, klo, khi
         # The rows that these rays cross; beyond the raster its last row goes on.
         lowest_ray, highest_ray = (klo + ay) / middle, (khi + 0.5 + ay) / middle
