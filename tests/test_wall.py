@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -310,6 +311,29 @@ def test_however_many_sensors_only_a_few_are_under_way(ground, monkeypatch):
     wall.cover(ground, many, progress=lambda done, of: most.append(len(begun) - done))
     assert len(begun) == len(most) == 24
     assert max(most) <= 4
+
+
+def test_what_is_interrupted_begins_no_further_sensor(ground, monkeypatch):
+    reports = [report._replace(node=f"Q{index}") for index in range(12) for report in planned(ground)]
+    begun = []
+    go_on = threading.Event()
+    computed = wall.rates_of
+
+    def slow(*told):
+        begun.append(1)
+        if len(begun) > 1:
+            go_on.wait(5)
+        return computed(*told)
+
+    def interrupted(done, of):
+        threading.Timer(0.2, go_on.set).start()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(wall, "rates_of", slow)
+    monkeypatch.setattr("numba.config.NUMBA_NUM_THREADS", 2)
+    with pytest.raises(KeyboardInterrupt):
+        wall.cover(ground, reports, progress=interrupted)
+    assert len(begun) == 3  # the one that is done, and one on each core; a fourth waited
 
 
 def test_the_digest_changes_with_every_input(ground, tmp_path):

@@ -3,13 +3,14 @@
 Planning, live and replay differ only in where the reports come from.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import itertools
 import json
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -180,18 +181,19 @@ def cover(
     targets = [target_of(spec) for spec in scenario.targets]
     refused: dict[str, str] = {}
     fields: dict[Level, list[Field]] = {level: [Field(terrain.shape) for _ in targets] for level in LEVELS}
-    for done, (sensor, windows) in enumerate(_side_by_side(ground, counting, targets), 1):
-        if isinstance(windows, DetectionError):
-            refused[sensor.name] = str(windows)
-        else:
-            for index, pair in enumerate(windows):
-                for level, window in zip(LEVELS, pair, strict=True):
-                    if level != "assured" or assures(sensor):
-                        fields[level][index].add(sensor.name, window)
-            if told is not None:
-                told(sensor.name, [pair[0].shape for pair in windows])
-        if progress is not None:
-            progress(done, len(counting))
+    with contextlib.closing(_side_by_side(ground, counting, targets)) as computed:
+        for done, (sensor, windows) in enumerate(computed, 1):
+            if isinstance(windows, DetectionError):
+                refused[sensor.name] = str(windows)
+            else:
+                for index, pair in enumerate(windows):
+                    for level, window in zip(LEVELS, pair, strict=True):
+                        if level != "assured" or assures(sensor):
+                            fields[level][index].add(sensor.name, window)
+                if told is not None:
+                    told(sensor.name, [pair[0].shape for pair in windows])
+            if progress is not None:
+                progress(done, len(counting))
     sensors = [
         dataclasses.replace(sensor, state="refused", note=refused[sensor.name], frustum=None)
         if sensor.name in refused
@@ -223,11 +225,12 @@ def cover(
 
 def _side_by_side(
     ground: Ground, sensors: Sequence[SensorState], targets: Sequence[Target]
-) -> Iterator[tuple[SensorState, list[tuple[Stored, Stored]] | DetectionError]]:
+) -> Generator[tuple[SensorState, list[tuple[Stored, Stored]] | DetectionError]]:
     """Each sensor with its windows of each target (expected, assured), or with what is wrong with it; in their order.
 
     They are computed on all cores: the kernels and numpy's loops hold no lock of Python's. However many sensors there
-    are, only a few are under way: what is done is small, what is worked on is not.
+    are, only a few are under way: what is done is small, what is worked on is not. Once this is closed, sensors that
+    wait are not begun.
     """
 
     def windows(frustum: Frustum) -> list[tuple[Stored, Stored]]:
@@ -236,7 +239,8 @@ def _side_by_side(
     cores = int(numba.config.NUMBA_NUM_THREADS)
     waiting = iter(sensors)
     running: deque[tuple[SensorState, Future[list[tuple[Stored, Stored]]]]] = deque()
-    with ThreadPoolExecutor(cores) as pool:
+    pool = ThreadPoolExecutor(cores)
+    try:
         while True:
             for sensor in itertools.islice(waiting, 2 * cores - len(running)):
                 assert sensor.frustum is not None
@@ -245,9 +249,12 @@ def _side_by_side(
                 return
             sensor, future = running.popleft()
             try:
-                yield sensor, future.result()
+                found: list[tuple[Stored, Stored]] | DetectionError = future.result()
             except DetectionError as error:
-                yield sensor, error
+                found = error
+            yield sensor, found
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def target_of(spec: TargetSpec) -> Target:
