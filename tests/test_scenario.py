@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import math
+import os
 import random
 import re
 import tomllib
@@ -364,7 +365,7 @@ MISTAKES = [
     ("terrain name", "dronewall:jacksboro", "dronewall:jacksborough", "terrain.ground", 5,
      ['did you mean dronewall:jacksboro?']),
     ("terrain file", "dronewall:jacksboro", "dem.tif", "terrain.ground", 5, ["no such file", "GeoTIFF"]),
-    ("terrain folder", "dronewall:jacksboro", "..", "terrain.ground", 5, ["is a folder"]),
+    ("terrain folder", "dronewall:jacksboro", "..", "terrain.ground", 5, ["a folder"]),
     ("surface", "[frontage]", 'surface = "dsm.tif"\n[frontage]', "terrain.surface", 7, ["no such file"]),
 ]  # fmt: skip
 
@@ -473,7 +474,9 @@ def test_a_site_without_nodes_is_noted(tmp_path):
         (b"[site]\nname = '\xff'\n", 2, "byte 0xff is not UTF-8"),
         (b"II*\x00\x08\x00\x00\x00\xc0", 1, "byte 0xc0 is not UTF-8"),
         (b"a = " + b"[" * 5000, None, ""),
-        (b"a = " + b"9" * 5000, None, "not TOML"),
+        (b"a = 1.5\n\nb = -" + b"9" * 100_000, 3, "a number with thousands of digits"),
+        (b"[site]\nname = 0x" + b"f" * 100_000, 2, "site.name: a number over 1e300"),
+        (b"[[targets]]\nspeed_kmh = " + b"9" * 4000, 2, "speed_kmh: unknown key"),
     ],
 )
 def test_what_is_not_toml_is_refused_with_the_line(tmp_path, content, line, words):
@@ -481,9 +484,42 @@ def test_what_is_not_toml_is_refused_with_the_line(tmp_path, content, line, word
     path.write_bytes(content)
     with pytest.raises(ScenarioError) as caught:
         read(path)
-    (problem,) = caught.value.problems
-    assert words in str(problem)
+    problem = next(problem for problem in caught.value.problems if words in str(problem))
     assert line is None or problem.line == line
+
+
+def test_what_has_no_end_or_is_no_site_file_by_its_size_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with open(tmp_path / "large", "wb") as file:
+        file.truncate(2 << 30)
+    for name, words in (
+        (tmp_path / "pipe", "not a regular file"),
+        ("/dev/zero", "not a regular file"),
+        (tmp_path / "large", "larger than 16 MiB"),
+        (tmp_path / ("a" * 300), "File name too long"),
+        ("a\0b", "null byte"),
+    ):
+        with pytest.raises(ScenarioError, match=words):
+            read(name)
+
+
+def test_terrain_that_is_no_file_is_refused_with_the_line(site, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name, words in (("pipe", "not a regular file"), ("/dev/zero", "not a regular file"), ("a" * 300, "too long")):
+        (problem,) = problems(site, ("dronewall:jacksboro", name))
+        assert (problem.key, problem.line) == ("terrain.ground", line_of("ground ="))
+        assert words in str(problem)
+        with pytest.raises(ScenarioError, match=words):
+            read(tmp_path / "site.toml", tmp_path / name)
+
+
+@pytest.mark.parametrize("steering", ["\\u001b[2J", "\\u0007", "\\n", "\\u009b2J", "\\u202e"])
+def test_text_that_would_steer_a_terminal_is_refused_and_shown_harmlessly(site, steering):
+    titled = ("[site]\n", f'[site]\ntitle = "a{steering}b"\n')
+    for replaced in (titled, ("dronewall:jacksboro", f"a{steering}b"), ("[site]\n", f'[site]\n"a{steering}b" = 1\n')):
+        found = problems(site, replaced)
+        assert "".join(map(str, found)).isprintable()
+    assert site(("[site]\n", '[site]\ntitle = "Größe — 高地 🏔"\n')).site.title == "Größe — 高地 🏔"
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path):

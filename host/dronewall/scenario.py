@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 from dronewall.catalogue import entries, expand
 from dronewall.site_rules import BUILT_IN_TERRAIN, check
 from dronewall.struct_docs import json_schema, reference
-from dronewall.toml_check import Problem, Sheet, sheet, walk
+from dronewall.toml_check import Problem, Sheet, sheet, unfit, walk
 
 _SYNONYMS = {
     "bearing": "azimuth",
@@ -40,11 +40,19 @@ _SYNONYMS = {
 
 _ID_PATTERN = "^[A-Za-z0-9_-]{1,32}$"
 _ID_WORDS = "1 to 32 of A-Z a-z 0-9 _ -, in quotes (it becomes part of MQTT topics)"
-_RASTER_WORDS = "the path of a GeoTIFF, relative to this file, in quotes"
+# Neither control characters, which steer a terminal, nor those that turn the direction in which text is read.
+_TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
+_TEXT_WORDS = "text in quotes, at most 200 characters, none of them a control character"
+_RASTER_WORDS = "the path of a GeoTIFF, relative to this file, in quotes, without control characters"
 
 
 def _is(meaning: str, **bounds: Any) -> Meta:
     return Meta(description=meaning, **bounds)
+
+
+def _text(meaning: str, **bounds: Any) -> Meta:
+    said = {"expected": _TEXT_WORDS, "allowed": "printable characters, up to 200"}
+    return Meta(pattern=_TEXT_PATTERN, description=meaning, extra=said, **bounds)
 
 
 def _id(meaning: str) -> Meta:
@@ -52,7 +60,8 @@ def _id(meaning: str) -> Meta:
 
 
 def _raster(meaning: str) -> Meta:
-    return Meta(min_length=1, max_length=1024, description=meaning, extra={"expected": _RASTER_WORDS})
+    said = {"expected": _RASTER_WORDS}
+    return Meta(pattern=_TEXT_PATTERN, min_length=1, max_length=1024, description=meaning, extra=said)
 
 
 Latitude = Annotated[float, _is("Latitude, WGS 84, north positive", ge=-90, le=90)]
@@ -69,7 +78,7 @@ class Site(_Table, frozen=True, kw_only=True):
     """Who the wall is."""
 
     name: Annotated[str, _id("The wall's id on the wire")]
-    title: Annotated[str, _is("What people call it; shown above pictures and tables", max_length=200)] = ""
+    title: Annotated[str, _text("What people call it; shown above pictures and tables", max_length=200)] = ""
     crs: (
         Annotated[
             str,
@@ -505,8 +514,8 @@ def read(path: str | Path, terrain: str | Path | None = None) -> Scenario:
         expand(found)
         walk(found, SiteFile, _SYNONYMS)
         check(found, path.parent, terrain is None)
-    if terrain is not None and str(terrain) not in BUILT_IN_TERRAIN and not Path(terrain).is_file():
-        found.problem(("terrain", "ground"), f"{terrain}: no such file", "an elevation model (GeoTIFF)")
+    if terrain is not None and str(terrain) not in BUILT_IN_TERRAIN and (wrong := unfit(Path(terrain))):
+        found.problem(("terrain", "ground"), f"{terrain}: {wrong}", "an elevation model (GeoTIFF)")
     if found.problems:
         raise ScenarioError(sorted(found.problems, key=lambda problem: problem.line or 0))
     try:

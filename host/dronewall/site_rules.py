@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from dronewall.toml_check import Sheet, key_path, nearest, shown
+from dronewall.toml_check import Sheet, key_path, nearest, shown, unfit
 from dronewall.toml_lines import Key
 
 BUILT_IN_TERRAIN = ("dronewall:jacksboro",)
@@ -97,9 +97,8 @@ def _check_rasters(found: Sheet, folder: Path, ground_counts: bool) -> None:
         if raster.startswith("dronewall:"):
             words = f'a GeoTIFF or "{BUILT_IN_TERRAIN[0]}"' if name == "ground" else "a GeoTIFF"
             found.problem(("terrain", name), shown(raster), words, near)
-        elif not (folder / raster).is_file():
-            came = "is a folder" if (folder / raster).is_dir() else "no such file"
-            found.problem(("terrain", name), f"{shown(raster)}: {came} ({folder / raster})", "a GeoTIFF", near)
+        elif wrong := unfit(folder / raster):
+            found.problem(("terrain", name), f"{shown(raster)}: {wrong} ({folder / raster})", "a GeoTIFF", near)
 
 
 def _check_frontage(found: Sheet) -> None:

@@ -11,6 +11,7 @@ import difflib
 import json
 import math
 import re
+import stat
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,11 @@ _FOREIGN = {
     "kt": ("mps", 1852 / 3600), "knots": ("mps", 1852 / 3600), "fps": ("mps", 0.3048),
     "cm2": ("m2", 1e-4), "mk": ("k", 0.001), "dba": ("db", 1.0), "khz": ("hz", 1000.0),
 }  # fmt: skip
+
+_LARGEST = 16 << 20
+"""Bytes of a file; 10 000 nodes take 3 MB."""
+
+_ENDLESS = re.compile(r"(?<![\w.])\d[\d_]{4299,}(?![\w.])")
 
 
 @dataclass(frozen=True)
@@ -135,16 +141,34 @@ def _key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) else shown(name)
 
 
+def unfit(path: Path) -> str:
+    """What keeps `path` from being read as a file, in words; "" where nothing does. A pipe or a device would be read
+    without an end.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "no such file"
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in its name
+        return f"cannot be read ({getattr(error, 'strerror', None) or error})"
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "" if stat.S_ISREG(mode) else "not a regular file"
+
+
 def sheet(path: Path) -> Sheet:
     """The file at `path`, parsed; if it cannot be read or is not TOML, a sheet with that one problem."""
     found = Sheet(str(path))
+    if wrong := unfit(path):
+        found.problem((), wrong, "a site file (TOML)")
+        return found
     try:
-        found.content = path.read_bytes()
+        with path.open("rb") as file:
+            found.content = file.read(_LARGEST + 1)
+        if len(found.content) > _LARGEST:
+            found.problem((), f"larger than {_LARGEST >> 20} MiB", "a site file (TOML)")
+            return found
         text = found.content.decode("utf-8-sig").replace("\r\n", "\n")
-    except FileNotFoundError:
-        found.problem((), "no such file", "a site file (TOML)")
-    except IsADirectoryError:
-        found.problem((), "a folder", "a site file (TOML)")
     except UnicodeDecodeError as error:
         line: int | None = error.object.count(b"\n", 0, error.start) + 1
         found.problems.append(
@@ -158,14 +182,17 @@ def sheet(path: Path) -> Sheet:
             found.lines = lines(text)
         except RecursionError:
             found.problem((), "nested too deeply", "a site file (TOML)")
-        except ValueError as error:  # TOMLDecodeError, and what int() says of numbers with thousands of digits
+        except tomllib.TOMLDecodeError as error:
             at = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
-            message, line = str(error), None
             if at:
-                message, line = f"{message[: at.start()]} in column {at[2]}", int(at[1])
-            elif isinstance(error, tomllib.TOMLDecodeError):  # at the end of the document
-                line = text.rstrip().count("\n") + 1
+                message, line = f"{str(error)[: at.start()]} in column {at[2]}", int(at[1])
+            else:  # at the end of the document
+                message, line = str(error), text.rstrip().count("\n") + 1
             found.problems.append(Problem(found.file, line, "", f"not TOML: {message}"))
+        except ValueError:  # int() refuses numbers with thousands of digits
+            digits = _ENDLESS.search(text)
+            line = text.count("\n", 0, digits.start()) + 1 if digits else None
+            found.problems.append(Problem(found.file, line, "", "a number with thousands of digits", "a shorter one"))
     return found
 
 
@@ -284,7 +311,8 @@ class _Walk:
             unit = unit_of(alike[0])
             words = f"{alike[0]}, in {UNITS[unit]}" if unit else alike[0]
             foreign = name.rpartition("_")[2]
-            if foreign in _FOREIGN and _FOREIGN[foreign][0] == unit and isinstance(value, int | float):
+            number = isinstance(value, int | float) and abs(value) < 1e300
+            if number and foreign in _FOREIGN and _FOREIGN[foreign][0] == unit:
                 words += f" ({name} = {shown(value)} is {alike[0]} = {value * _FOREIGN[foreign][1]:.6g})"
             if unit and unit_of(name) != unit:
                 came = "unknown key, wrong unit" if foreign in _FOREIGN or foreign in UNITS else "unknown key, no unit"
@@ -400,10 +428,13 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return json.dumps(value if len(value) <= 40 else value[:37] + "...", ensure_ascii=False)
+        quoted = json.dumps(value if len(value) <= 40 else value[:37] + "...", ensure_ascii=False)
+        return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in quoted)
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, list):
         return f"a list of {len(value)}"
+    if isinstance(value, int) and abs(value) >= 1e300:
+        return "a number over 1e300" if value > 0 else "a number under -1e300"  # str() refuses thousands of digits
     text = str(value)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -308,7 +308,11 @@ def _opening(source: str | Path) -> Iterator["_Source"]:
         yield _jacksboro()
         return
     path = Path(source)
-    if not path.is_file():
+    try:
+        found = path.is_file()
+    except OSError as error:  # a name that no file can have
+        raise TerrainError(f"{path}: cannot be read ({error.strerror}); expected an elevation model") from None
+    if not found:
         raise TerrainError(f"{path}: no such file; expected an elevation model such as a GeoTIFF")
     try:
         with rasterio.open(path) as dataset:
