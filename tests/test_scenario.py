@@ -8,16 +8,42 @@ import os
 import random
 import re
 import tomllib
+from typing import get_args
 
 import jsonschema
 import msgspec
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from conftest import ROOT
 from dronewall import wire
-from dronewall.scenario import Problem, Scenario, ScenarioError, SiteFile, read, schema, site_reference
+from dronewall.engine.earth import site_of
+from dronewall.engine.frontage import Frontage
+from dronewall.engine.ground import Ground
+from dronewall.engine.models import fault
+from dronewall.engine.plan import planned
+from dronewall.engine.terrain import Terrain
+from dronewall.live.devices import devices
+from dronewall.scenario import (
+    Drone,
+    DroneSensor,
+    Duty,
+    Model,
+    Node,
+    Problem,
+    Scenario,
+    ScenarioError,
+    Sensor,
+    SensorType,
+    SiteFile,
+    TableModel,
+    read,
+    schema,
+    site_reference,
+)
+from dronewall.toml_check import bare
 
 SITE = """\
 [site]
@@ -174,6 +200,14 @@ def test_the_thresholds_default_to_the_designs(site):
     }
 
 
+def test_cells_as_wide_as_the_belt_are_noted(site):
+    coarse = ("[frontage]\n", "cell_m = 50.0\n[frontage]\nbelt_front_m = 60\nbelt_behind_m = 20\n")
+    (note,) = site(coarse).notes
+    assert (note.key, note.line) == ("terrain.cell_m", line_of("[frontage]"))
+    assert "50.0 m is wider than half the belt, which is 80 m deep" in str(note)
+    assert site(("[frontage]\n", "cell_m = 50.0\n[frontage]\n")).notes == ()
+
+
 def test_what_a_model_asks_of_a_target_and_the_file_does_not_say_is_noted(site):
     radar = ('model = { kind = "camera", pixels = 1920 }', 'model = { kind = "radar", reference_m = 900.0 }')
     (note,) = site(radar).notes
@@ -245,7 +279,7 @@ MISTAKES = [
     ("fraction", "pixels = 1920", "pixels = 1920.5", "sensor_types.camera.model.pixels", 24,
      ["1920.5", "a whole number"]),
     ("huge", "pixels = 1920", "pixels = " + "9" * 400, "sensor_types.camera.model.pixels", 24,
-     ["999...", "a whole number"]),
+     ["a number over 1e300", "a whole number"]),
     ("table for list", "[[access_points]]", "[access_points]", "access_points", None,
      ["a table", "[[access_points]]"]),
     ("point", "[36.52, -84.28]", "[36.52, -84.28, 300]", "frontage.points_deg[1]", 8,
@@ -274,7 +308,7 @@ MISTAKES = [
      ["1 to 32"]),
     ("crs", 'name = "test"', 'name = "test"\ncrs = "UTM 16"', "site.crs", 3, ["EPSG:32616"]),
     ("feeble radar", 'model = { kind = "camera", pixels = 1920 }', 'model = { kind = "radar", reference_m = 0.0 }',
-     "sensor_types.camera.model.reference_m", 24, ["0.0", "above 0 to 50000, in metres"]),
+     "sensor_types.camera.model.reference_m", 24, ["0.0", "from 0.01 to 50000, in metres"]),
     ("sure radar", 'model = { kind = "camera", pixels = 1920 }',
      'model = { kind = "radar", reference_m = 9.0, false_alarm = 0.5 }',
      "sensor_types.camera.model.false_alarm", 24, ["0.5", "from 1e-09 to 0.001"]),
@@ -285,6 +319,21 @@ MISTAKES = [
     ("cross-section", "width_m = 0.5", "width_m = 0.5\nradar_cross_section_m2 = 0", "targets[0].radar_cross_section_m2",
      15, ["from 0.0001 to 100000, in square metres"]),
     ("dusk", "[[targets]]", '[environment]\ntime = "dusk"\n[[targets]]', "environment.time", 12, ['"day", "night"']),
+    ("range of nothing", "range_max_m = 1500.0", "range_max_m = 0.004", "sensor_types.camera.range_max_m", 23,
+     ["0.004", "from 0.01 to 50000, in metres"]),
+    ("range of nothing but rounding", "range_max_m = 1500.0", "range_max_m = 5.004",
+     "sensor_types.camera.range_min_m", 22, ["5.0 m is not under range_max_m = 5.004 m", "0.01 m or more"]),
+    ("all but 180", "hfov_deg = 40.0", "hfov_deg = 179.999", "sensor_types.camera.hfov_deg", 20,
+     ["179.999", "under 180 by 0.01 or more"]),
+    ("glimpse", "pixels = 1920", "pixels = 1920, glimpse_s = 0.0004", "sensor_types.camera.model.glimpse_s", 24,
+     ["0.0004", "from 0.001 to 3600, in seconds"]),
+    ("no belt", 'threat = "left"', 'threat = "left"\nbelt_front_m = 1e-300', "frontage.belt_front_m", 10,
+     ["1e-300", "from 1 to 20000, in metres"]),
+    ("a drone that stands", "speed_mps = 12.0", "speed_mps = 1e-6", "drones[0].speed_mps", None,
+     ["1e-06", "from 0.1 to 100"]),
+    ("a drone that is for ever under way", "[[36.51, -84.30], [36.52, -84.29]]\nheight_agl_m = 80.0\nspeed_mps = 12.0",
+     "[[36.3, -84.30], [36.8, -84.29]]\nheight_agl_m = 80.0\nspeed_mps = 0.15", "drones[0].speed_mps", None,
+     ["9 days for a round of 111 km", "at most 7 days"]),
     # references
     ("post", 'post = "P2"', 'post = "P3"', "nodes[1].post", None,
      ['"P3" is not in [[posts]]', 'one of "P1", "P2"']),
@@ -586,6 +635,8 @@ ODD = [
     {"name": 1},
     [{}],
     "x" * 2000,
+    0.004,
+    "\x1b[2J",
     2**70,
 ]
 
@@ -617,6 +668,85 @@ def test_whatever_is_written_somewhere_is_read_or_refused_with_lines(tmp_path_fa
         assert problem.line is None or 1 <= problem.line <= len(data)
 
 
+# --- the wire carries what the file may say
+
+
+def within_bounds(kind) -> st.SearchStrategy:
+    """{key: number} for the numbers of a Struct: at either bound, just inside, or between; those with a default may be
+    left out.
+    """
+    taken, free = {}, {}
+    for field in msgspec.inspect.type_info(kind).fields:
+        info = bare(field.type)
+        if isinstance(info, msgspec.inspect.IntType):
+            found = st.sampled_from([info.ge, info.le]) | st.integers(info.ge, info.le)
+        elif isinstance(info, msgspec.inspect.FloatType):
+            low = info.ge if info.ge is not None else math.nextafter(info.gt, math.inf)
+            high = info.le if info.le is not None else math.nextafter(info.lt, -math.inf)
+            inside = [low, high, math.nextafter(low, math.inf), math.nextafter(high, -math.inf)]
+            found = st.sampled_from(inside) | st.floats(low, high)
+        else:
+            continue
+        (taken if field.required else free)[field.encode_name] = found
+    return st.fixed_dictionaries(taken, optional=free)
+
+
+def tables(steps: list[float]) -> st.SearchStrategy:
+    ranges = sorted({0.0, *steps, 50_000.0})
+    chances = st.floats(0, 1) | st.sampled_from([0.0004, 0.9996])
+    measured = st.lists(chances, min_size=len(ranges), max_size=len(ranges))
+    return measured.map(lambda probability: {"range_m": ranges, "probability": probability})
+
+
+def models() -> st.SearchStrategy:
+    steps = st.lists(st.sampled_from([0.004, 0.006, 49_999.99]) | st.floats(0, 50_000), max_size=14)
+    found = []
+    for kind in get_args(Model):
+        tag = {"kind": msgspec.inspect.type_info(kind).tag}
+        listed = steps.flatmap(tables) if kind is TableModel else st.just({})
+        found.append(st.tuples(st.just(tag), within_bounds(kind), listed).map(lambda of: of[0] | of[1] | of[2]))
+    return st.one_of(found)
+
+
+@settings(max_examples=150)
+@given(
+    shape=st.sampled_from(["pyramid", "sector"]), kind=within_bounds(SensorType), model=models(),
+    sensor=within_bounds(Sensor), node=within_bounds(Node), duty=within_bounds(Duty), drone=within_bounds(Drone),
+    drone_sensor=within_bounds(DroneSensor), ground_amsl=st.sampled_from([-500.0, 9000.0]),
+)  # fmt: skip
+def test_every_number_that_a_site_file_may_have_survives_the_wire(
+    tmp_path_factory, shape, kind, model, sensor, node, duty, drone, drone_sensor, ground_amsl
+):
+    data = tomllib.loads(SITE)
+    data["sensor_types"]["camera"].update({"range_min_m": 0.0, **kind}, shape=shape, model=model)
+    one = data["nodes"][0]
+    one.update(node, duty={"awake": "duty", "share": 0.5, **duty}, sensors=[{**one["sensors"][0], **sensor}])
+    flown = data["drones"][0]
+    if "height_agl_m" in drone and "height_amsl_m" in drone:
+        del drone["height_amsl_m"]
+    if "height_amsl_m" in drone:
+        del flown["height_agl_m"]
+    flown.update(drone)
+    flown["sensors"][0].update(drone_sensor)
+    path = tmp_path_factory.getbasetemp() / "bounds.toml"
+    path.write_text("".join(f"{json.dumps(k)} = {written(v)}\n" for k, v in data.items()), "utf-8")
+    found = outcome(path)
+    if isinstance(found, tuple):
+        # Two values that do not go together; none is out of its own bounds.
+        assert all(re.search("range_m|pyramid|for a round", str(problem)) for problem in found)
+        assume(False)
+    frame = site_of(np.array(found.frontage.points_deg))
+    points = np.stack(frame.to_site(*np.array(found.frontage.points_deg).T), axis=-1)
+    flat = Terrain.from_array(np.full((2, 2), ground_amsl), 40_000.0, -40_000.0, -40_000.0)
+    reports = planned(Ground(found, frame, Frontage(points, 600.0, 300.0, True), flat))
+    assert {report.kind for report in reports} == {"birth", "frustum"}
+    for report in reports:
+        for entry in report.values["sensors"] if report.kind == "birth" else ():
+            assert fault(entry["model"]) is None
+    flight = [[1000 * 7 * 86_400, 0, 0, 0, 0, 0, 0]]
+    assert len(devices(found, "127.0.0.1", 1883, lambda *_: ground_amsl, lambda _: flight)) == 3
+
+
 # --- the schema and the reference
 
 
@@ -644,6 +774,7 @@ BEYOND = {
     "table too short", "table lengths", "share", "no share", "two ways home", "two heights", "no height",
     "pyramid", "tall pyramid", "point twice", "back again", "crossing", "touching", "folding", "short",
     "a point swapped", "a post swapped", "a post far away", "a waypoint far away", "a waypoint twice",
+    "range of nothing but rounding", "all but 180", "a drone that is for ever under way",
     "a closed loop", "terrain name", "terrain file", "terrain folder", "surface",
     # Python's JSON Schema lets nan through every bound and has $ match before a last line break.
     "nan", "line break in id",

@@ -3,6 +3,7 @@
 The Structs below are the site file: each key's type, bounds, default and meaning stand here and nowhere
 else; the JSON Schema and docs/site-file.md are made from them. `read` answers with a `Scenario` or with all
 problems at once. Angles stay in degrees here, as the file has them: the engine converts them.
+What goes over the wire is bounded so that it lies within the wire's bounds when it is rounded to its steps, too.
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ class Terrain(_Table, frozen=True, kw_only=True):
             float,
             _is(
                 "Distance between the heights that were measured; left out: the raster's cell",
-                gt=0,
+                ge=0.1,
                 le=10_000,
             ),
         ]
@@ -154,7 +155,7 @@ class Frontage(_Table, frozen=True, kw_only=True):
         Literal["left", "right"],
         _is("The side that the threat comes from, walking from the first point to the last"),
     ]
-    belt_front_m: Annotated[float, _is("Depth of the belt on the threat's side", gt=0, le=20_000)] = 600.0
+    belt_front_m: Annotated[float, _is("Depth of the belt on the threat's side", ge=1, le=20_000)] = 600.0
     belt_behind_m: Annotated[float, _is("Depth of the belt on our side", ge=0, le=20_000)] = 300.0
 
 
@@ -225,7 +226,7 @@ class Target(_Table, frozen=True, kw_only=True):
     ] = 40.0
 
 
-Glimpse = Annotated[float, _is("Time between independent glimpses; never the time between frames", gt=0, le=3600)]
+Glimpse = Annotated[float, _is("Time between independent glimpses; never the time between frames", ge=0.001, le=3600)]
 
 
 class CameraModel(_Table, frozen=True, kw_only=True, tag_field="kind", tag="camera"):
@@ -260,7 +261,7 @@ class RadarModel(_Table, frozen=True, kw_only=True, tag_field="kind", tag="radar
 
     reference_m: Annotated[
         float,
-        _is("Range at which 1 m2 gives reference_snr_db; without that, the maker's range for 1 m2", gt=0, le=50_000),
+        _is("Range at which 1 m2 gives reference_snr_db; without that, the maker's range for 1 m2", ge=0.01, le=50_000),
     ]
     reference_snr_db: (
         Annotated[
@@ -300,7 +301,7 @@ class PirModel(_Table, frozen=True, kw_only=True, tag_field="kind", tag="pir"):
 
     reference_m: Annotated[
         float,
-        _is("The maker's range: a body of 0.7 m by 0.25 m, 4 K warmer, detected half of the time", gt=0, le=1000),
+        _is("The maker's range: a body of 0.7 m by 0.25 m, 4 K warmer, detected half of the time", ge=0.01, le=1000),
     ]
     zones: Annotated[int, _is("Zones side by side across the horizontal field of view", ge=1, le=1000)] = 16
     glimpse_s: Glimpse = 1.0
@@ -349,7 +350,7 @@ class SensorType(_Table, frozen=True, kw_only=True):
     hfov_deg: Annotated[float, _is("Full width of the field of view; a pyramid's is under 180", ge=0.1, le=360)]
     vfov_deg: Annotated[float, _is("Full height of the field of view; a pyramid's is under 180", ge=0.1, le=180)]
     range_min_m: Annotated[float, _is("Nearer than this (slant) it sees nothing", ge=0, le=50_000)] = 0.0
-    range_max_m: Annotated[float, _is("Farther than this (slant) it sees nothing", gt=0, le=50_000)]
+    range_max_m: Annotated[float, _is("Farther than this (slant) it sees nothing", ge=0.01, le=50_000)]
     model: Annotated[Model, _is("How detection falls with range")]
 
 
@@ -368,7 +369,7 @@ class Duty(_Table, frozen=True, kw_only=True):
         Literal["always", "event", "duty"],
         _is("always; event: asleep until something wakes it; duty: awake for a share of the time"),
     ] = "always"
-    share: Annotated[float, _is('Share of the time awake; below 1 only with awake = "duty"', gt=0, le=1)] = 1.0
+    share: Annotated[float, _is('Share of the time awake; below 1 only with awake = "duty"', ge=0.001, le=1)] = 1.0
 
 
 class Sensor(_Table, frozen=True, kw_only=True):
@@ -424,12 +425,12 @@ class Drone(_Table, frozen=True, kw_only=True):
         _is("loop: from the last waypoint straight to the first; shuttle: back the way it came"),
     ] = "loop"
     height_agl_m: (
-        Annotated[float, _is("Flying height above the ground below (terrain following)", gt=0, le=10_000)] | None
+        Annotated[float, _is("Flying height above the ground below (terrain following)", gt=0, le=6000)] | None
     ) = None
     height_amsl_m: Annotated[float, _is("Flying height above mean sea level, instead", ge=-500, le=12_000)] | None = (
         None
     )
-    speed_mps: Annotated[float, _is("Ground speed", gt=0, le=100)]
+    speed_mps: Annotated[float, _is("Ground speed", ge=0.1, le=100)]
     start_s: Annotated[float, _is("How far along its route, in time, it is at the start", ge=0, le=86_400)] = 0.0
     sensors: Annotated[tuple[DroneSensor, ...], _is("Its sensors", min_length=1, max_length=8)]
 
@@ -613,7 +614,8 @@ checks while typing, write the schema to a file (`dronewall schema site > site.s
 
 Beyond the bounds below: the frontage neither crosses itself nor repeats a point, and no leg of it is longer
 than 50 km; posts, routes and antennas lie within 50 km of it; a target's bottom is under its top;
-`range_min_m` is under `range_max_m`; a table model's ranges rise and reach from the one to the other; a
-drone has one flying height; a node has an access point or a gateway, not both; `duty.share` stands with
+`range_min_m` is under `range_max_m`; a table model's ranges rise and reach from the one to the other (ranges
+and angles are told apart by 0.01 m and 0.01 degrees); a drone has one flying height and is back where it was
+within a week; a node has an access point or a gateway, not both; `duty.share` stands with
 `awake = "duty"` and only there.
 """

@@ -24,6 +24,9 @@ _TARGET_FIGURES = {
 }
 """What a target's detection depends on besides its size and speed, and the kinds of model that ask for it."""
 
+LONGEST_S = 7 * 86_400.0
+"""A drone is back where it was within this time [s]: simulated nodes count the milliseconds of it in 31 bits."""
+
 BOARD_SENSORS = 5
 """As many sensors find room in the memory of the reference board (firmware/README.md, "Memory")."""
 
@@ -123,6 +126,12 @@ def _check_frontage(found: Sheet) -> None:
             came = f"{leg / 1000:.0f} km from the point before it; are latitude and longitude swapped?"
             found.problem((*key, i), came, f"legs of at most {FAR_M / 1000:.0f} km")
     cell = found.sound("terrain", "cell_m", default=10.0)
+    depth = found.sound("frontage", "belt_front_m", default=600.0) + found.sound(
+        "frontage", "belt_behind_m", default=300.0
+    )
+    if cell > depth / 2:
+        came = f"{cell} m is wider than half the belt, which is {depth} m deep: a lane is judged by a cell or two"
+        found.note(("terrain", "cell_m"), came)
     if sum(legs) < 2 * cell:
         found.problem(key, f"a frontage of {sum(legs):.1f} m", f"at least two cells of {cell} m")
     if found.raw("site", "crs") is not None:
@@ -138,25 +147,28 @@ def _check_sensor_type(found: Sheet, key: Key) -> None:
     if found.sound(*key, "shape") == "pyramid":
         for name in ("hfov_deg", "vfov_deg"):
             fov = found.sound(*key, name)
-            if fov is not None and fov >= 180:
-                found.problem((*key, name), f'{fov} with shape = "pyramid"', 'under 180, or shape = "sector"')
+            if fov is not None and _steps(fov) >= _steps(180):
+                words = 'under 180 by 0.01 or more, or shape = "sector"'
+                found.problem((*key, name), f'{fov} with shape = "pyramid"', words)
     low = found.sound(*key, "range_min_m", default=0.0)
     high = found.sound(*key, "range_max_m")
-    if high is not None and low >= high:
+    if high is not None and _steps(low) >= _steps(high):
         found.problem(
             (*key, "range_min_m"),
             f"{low} m is not under range_max_m = {high} m",
-            "range_min_m under range_max_m",
+            "range_min_m under range_max_m by 0.01 m or more",
         )
         high = None
     ranges = found.sound(*key, "model", "range_m")
     chances = found.sound(*key, "model", "probability")
     if not ranges or found.raw(*key, "model", "kind") != "table":
         return
-    wrong = [i for i, (a, b) in enumerate(itertools.pairwise(ranges)) if b <= a]
+    wrong = [i for i, (a, b) in enumerate(itertools.pairwise(ranges)) if _steps(b) <= _steps(a)]
     if wrong:
         i = wrong[0] + 1
-        found.problem((*key, "model", "range_m", i), f"{ranges[i]} after {ranges[i - 1]}", "rising ranges")
+        found.problem(
+            (*key, "model", "range_m", i), f"{ranges[i]} after {ranges[i - 1]}", "rising ranges, 0.01 m apart or more"
+        )
     elif high is not None and (ranges[0] > low or ranges[-1] < high):
         found.problem(
             (*key, "model", "range_m"),
@@ -169,6 +181,11 @@ def _check_sensor_type(found: Sheet, key: Key) -> None:
             f"{len(chances)} values",
             f"{len(ranges)}, one for each of range_m",
         )
+
+
+def _steps(value: float) -> int:
+    """A length or an angle as the wire counts it, in hundredths of a metre or degree."""
+    return round(value * 100)
 
 
 def _check_names(found: Sheet) -> None:
@@ -292,6 +309,13 @@ def _check_drone(found: Sheet, key: Key) -> None:
     if found.raw(*key, "repeat") != "shuttle" and math.dist(plan[0], plan[-1]) < 1 and len(plan) > 2:
         last = len(plan) - 1
         found.problem((*key, "route_deg", last), "the first waypoint again", "no return: a loop closes by itself")
+    speed = found.sound(*key, "speed_mps")
+    length = sum(math.dist(a, b) for a, b in itertools.pairwise((*plan, plan[0])))
+    if found.raw(*key, "repeat") == "shuttle":
+        length = 2 * (length - math.dist(plan[0], plan[-1]))
+    if speed is not None and length / speed > LONGEST_S:
+        came = f"{speed} m/s, which takes {length / speed / 86_400:.0f} days for a round of {length / 1000:.0f} km"
+        found.problem((*key, "speed_mps"), came, f"a round of at most {LONGEST_S / 86_400:.0f} days")
 
 
 def _points(found: Sheet, key: Key) -> list[tuple[float, float]]:
