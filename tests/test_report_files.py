@@ -94,6 +94,43 @@ def test_a_place_that_cannot_be_made_is_an_output_error(tmp_path):
         files.write_text(tmp_path / "file" / "report.html", "text")
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["[" * 200_000 + "]" * 200_000, '{"dronewall": {"x": ' * 50_000 + "1" + "}}" * 50_000],
+    ids=["array", "as if ours"],
+)
+def test_json_nested_without_end_is_not_ours(tmp_path, content):
+    path = tmp_path / "gaps.geojson"
+    path.write_text(content)
+    with pytest.raises(OutputError, match=r"gaps\.geojson, not made by dronewall"):
+        outputs.may_write(tmp_path)
+    assert path.read_text() == content
+
+
+def test_a_folder_that_cannot_be_written_into_is_refused_before_any_work(tmp_path, monkeypatch):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").touch()
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "gaps.geojson").symlink_to("gaps.geojson")
+    for name, words in (
+        ("loop", "loop: Too many levels of symbolic links"),
+        ("loop/deeper", "Too many levels of symbolic links"),
+        ("links", r"gaps\.geojson: Too many levels of symbolic links"),
+        ("file", "^[^:]*file is a file; expected a folder"),
+        ("file/deeper", "Not a directory"),
+        ("a" * 300, "File name too long"),
+        ("a\0b", "null byte"),
+    ):
+        with pytest.raises(OutputError, match=words):
+            outputs.may_write(tmp_path / name)
+    with pytest.raises(OutputError, match="symbolic links"):
+        files.write_text(tmp_path / "loop", "x")
+    # Whoever is root may write everywhere.
+    monkeypatch.setattr(files.os, "access", lambda *_: False)
+    with pytest.raises(OutputError, match=f"new: {tmp_path} is not writable"):
+        outputs.may_write(tmp_path / "new")
+
+
 def test_a_link_is_followed_and_modes_are_the_users_own(tmp_path):
     (tmp_path / "link.toml").symlink_to(tmp_path / "real.toml")
     mask = os.umask(0o022)

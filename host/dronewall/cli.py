@@ -586,6 +586,7 @@ def why(
         if png is not None:
             from dronewall.report import files
 
+            files.may_fill(png.parent)
             files.may_write(png)
         talk.now(1, f"ground: reading {read.terrain.ground}")
         from dronewall.engine import reason, wall

@@ -17,8 +17,7 @@ NAMES = ("wall.png", "report.html", "gaps.geojson", "coverage.tif")
 
 def may_write(folder: Path) -> None:
     """Return if every output may be written into `folder`; OutputError (nothing changed) says which may not."""
-    if folder.exists() and not folder.is_dir():
-        raise files.OutputError(f"{folder} is a file; expected a folder for the outputs")
+    files.may_fill(folder)
     foreign, wrong = [], []
     for name in NAMES:
         try:

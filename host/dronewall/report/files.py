@@ -12,6 +12,7 @@ import hashlib
 import itertools
 import json
 import os
+import stat
 import struct
 import warnings
 from collections.abc import Callable, Iterator
@@ -40,13 +41,17 @@ def stamped(text: str) -> str:
 def may_write(path: str | os.PathLike[str]) -> None:
     """Return if `path` is free, empty or an earlier output of ours; OutputError says why not."""
     path = Path(path)
-    if not path.exists():
+    try:
+        there = path.stat()
+    except FileNotFoundError:
         return
-    if path.is_dir():
+    except (OSError, ValueError) as problem:  # a loop of links, a name too long, a zero byte
+        raise OutputError(f"cannot write {path}: {_said(problem)}") from None
+    if stat.S_ISDIR(there.st_mode):
         raise OutputError(f"{path} is a folder; expected the name of a file to write")
-    if not path.is_file():
+    if not stat.S_ISREG(there.st_mode):
         raise OutputError(f"{path} is not a regular file; outputs are written beside it and renamed, which needs one")
-    if path.stat().st_size == 0:
+    if there.st_size == 0:
         return
     check = _CHECKS.get(path.suffix.lower(), _is_our_text)
     try:
@@ -55,13 +60,33 @@ def may_write(path: str | os.PathLike[str]) -> None:
         raise OutputError(
             f"{path} exists and cannot be read, so it may not be one of ours; it was left alone"
         ) from None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # nested deeper than anything of ours
         ours = False
     if not ours:
         raise ForeignError(
             f"{path} exists and was not made by dronewall (or was edited since); it was left alone: "
             "move it away or choose another name"
         )
+
+
+def may_fill(folder: str | os.PathLike[str]) -> None:
+    """Return if `folder` is one that files can be written into, or can be made; OutputError says why not."""
+    folder = Path(folder)
+    try:
+        wrong = not stat.S_ISDIR(folder.stat().st_mode)
+    except FileNotFoundError:
+        wrong = False
+    except (OSError, ValueError) as problem:
+        raise OutputError(f"cannot write into {folder}: {_said(problem)}") from None
+    if wrong:
+        raise OutputError(f"{folder} is a file; expected a folder for the outputs")
+    there = next(place for place in (folder.resolve(), *folder.resolve().parents) if place.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write into {folder}: {there} is not writable")
+
+
+def _said(problem: Exception) -> str:
+    return getattr(problem, "strerror", None) or str(problem)
 
 
 @contextlib.contextmanager
@@ -71,8 +96,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Folders are made as needed. A link is followed: what it points to is replaced, not the link. OutputError
     as `may_write`, or where the folder cannot be made, or the file not be written to its end (a full disk).
     """
+    may_write(path)
     final = Path(path).resolve()
-    may_write(final)
     # the suffix stays: GDAL and matplotlib choose the format by it
     draft = final.with_name(f".{final.stem}.{os.getpid()}-{next(_count)}{final.suffix}")
     try:
@@ -80,12 +105,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         # made here and not by tempfile, whose files only their owner can read
         os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     except OSError as problem:
-        raise OutputError(f"cannot write {final}: {problem.strerror or problem}") from problem
+        raise OutputError(f"cannot write {final}: {_said(problem)}") from problem
     try:
         yield draft
         os.replace(draft, final)
     except OSError as problem:
-        raise OutputError(f"cannot write {final}: {problem.strerror or problem}") from problem
+        raise OutputError(f"cannot write {final}: {_said(problem)}") from problem
     finally:
         draft.unlink(missing_ok=True)
 
