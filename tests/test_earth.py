@@ -27,6 +27,11 @@ def test_the_frontage_names_its_utm_zone():
     assert site_of(np.array([[-33.9, 18.4], [-33.8, 18.5]])).epsg == 32734
 
 
+def test_a_frontage_across_180_degrees_has_a_zone_that_touches_it():
+    assert site_of(np.array([[-17.0, 179.98], [-17.0, -179.99]])).epsg == 32760
+    assert site_of(np.array([[-17.0, -179.98], [-17.0, 179.99]])).epsg == 32701
+
+
 def test_positions_go_there_and_back():
     site = site_of(JACKSBORO)
     latitude, longitude = site.to_geodetic(*site.to_site(36.53, -84.25))

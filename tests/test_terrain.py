@@ -196,6 +196,47 @@ def test_longitudes_from_0_to_360_are_the_same_place(tmp_path):
     assert np.allclose(one, other, atol=0.01)
 
 
+@pytest.mark.parametrize(("west", "east"), [(179.9, 180.1), (-180.1, -179.9), (-180.0, 180.0), (0.0, 360.0)])
+@pytest.mark.parametrize("longitudes", [(179.98, 179.99), (179.99, -179.99), (-179.99, -179.98)])
+def test_a_site_at_180_degrees_lies_where_it_lies_however_the_raster_counts(tmp_path, west, east, longitudes):
+    site, frontage = frame(np.array([[-17.0, longitudes[0]], [-17.0, longitudes[1]]]))
+    assert frontage.length < 2200.0
+    step = 0.005
+    count = round((east - west) / step)
+    # 1000 m per degree, rising eastwards across 180.
+    heights = 1000.0 * ((west + (np.arange(count) + 0.5) * step) % 360.0 - 179.0)
+    heights = np.where(np.abs(heights - 1000.0) < 100.0, heights, 0.0)
+    path = write(
+        tmp_path / "dem.tif", np.repeat(heights[None, :], 20, axis=0), from_origin(west, -16.95, step, step),
+        crs="EPSG:4326",
+    )  # fmt: skip
+    check(path, site, frontage)
+    terrain = read(path, site, frontage, cell=50.0)
+    assert not np.isnan(terrain.ground_amsl).any()
+    for chainage in (0.0, 0.3 * frontage.length, frontage.length):
+        _, longitude = site.to_geodetic(*frontage.at(chainage))
+        # Where the raster ends at 180, its last height holds for half a posting.
+        assert terrain.ground(*frontage.at(chainage)) == pytest.approx(
+            1000.0 * (longitude % 360.0 - 179.0), abs=1000.0 * step / 2.0
+        )
+
+
+def test_a_raster_that_ends_at_180_degrees_does_not_cover_what_lies_beyond(tmp_path):
+    site, frontage = frame(np.array([[-17.0, 179.99], [-17.0, -179.99]]))
+    path = write(tmp_path / "dem.tif", np.zeros((20, 20)), from_origin(179.9, -16.95, 0.005, 0.005), crs="EPSG:4326")
+    with pytest.raises(TerrainError, match=r"does not cover the belt between km 1\.\d+ and km 2\.13"):
+        check(path, site, frontage)
+
+
+def test_swapped_coordinates_are_suspected_only_where_that_would_help(tmp_path):
+    path = write(tmp_path / "dem.tif", np.zeros((50, 50)), from_origin(8.0, 47.5, 0.01, 0.01), crs="EPSG:4326")
+    swapped, elsewhere = ([[8.2, 47.2], [8.21, 47.22]], [[9.2, 47.2], [9.21, 47.22]])
+    for points, hinted in ((swapped, True), (elsewhere, False), (ENDS, False)):
+        with pytest.raises(TerrainError, match="does not cover the belt all along it") as error:
+            check(path, *frame(np.array(points)))
+        assert ("are latitude and longitude swapped?" in str(error.value)) == hinted
+
+
 @pytest.mark.parametrize("crs", ["EPSG:4978", "EPSG:5703"])
 def test_a_raster_whose_crs_is_no_map_is_refused(tmp_path, crs):
     site, frontage = frame()

@@ -96,7 +96,10 @@ def site_of(points_deg: Floats, crs: str | None = None) -> Site:
     Raises EarthError where the CRS is unknown, not projected, not in metres or distorts more than that.
     """
     points = np.asarray(points_deg, dtype=np.float64)
-    latitude, longitude = (points.min(axis=0) + points.max(axis=0)) / 2.0
+    # Longitudes the short way round from the first point's: 179.9 and -179.9 meet at 180, not at 0.
+    around = np.column_stack((points[:, 0], (points[:, 1] - points[0, 1] + 180.0) % 360.0 - 180.0))
+    latitude, longitude = (around.min(axis=0) + around.max(axis=0)) / 2.0
+    longitude = (longitude + points[0, 1] + 180.0) % 360.0 - 180.0
     if crs is None:
         if not -80.0 <= latitude <= 84.0:
             raise EarthError(

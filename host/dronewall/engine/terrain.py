@@ -544,13 +544,29 @@ def _uncovered(
     x, y = rasterio.warp.transform(
         site_crs, source.crs, (points[:, 0] + site.origin_east).tolist(), (points[:, 1] + site.origin_north).tolist()
     )
+    inside = _within(source, np.array(x), np.array(y))
+    return chainages, np.asarray(~inside.reshape(5, -1).all(axis=0)), bool(inside.any())
+
+
+def _within(source: _Source, x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
+    """Whether points in the raster's CRS lie on it."""
     if source.crs.is_geographic:
-        # Longitudes may count from 0 to 360 in the file.
-        left, _, right, _ = _bounds(source)
-        x = np.where(np.array(x) < left, np.array(x) + 360.0, x) if right > 180.0 else x
-    col, row = _through(~source.transform, np.array(x), np.array(y))
-    inside = (col >= 0.0) & (col <= source.shape[1]) & (row >= 0.0) & (row <= source.shape[0])
-    return chainages, ~inside.reshape(5, -1).all(axis=0), bool(inside.any())
+        # Longitudes may count from 0 to 360 in the file, or on beyond 180 or -180.
+        left = _bounds(source)[0]
+        x = left + (x - left) % 360.0
+    col, row = _through(~source.transform, x, y)
+    return np.asarray((col >= 0.0) & (col <= source.shape[1]) & (row >= 0.0) & (row <= source.shape[0]))
+
+
+def _swapped(source: _Source, site: Site, frontage: Frontage) -> bool:
+    """Whether the frontage would lie on the raster if latitude and longitude were each the other."""
+    import rasterio.warp
+
+    latitudes, longitudes = site.to_geodetic(*frontage.points.T)
+    if np.abs(longitudes).max() > 90.0:
+        return False
+    x, y = rasterio.warp.transform("EPSG:4326", source.crs, latitudes.tolist(), longitudes.tolist())
+    return bool(_within(source, np.array(x), np.array(y)).all())
 
 
 def _refuse_uncovered(source: _Source, site_crs: Any, site: Site, frontage: Frontage) -> None:
@@ -569,6 +585,7 @@ def _refuse_uncovered(source: _Source, site_crs: Any, site: Site, frontage: Fron
         f"longitude {longitude:.4f}); "
         f"it reaches from latitude {south:.4f} to {north:.4f} and longitude {west:.4f} to {east:.4f}; "
         "expected the whole frontage and its belt"
+        + ("; are latitude and longitude swapped?" if _swapped(source, site, frontage) else "")
     )
 
 
