@@ -1,13 +1,18 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+from click.testing import CliRunner
+
+from dronewall import cli
 
 SITE = """
 [site]
@@ -114,6 +119,40 @@ def test_bad_input_ends_with_two_and_says_what_was_expected(site, tmp_path, word
     assert expected in ran.stderr
     assert "Traceback" not in ran.stderr
     assert ran.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["gaps site.toml --at", "why site.toml P1/cam 36.555,-84.296 --at", "demo --wait"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-1", "1e308", "soon"])
+def test_a_time_that_is_none_is_a_usage_error(site, command, value):
+    ran = CliRunner().invoke(cli.main, [*command.split(), value])
+    assert ran.exit_code == 2
+    option = command.split()[-1]
+    expected = "1 to 600" if option == "--wait" else "0 to 604800"
+    assert ran.stderr.endswith(f"Error: Invalid value for '{option}': '{value}'; expected seconds from {expected}\n")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_the_work_with_one_line_and_leaves_nothing(site, tmp_path, number, status):
+    sensors = ", ".join(f'{{ name = "s{i}", type = "camera", azimuth_deg = {40 * i}.0 }}' for i in range(8))
+    nodes = "".join(
+        f'\n[[nodes]]\nname = "N{i}"\npost = "P1"\nmast_m = 8.0\nsensors = [{sensors}]\n' for i in range(60)
+    )
+    site.write_text(SITE[: SITE.index("[[nodes]]")] + nodes)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "dronewall", "gaps", "site.toml", "-v"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "200"},
+    )  # fmt: skip
+    assert any("windows of" in line for line in child.stderr)
+    begun = time.monotonic()
+    child.send_signal(number)
+    out, err = child.communicate(timeout=20)
+    assert time.monotonic() - begun < 5.0
+    assert (child.returncode, out) == (status, "")
+    rest = [
+        line for line in err.splitlines() if line and "windows of" not in line
+    ]  # an empty one ends the terminal's ^C
+    assert rest == ["interrupted" if number == signal.SIGINT else "told to end"]
+    assert not (tmp_path / "out").exists()
 
 
 def test_check_tells_every_mistake_at_once_with_its_line(site, tmp_path):

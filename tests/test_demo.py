@@ -106,6 +106,21 @@ def test_ctrl_c_at_any_time_leaves_no_process_behind(tmp_path, moment):
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_demo_that_is_told_to_end_leaves_no_process_and_no_folder(tmp_path, monkeypatch, number, status):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    family = Family(tmp_path)
+    family.until("[3/4]")
+    assert [path.name[:10] for path in temporary.iterdir()] == ["dronewall-"]
+    family.child.send_signal(number)
+    assert family.child.wait(20) == status
+    family.assert_gone(within_s=3.0)
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.timeout(120)
 def test_a_killed_demo_takes_its_broker_and_nodes_with_it(tmp_path):
     family = Family(tmp_path)
     family.until("[3/4]")
@@ -128,9 +143,14 @@ def test_live_frusta_agree_with_the_plan_and_a_silent_node_is_named(monkeypatch,
 
     monkeypatch.setattr(demo, "SimulatedNodes", without_p4)
     site = firmware_files.examples() / "jacksboro.toml"
-    steps = []
-    coverage, told = demo.run(site, 15.0, lambda step, text: steps.append(step), lambda *_: None, lambda *_: None)
+    steps, windows = [], []
+    coverage, told = demo.run(
+        site, 15.0, lambda step, text: steps.append(step), lambda *_: None, lambda *_: None,
+        lambda sensor, shapes: windows.append((sensor, len(shapes))),
+    )  # fmt: skip
     assert steps[-1] == 4
+    counting = [sensor.name for sensor in coverage.sensors if sensor.frustum is not None]
+    assert windows == [(name, len(coverage.scenario.targets)) for name in counting]
     assert told.died == {}
     ground = ground_of(scenario.read(site))
     plan = {sensor.name: sensor for sensor in wall.cover(ground, planned(ground)).sensors}

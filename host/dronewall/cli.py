@@ -1,6 +1,7 @@
 """The command line: what it is asked, and how it ends.
 
-0 answered, 1 our own fault, 2 bad input, 3 `--fail-over` exceeded, 130 interrupted. Results go to stdout, all else
+0 answered, 1 our own fault, 2 bad input, 3 `--fail-over` exceeded, 130 interrupted, 129 and 143 told to end (SIGHUP,
+SIGTERM). Results go to stdout, all else
 to stderr. Heavy imports stand inside the commands: `--help` must not wait for numba and GDAL.
 """
 
@@ -9,13 +10,16 @@ import errno
 import io
 import json
 import logging
+import math
 import os
 import re
 import shutil
+import signal
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -85,7 +89,8 @@ class _Program(_Command, click.Group):
         if sys.stderr is not None and not isinstance(sys.stderr, _Patient):
             sys.stderr = cast(TextIO, _Patient(sys.stderr))
         try:
-            status = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+            with _ended_by_signals():
+                status = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
             if sys.stdout is not None:
                 sys.stdout.flush()
         except click.ClickException as error:
@@ -94,6 +99,9 @@ class _Program(_Command, click.Group):
         except (click.Abort, KeyboardInterrupt):
             click.echo("interrupted", err=True)
             sys.exit(_INTERRUPTED)
+        except _Signalled as error:
+            click.echo("told to end", err=True)
+            sys.exit(error.code)
         except BrokenPipeError:
             # Whoever read us has read enough.
             _forget_stdout()
@@ -115,6 +123,35 @@ class _Program(_Command, click.Group):
             )
             sys.exit(1)
         sys.exit(status if isinstance(status, int) else 0)
+
+
+class _Signalled(SystemExit):
+    """A signal told us to end; its `code` is the exit status."""
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the block as Ctrl-C does, so that what it began is ended and cleared away.
+
+    They do once: what clears away is not to be interrupted by the next one. A signal that is ignored (nohup) stays so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _: object) -> None:
+        for each in caught:
+            signal.signal(each, signal.SIG_IGN)
+        raise _Signalled(128 + number)
+
+    caught = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) == signal.SIG_DFL]
+    for each in caught:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each in caught:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _forget_stdout() -> None:
@@ -172,6 +209,20 @@ class _Length(click.ParamType):
         if match is None:
             self.fail(f"{value!r} is not a length; expected metres or kilometres, such as 200m or 1.5km", param, ctx)
         return float(match[1]) * (1000.0 if match[2] == "km" else 1.0)
+
+
+class _Seconds(click.FloatRange):
+    """A time in seconds within bounds."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        low, high = float(self.min or 0.0), float(self.max or math.inf)
+        if not low <= seconds <= high:
+            self.fail(f"{str(value).strip()!r}; expected seconds from {low:g} to {high:g}", param, ctx)
+        return seconds
 
 
 class _Place(click.ParamType):
@@ -303,7 +354,7 @@ def _stdout() -> "Console":
 @click.option(
     "--fail-over", type=_Length(), metavar="LENGTH", help="End with status 3 if a gap is longer, such as 200m or 0.5km."
 )
-@click.option("--at", "at_s", type=click.FloatRange(0.0), default=0.0, show_default=True, metavar="SECONDS",
+@click.option("--at", "at_s", type=_Seconds(0.0, 604_800.0), default=0.0, show_default=True, metavar="SECONDS",
               help="Drones where they are that long into their routes.")  # fmt: skip
 @_loudness
 def gaps(
@@ -346,16 +397,11 @@ def gaps(
         talk.step(1, f"ground: {cells}, heights every {ground.terrain.posting:.0f} m, {ground.site.crs.name}")
         _log_inputs(read, ground)
         begun = time.monotonic()
-
-        def told(sensor: str, shapes: list[tuple[int, int]]) -> None:
-            windows = ", ".join(f"{east} x {north}" for north, east in shapes)
-            _log.info("%s: windows of %s cells, done after %.2f s", sensor, windows, time.monotonic() - begun)
-
         coverage = wall.cover(
             ground,
             planned(ground, at_s),
             progress=lambda done, of: talk.now(2, f"sensors computed {done}/{of}"),
-            told=told,
+            told=lambda sensor, shapes: _log_windows(sensor, shapes, begun),
         )
         talk.settle()
         talk.step(2, f"coverage: {len(coverage.sensors)} sensors, {len(coverage.scenario.targets)} targets")
@@ -385,6 +431,12 @@ def _log_inputs(read: "Scenario", ground: "Ground") -> None:
         "ground from %.0f to %.0f m east, %.0f to %.0f m north of it: %d cells", west, east, south, north, rows * cols
     )
     _log.debug("vertical error (90 %%) %.1f m, posting %.1f m", terrain.le90, terrain.posting)
+
+
+def _log_windows(sensor: str, shapes: list[tuple[int, int]], begun: float) -> None:
+    """What was computed of a sensor, for -v."""
+    windows = ", ".join(f"{east} x {north}" for north, east in shapes)
+    _log.info("%s: windows of %s cells, done after %.2f s", sensor, windows, time.monotonic() - begun)
 
 
 def _write(coverage: "Coverage", folder: Path | None, talk: _Talk, step: int) -> list[Path]:
@@ -430,7 +482,7 @@ def _judged(coverage: "Coverage", fail_over: float | None) -> int:
     "--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Folder for the results."
 )
 @click.option("--site", type=click.Path(path_type=Path), help="A site file of your own, in place of the example.")
-@click.option("--wait", "wait_s", type=click.FloatRange(1.0, 600.0), default=30.0, show_default=True, metavar="SECONDS",
+@click.option("--wait", "wait_s", type=_Seconds(1.0, 600.0), default=30.0, show_default=True, metavar="SECONDS",
               help="How long to wait for sensors that do not report.")  # fmt: skip
 @_loudness
 def demo(out: Path, site: Path | None, wait_s: float, verbose: int, quiet: bool) -> int:
@@ -446,7 +498,11 @@ def demo(out: Path, site: Path | None, wait_s: float, verbose: int, quiet: bool)
         own = site if site is not None else firmware_files.examples() / "jacksboro.toml"
         from dronewall import demo as whole
 
+        begun = time.monotonic()
+
         def say(step: int, text: str) -> None:
+            nonlocal begun
+            begun = time.monotonic()
             talk.settle(keep=True)
             talk.step(step, text)
 
@@ -454,7 +510,12 @@ def demo(out: Path, site: Path | None, wait_s: float, verbose: int, quiet: bool)
             talk.now(3, _waiting(heard, of, missing, talk.room), everywhere=True)
 
         coverage, told = whole.run(
-            own, wait_s, say, waiting, lambda done, of: talk.now(4, f"sensors computed {done}/{of}")
+            own,
+            wait_s,
+            say,
+            waiting,
+            lambda done, of: talk.now(4, f"sensors computed {done}/{of}"),
+            lambda sensor, shapes: _log_windows(sensor, shapes, begun),
         )
         talk.settle()
         for line in _refusals(told):
@@ -553,7 +614,7 @@ def _typed() -> str:
     type=click.Path(path_type=Path),
     help="Your own elevation model (GeoTIFF), in place of the site file's.",
 )
-@click.option("--at", "at_s", type=click.FloatRange(0.0), default=0.0, show_default=True, metavar="SECONDS",
+@click.option("--at", "at_s", type=_Seconds(0.0, 604_800.0), default=0.0, show_default=True, metavar="SECONDS",
               help="Drones where they are that long into their routes.")  # fmt: skip
 @_loudness
 def why(
@@ -625,7 +686,7 @@ def why(
     type=click.Path(path_type=Path),
     help="Your own elevation model (GeoTIFF), in place of the site file's.",
 )
-@click.option("--at", "at_s", type=click.FloatRange(0.0), default=0.0, show_default=True, metavar="SECONDS",
+@click.option("--at", "at_s", type=_Seconds(0.0, 604_800.0), default=0.0, show_default=True, metavar="SECONDS",
               help="Drones where they are that long into their routes.")  # fmt: skip
 @_loudness
 def who(

@@ -44,13 +44,14 @@ def run(
     say: Callable[[int, str], None],
     waiting: Callable[[int, int, list[str]], None],
     computing: Callable[[int, int], None],
+    computed: Callable[[str, list[tuple[int, int]]], None] | None = None,
 ) -> tuple[wall.Coverage, Told]:
     """The coverage of a site file's wall from its simulated nodes' live reports; every process has ended when it
     returns or raises.
 
     limit_s: how long to wait for sensors that do not report. say(step, text): the steps, 1 to 4. waiting(heard, of
-    all, missing names). computing(done, of all). Raises what reading the site and its terrain raises,
-    MicroPythonMissing, BrokerError and NodesDied.
+    all, missing names). computing(done, of all). computed(sensor, shapes of its windows). Raises what reading the site
+    and its terrain raises, MicroPythonMissing, BrokerError and NodesDied.
     """
     micropython()  # without one there is no need to read any ground
     scenario = scenario_module.read(site)
@@ -93,7 +94,8 @@ def run(
             told.dropped = ingest.dropped
             told.died = {name: _said(failure) for name, failure in nodes.failed().items()}
     say(4, f"coverage of {len(reports)} reports")
-    return wall.cover(ground, reports, at_unix_ms, source="live", states=states, progress=computing), told
+    coverage = wall.cover(ground, reports, at_unix_ms, source="live", states=states, progress=computing, told=computed)
+    return coverage, told
 
 
 def _last_words(failed: Mapping[str, Failure]) -> str:
