@@ -14,7 +14,7 @@ import pytest
 
 from dronewall import wire
 from dronewall.live import broker as module
-from dronewall.live.broker import PAYLOAD_LIMIT, Broker, BrokerError
+from dronewall.live.broker import KEPT, PAYLOAD_LIMIT, Broker, BrokerError
 from processes import listening, runs, silence, talker, until
 
 pytestmark = pytest.mark.needs("iotcore")
@@ -44,6 +44,58 @@ def test_a_retained_message_of_the_greatest_size_reaches_a_client_that_comes_lat
     assert message is not None
     assert message.payload == payload
     assert message.retain
+
+
+def _packet(kind: int, body: bytes) -> bytes:
+    """A packet of MQTT with a body of 128 to 16383 bytes."""
+    return bytes([kind, len(body) % 128 | 128, len(body) // 128]) + body
+
+
+def _flood(broker: Broker, topic: bytes, count: int) -> None:
+    """Publishes that many messages of 4 KiB, each with its number, and waits until the broker has taken them all."""
+    with socket.create_connection((broker.host, broker.port), timeout=10) as link:
+        link.sendall(b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00")
+        assert link.recv(4)[:1] == b"\x20"
+        head = len(topic).to_bytes(2, "big") + topic
+        for number in range(count):
+            link.sendall(_packet(0x30, head + number.to_bytes(4, "big") + bytes(4092)))
+        link.sendall(b"\xc0\x00")
+        assert link.recv(2) == b"\xd0\x00"  # it answers a ping after all that came before
+
+
+def _resident(pid: int) -> int:
+    """Bytes of memory that a process has."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the table of memory is Linux's")
+def test_a_flood_grows_no_further_once_as_much_is_kept_as_may_be_and_spares_what_is_retained():
+    with Broker() as broker:
+        client = talker(broker.port)
+        client.subscribe("dw/1/w/#", 0)
+        client.publish("dw/1/w/n/birth", b"first", 1, retain=True).wait_for_publish(3)
+        _flood(broker, b"dw/1/w/n/health", 2 * KEPT // 4096)
+        before = _resident(broker.pid)
+        _flood(broker, b"dw/1/w/n/health", 20_000)
+        assert _resident(broker.pid) - before < 20_000 * 4096 // 4
+        silence(client)
+        assert _received(broker, "dw/1/w/n/birth").payload == b"first"
+
+
+def test_a_subscriber_that_lags_misses_the_oldest_and_gets_the_newest():
+    count = 8000  # 33 MB
+    with Broker() as broker, socket.create_connection((broker.host, broker.port), timeout=10) as link:
+        link.sendall(b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00" + b"\x82\x08\x00\x01\x00\x03w/#\x00")
+        stream = link.makefile("rb")
+        assert stream.read(9) == b"\x20\x02\x00\x00" + b"\x90\x03\x00\x01\x00"
+        _flood(broker, b"w/n", count)
+        size = len(_packet(0x30, bytes(5 + 4096)))
+        numbers = []
+        while not numbers or numbers[-1] != count - 1:
+            numbers.append(int.from_bytes(stream.read(size)[8:12], "big"))
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) < count
+    assert set(range(count - KEPT // 5000, count)) <= set(numbers)
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the table of sockets is Linux's")

@@ -210,6 +210,20 @@ def test_a_full_queue_loses_its_oldest_and_counts():
     assert ingest.next() is None
 
 
+def test_of_a_flood_that_nobody_takes_the_newest_are_kept_and_the_others_counted(broker):
+    client = talker(broker.port)
+    with Ingest(broker.host, broker.port, "flood", limit=100) as ingest:
+        assert until(lambda: ingest.connected, 3)
+        time.sleep(0.1)
+        for session in range(3000):
+            last = client.publish("dw/1/flood/P1/state", told(session), 1)
+        last.wait_for_publish(10)
+        assert until(lambda: ingest.dropped == 2900, 10)
+        assert [arrival.report.values["session"] for arrival in arrivals(ingest, 100)] == list(range(2900, 3000))
+        assert ingest.next() is None
+    silence(client)
+
+
 def test_a_fault_in_our_own_decoder_does_not_end_the_thread(monkeypatch):
     def broken(topic: str, payload: bytes) -> None:
         raise ZeroDivisionError("ours")

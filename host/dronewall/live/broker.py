@@ -4,6 +4,10 @@ rumqttd (in iotcore) listens on 0.0.0.0 unless told otherwise, cannot take port 
 access control. So it gets 127.0.0.1 and a port that was free a moment ago, and runs in a child process that ends when
 its stdin reaches the end, which happens however we end, kill -9 included. A port that somebody takes in between
 is given up for another one. It keeps retained messages in memory only: they end with it.
+
+What it forwards it keeps as well, for subscribers that lag behind: by default 1 GB for each topic filter that somebody
+subscribed to, here KEPT bytes. A subscriber that lags further behind misses the oldest, and nobody counts them.
+Retained messages are kept apart, the last of each topic.
 """
 
 import logging
@@ -11,6 +15,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -20,9 +25,29 @@ _log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 PAYLOAD_LIMIT = 16384  # [bytes] of a packet; wire.LIMIT is 4096
+_SEGMENT = 1 << 20  # [bytes]; rumqttd forgets a whole segment at a time
+_SEGMENTS = 10
+KEPT = _SEGMENT * _SEGMENTS  # [bytes] of payloads for each topic filter; 10 s of 200 sensors at 5 Hz, each 1 kB
 _CONNECTIONS = 1000
 _TAKEN = 3  # exit status of the child: the port is taken
 _TRIES = 5
+_CONFIG = """
+id = 0
+[router]
+id = 0
+max_connections = {connections}
+max_outgoing_packet_count = 200
+max_segment_size = {segment}
+max_segment_count = {segments}
+[v4.1]
+name = "mqtt"
+listen = "{host}:{port}"
+next_connection_delay_ms = 1
+[v4.1.connections]
+connection_timeout_ms = 5000
+max_payload_size = {payload}
+max_inflight_count = 100
+"""
 # CONNECT of MQTT 3.1.1: clean session, keep-alive 5 s, an empty client id (the broker makes one).
 _CONNECT = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x05\x00\x00"
 _CONNACK = b"\x20\x02\x00\x00"
@@ -175,9 +200,15 @@ def _serve(port: int) -> int:
     # rumqttd logs every packet as an error span.
     logging.getLogger("rumqttd").setLevel(logging.CRITICAL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    broker = IotCoreBroker(
-        listen=HOST, port=port, max_connections=_CONNECTIONS, max_payload_size=PAYLOAD_LIMIT, connection_timeout_ms=5000
-    )
+    with tempfile.NamedTemporaryFile("w", prefix="dronewall-broker-", suffix=".toml") as file:  # it reads only files
+        file.write(
+            _CONFIG.format(
+                connections=_CONNECTIONS, segment=_SEGMENT, segments=_SEGMENTS, host=HOST, port=port,
+                payload=PAYLOAD_LIMIT,
+            )
+        )  # fmt: skip
+        file.flush()
+        broker = IotCoreBroker(config_path=file.name)
     try:
         broker.check_ports()
     except OSError as error:
