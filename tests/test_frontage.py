@@ -32,6 +32,22 @@ def test_chainage_and_offset_on_a_bent_frontage(east, north, chainage, offset):
     assert got_offset == pytest.approx(offset)
 
 
+@pytest.mark.parametrize(
+    ("points", "front", "behind", "words"),
+    [
+        ([[0.0, 0.0]], 10.0, 10.0, r"shape \(1, 2\)"),
+        ([[5.0, 5.0], [5.0, 5.0]], 10.0, 10.0, "points 0 m apart"),
+        ([[0.0, 0.0], [5.0, math.nan]], 10.0, 10.0, "points nan m apart"),
+        ([[0.0, 0.0], [5.0, 5.0]], 0.0, 0.0, "a belt 0.0 m in front"),
+        ([[0.0, 0.0], [5.0, 5.0]], 20.0, -10.0, "-10.0 m behind"),
+        ([[0.0, 0.0], [5.0, 5.0]], math.nan, 10.0, "a belt nan m in front"),
+    ],
+)
+def test_a_frontage_without_length_or_depth_is_refused(points, front, behind, words):
+    with pytest.raises(ValueError, match=words):
+        Frontage(np.array(points), front, behind, True)
+
+
 def test_a_tie_goes_to_the_smaller_chainage():
     # On the bisector inside the bend both legs are equally near: 100 m.
     chainage, offset = bent().locate(900.0, 100.0)

@@ -31,6 +31,23 @@ def test_a_loop_takes_its_length_over_its_speed_and_a_shuttle_twice_its_way():
     assert Route(SQUARE[:2], False, 10.0).cycle == pytest.approx(20.0)
 
 
+@pytest.mark.parametrize(
+    ("waypoints", "speed", "start", "words"),
+    [
+        (SQUARE[:1], 10.0, 0.0, r"shape \(1, 2\)"),
+        (SQUARE[[0, 1, 1]], 10.0, 0.0, "a leg of 0 m"),
+        (SQUARE[[0, 1, 2, 0]], 10.0, 0.0, "a leg of 0 m"),  # the loop closes by itself
+        (SQUARE * math.nan, 10.0, 0.0, "a leg of nan m"),
+        (SQUARE, 0.0, 0.0, "speed is 0"),
+        (SQUARE, math.inf, 0.0, "speed is inf"),
+        (SQUARE, 10.0, math.nan, "start is nan"),
+    ],
+)
+def test_a_route_that_cannot_be_flown_is_refused(waypoints, speed, start, words):
+    with pytest.raises(ValueError, match=words):
+        Route(waypoints, True, speed, start)
+
+
 def test_a_shuttle_turns_round():
     shuttle = Route(SQUARE[:2], False, 10.0)
     assert shuttle.at(12.0) == (pytest.approx(0.0), pytest.approx(80.0), pytest.approx(math.pi))

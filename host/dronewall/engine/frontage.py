@@ -14,12 +14,23 @@ class Frontage:
     """A polyline with a threat side and a belt.
 
     points (n, 2): east, north [site m]. front and behind: depth of the belt towards the threat and away from it [m].
+    Raises ValueError for fewer than two points, the same one twice in a row, and a belt without depth.
     """
 
     points: Floats
     front: float
     behind: float
     threat_left: bool
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.points)
+        if len(shape) != 2 or shape[0] < 2 or shape[1] != 2:
+            raise ValueError(f"points have shape {shape}; expected (two or more, east and north)")
+        steps = np.hypot(*np.diff(self.points, axis=0).T)
+        if not (np.isfinite(steps) & (steps > 0.0)).all():
+            raise ValueError(f"points {steps.min():g} m apart; expected each some way from the one before")
+        if not (self.front >= 0.0 and self.behind >= 0.0 and 0.0 < self.depth < np.inf):
+            raise ValueError(f"a belt {self.front} m in front and {self.behind} m behind; expected one with some depth")
 
     @cached_property
     def _chainages(self) -> Floats:

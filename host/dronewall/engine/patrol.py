@@ -16,13 +16,26 @@ class Route:
     """A drone's way over the ground, flown for ever: waypoints (n, 2) east, north [m], closed to a loop or flown
     back and forth.
 
-    speed [m/s]; start [s]: how far into its cycle the drone is at time 0.
+    speed [m/s]; start [s]: how far into its cycle the drone is at time 0. Raises ValueError for fewer than two
+    waypoints, the same one twice in a row, and a speed that is not above 0.
     """
 
     waypoints: Floats
     loop: bool
     speed: float
     start: float = 0.0
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.waypoints)
+        if len(shape) != 2 or shape[0] < 2 or shape[1] != 2:
+            raise ValueError(f"waypoints have shape {shape}; expected (two or more, east and north)")
+        legs = np.diff(self.marks)
+        if not (np.isfinite(legs) & (legs > 0.0)).all():
+            raise ValueError(f"a leg of {legs.min():g} m; expected each waypoint some way from the one before")
+        if not 0.0 < self.speed < math.inf:
+            raise ValueError(f"speed is {self.speed}; expected metres per second above 0")
+        if not math.isfinite(self.start):
+            raise ValueError(f"start is {self.start}; expected seconds")
 
     @property
     def path(self) -> Floats:
