@@ -170,7 +170,7 @@ class Thresholds(_Table, frozen=True, kw_only=True):
     lateral_m: Annotated[float, _is("How far to the side a crossing may wander (breach)", gt=0, le=20_000)] = 100.0
     gap_min_m: Annotated[float, _is("Shorter gaps are not listed", ge=0, le=20_000)] = 0.0
     confidence: Annotated[
-        float, _is("Confidence region of each sensor's pose that `assured` takes the worst of", gt=0, lt=1)
+        float, _is("Confidence region of each sensor's pose that `assured` takes the worst of", gt=0, le=0.9999)
     ] = 0.9
 
 
@@ -210,8 +210,8 @@ class Target(_Table, frozen=True, kw_only=True):
         ],
         _is("[bottom, top] above ground"),
     ]
-    width_m: Annotated[float, _is("Width as a camera sees it", gt=0, le=100)]
-    speed_mps: Annotated[float, _is("Speed on its way across", gt=0, le=500)]
+    width_m: Annotated[float, _is("Width as a camera sees it", ge=0.01, le=100)]
+    speed_mps: Annotated[float, _is("Speed on its way across", ge=0.01, le=500)]
     radar_cross_section_m2: Annotated[
         float,
         _is("Mean radar cross-section: small quadcopter 0.01, walker 0.5, car 10", ge=0.0001, le=100_000),
