@@ -111,6 +111,12 @@ def test_fail_over_ends_with_three_when_a_gap_is_longer(site, tmp_path):
         (("demo", "--site", "missing.toml"), "missing.toml"),
         (("check", "."), "folder"),
         (("sensors", "ov264"), "did you mean ov2640?"),
+        (("sensors", ""), "is not in the catalogue"),
+        (("gaps", "site.toml", "--fail-over", "-1"), "'-1' is not a length"),
+        (("check", "\x1b[2Jmissing.toml"), "?[2Jmissing.toml: no such file"),
+        (("check", "a" * 300), "File name too long"),
+        (("check", "/dev/zero"), "not a regular file"),
+        (("gaps", "site.toml", "--terrain", "/dev/zero"), "not a regular file"),
     ],
 )
 def test_bad_input_ends_with_two_and_says_what_was_expected(site, tmp_path, words, expected):

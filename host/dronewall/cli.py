@@ -114,7 +114,9 @@ class _Program(_Command, click.Group):
                 sys.exit(_BAD_INPUT)
             if _is_bad_input(error):
                 for line in str(error).splitlines():
-                    click.echo(f"dronewall: {line}", err=True)
+                    # Names of files are anybody's, and may hold what steers a terminal.
+                    harmless = "".join(letter if letter.isprintable() else "?" for letter in line)
+                    click.echo(f"dronewall: {harmless}", err=True)
                 sys.exit(_BAD_INPUT)
             traceback.print_exception(error)
             click.echo(
@@ -207,7 +209,9 @@ class _Length(click.ParamType):
             return value
         match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(m|km|)\s*", value)
         if match is None:
-            self.fail(f"{value!r} is not a length; expected metres or kilometres, such as 200m or 1.5km", param, ctx)
+            self.fail(
+                f"{value.strip()!r} is not a length; expected metres or kilometres, such as 200m or 1.5km", param, ctx
+            )
         return float(match[1]) * (1000.0 if match[2] == "km" else 1.0)
 
 
@@ -773,14 +777,14 @@ def sensors(name: str | None, as_json: bool) -> int:
     """List the sensors that can be bought and that a site file may name; with NAME, one with every figure's source."""
     from dronewall import catalogue
 
-    chosen = [catalogue.entry(name)] if name else list(catalogue.entries().values())
+    chosen = [catalogue.entry(name)] if name is not None else list(catalogue.entries().values())
     if as_json:
         records = [{"name": each.name, "title": each.title, **each.values, "sources": each.sources} for each in chosen]
-        click.echo(json.dumps(records[0] if name else records, indent=2, allow_nan=False))
+        click.echo(json.dumps(records if name is None else records[0], indent=2, allow_nan=False))
         return 0
     from dronewall.report import sensor_table
 
-    _stdout().print(sensor_table.one(chosen[0]) if name else sensor_table.all_of(chosen))
+    _stdout().print(sensor_table.all_of(chosen) if name is None else sensor_table.one(chosen[0]))
     return 0
 
 
