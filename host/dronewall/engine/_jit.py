@@ -36,6 +36,7 @@ import llvmlite
 import numba
 import numpy
 from numba.core.caching import FunctionCache
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.dispatcher import Dispatcher
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -47,6 +48,16 @@ _UNTOUCHED_S = 3600.0
 
 _GENERATION = re.compile(r"[0-9a-f]{24}")
 _deciding = threading.Lock()
+
+
+class NoAlias(CompilerBase):  # type: ignore[misc]
+    """A `pipeline_class` that tells LLVM that the arrays of a call do not overlap: without it hardly a loop becomes
+    vector instructions.
+    """
+
+    def define_pipelines(self) -> list[Any]:
+        self.state.flags.noalias = True
+        return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
 
 
 def njit(**options: Any) -> Callable[[Function], Function]:

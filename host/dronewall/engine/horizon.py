@@ -22,9 +22,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
 
-from dronewall.engine._jit import njit
+from dronewall.engine._jit import NoAlias, njit
 
 _BLOCK = 32
 """Most columns of a block: the visible bits of a row's block fill an uint32."""
@@ -45,16 +44,8 @@ _UNKNOWN = 1e30
 """Stands for unknown ground: higher than anything, and it stays on the horizon."""
 
 
-class _NoAlias(CompilerBase):  # type: ignore[misc]
-    """Tells LLVM that the arrays of a call do not overlap: without it no loop here is vectorised."""
-
-    def define_pipelines(self):
-        self.state.flags.noalias = True
-        return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
-
-
 # No `ninf`: unknown targets overflow to infinity on purpose.
-_vector = njit(error_model="numpy", fastmath={"contract", "nsz", "arcp", "reassoc", "nnan"}, pipeline_class=_NoAlias)
+_vector = njit(error_model="numpy", fastmath={"contract", "nsz", "arcp", "reassoc", "nnan"}, pipeline_class=NoAlias)
 _f = np.float32
 _u = np.uintp
 
@@ -187,7 +178,7 @@ def _show_across(seen, place, stride, bits, first, count, columns, backward):
                 seen[place + i * stride + c] |= (row >> np.uint32(c)) & np.uint32(1) != 0
 
 
-@njit(error_model="numpy", pipeline_class=_NoAlias)
+@njit(error_model="numpy", pipeline_class=NoAlias)
 def _tell(heights, place, step, needs, first, count):
     """Copies the heights of a column's rows; what lies behind unknown ground needs a height of 1e30 cells' slopes or
     so, nothing real 1e15.
