@@ -79,6 +79,25 @@ def test_beyond_the_horizon_a_target_must_be_as_tall_as_the_drop_says():
     assert heights.values[1 - heights.row, 1000 - heights.col] == pytest.approx(drop(10_000.0 - 5412.0), rel=5e-3)
 
 
+def landscape(seed, shape, kind, holes):
+    """Ground (north, east), and the layers over it, by name."""
+    random = np.random.default_rng(seed)
+    east, north = np.meshgrid(np.arange(shape[1]), np.arange(shape[0]))
+    ground = {
+        "noise": random.uniform(0.0, 20.0, shape),
+        "smooth": 10.0 * np.sin(east / 7.0) * np.cos(north / 9.0 + random.uniform(0.0, 6.0)),
+        "flat": np.full(shape, 5.0),
+        "steps": np.floor(random.uniform(0.0, 4.0, shape)),
+        "walls": np.where(random.uniform(size=shape) < 0.05, 1000.0, 0.0),
+    }[kind.split()[0]]
+    if holes:
+        ground[random.uniform(size=shape) < 0.03] = np.nan
+    if "surface" not in kind:
+        return ground, {}
+    surface = ground + np.where(random.uniform(size=shape) < 0.1, np.floor(random.uniform(0.0, 9.0, shape)), 0.0)
+    return ground, {"surface_amsl": surface}
+
+
 @settings(max_examples=60)
 @example(
     seed=7258446, x=11.0, y=11.0, on_grid=True, above=6.0, target=6.0, refraction=0.13, holes=True
@@ -120,6 +139,47 @@ def test_every_cell_agrees_with_the_plain_reference(seed, x, y, on_grid, above, 
                 assert not seen.values[row, col]
             elif abs(least) > 1e-6:
                 assert seen.values[row, col] == (least > 0.0), (row, col, least)
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.sampled_from([(40, 40), (1, 60), (60, 3), (25, 70)]),
+    kind=st.sampled_from(["noise", "smooth", "flat", "steps", "walls", "noise over a surface", "steps over a surface"]),
+    place=st.tuples(st.floats(-0.5, 1.5), st.floats(-0.5, 1.5)),
+    on_grid=st.booleans(),
+    above=st.sampled_from([0.1, 1.0, 3.0, 40.0]),
+    target=st.sampled_from([0.0, 1.0, 1.7, 15.0]),
+    refraction=st.sampled_from([0.13, 1.0]),
+    holes=st.booleans(),
+    reach=st.floats(0.0, 700.0),
+    sector=st.sampled_from([(0.0, 360.0), (30.0, 60.0), (200.0, 170.0), (330.0, 0.5)]),
+)
+def test_bounds_decide_as_the_plain_march_does(
+    seed, shape, kind, place, on_grid, above, target, refraction, holes, reach, sector
+):
+    ground, layers = landscape(seed, shape, kind, holes)
+    terrain = Terrain.from_array(ground, CELL, **layers)
+    # Anywhere on the raster, its outer half cells too.
+    x, y = (min(max(part * cells, 0.0), float(cells)) for part, cells in zip(place, shape[::-1], strict=True))
+    x, y = (
+        math.floor(min(part, cells - 1)) + 0.5 if on_grid else round(part, 3)
+        for part, cells in ((x, shape[1]), (y, shape[0]))
+    )
+    floor = float(np.nan_to_num(terrain.ground(x * CELL, y * CELL), nan=10.0))
+    eye = (x * CELL, y * CELL, floor + above)
+    azimuth, hfov = (math.radians(part) for part in sector)
+    certified = visible(terrain, eye, target, reach, azimuth, hfov, refraction=refraction, exact=True)
+    needed = minimum_visible_height(terrain, eye, reach, azimuth, hfov, refraction=refraction, exact=True)
+    assert (certified.row, certified.col, certified.values.shape) == (needed.row, needed.col, needed.values.shape)
+    rows, cols = (np.arange(cells)[part] for cells, part in zip(shape, needed.slices, strict=True))
+    up = terrain.ground_amsl[needed.slices] + target - eye[2]
+    level2 = ((cols - x + 0.5) * CELL) ** 2 + ((rows[:, None] - y + 0.5) * CELL) ** 2
+    own = (rows[:, None] == math.floor(y)) & (cols == math.floor(x))
+    slant = np.sqrt(np.where(own, 0.0, level2) + up**2)
+    plain = (needed.values <= target) & (slant <= reach)
+    doubtful = (np.abs(needed.values - target) < 1e-7) | (np.abs(slant - reach) < 1e-7)
+    assert (certified.values == plain)[~doubtful].all()
 
 
 @settings(max_examples=60)

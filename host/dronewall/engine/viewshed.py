@@ -64,8 +64,8 @@ def visible(
     """
     if not (math.isfinite(target_agl) and target_agl >= 0.0):
         raise ValueError(f"target_agl is {target_agl}; expected metres, 0 or more")
-    if terrain.surface_amsl is not None:
-        return _visible_on_the_ground(terrain, eye, target_agl, max_range, azimuth, hfov, refraction, exact)
+    if terrain.surface_amsl is not None and not exact:
+        return _visible_on_the_ground(terrain, eye, target_agl, max_range, azimuth, hfov, refraction)
     return _swept(terrain, eye, max_range, azimuth, hfov, refraction, target_agl, exact)
 
 
@@ -190,10 +190,9 @@ def _visible_on_the_ground(
     azimuth: float,
     hfov: float,
     refraction: float,
-    exact: bool,
 ) -> Window:
-    """`visible` where what blocks is not what the target stands on."""
-    needed = _least_height(terrain, eye, max_range, azimuth, hfov, refraction, exact)
+    """The quick `visible` where what blocks is not what the target stands on."""
+    needed = _least_height(terrain, eye, max_range, azimuth, hfov, refraction, False)
     rows, cols = needed.slices
     columns, lines = terrain.centres
     up = terrain.ground_amsl[rows, cols] + target_agl - eye[2]
@@ -256,8 +255,8 @@ def _swept(
         parts = quadrants(azimuth, hfov)
         if exact and target_agl is not None:
             sweep_exact(
-                terrain.solid, x, y, octants(parts), terrain.cell, max_range, bend, float(eye[2]), target_agl,
-                window.row, window.col, seen,
+                terrain.solid, terrain.ground_amsl, terrain.surface_amsl is None, x, y, octants(parts), terrain.cell,
+                max_range, bend, float(eye[2]), target_agl, window.row, window.col, seen.view(np.uint8),
             )  # fmt: skip
         else:
             sweep(
@@ -267,7 +266,7 @@ def _swept(
         row, col = math.floor(y + 0.5), math.floor(x + 0.5)
         i, j = row - window.row, col - window.col
         if 0 <= i < seen.shape[0] and 0 <= j < seen.shape[1]:
-            known = not math.isnan(terrain.ground_amsl[row, col])
+            known = not math.isnan(terrain.blocks_amsl[row, col] + terrain.ground_amsl[row, col])
             if target_agl is None:
                 heights[i, j] = 0.0 if known else math.nan
             else:
