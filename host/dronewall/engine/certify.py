@@ -149,7 +149,9 @@ def _cross(slopes, first, end, x, shift, ay, s, before, feet, bare, climbs, low,
         part[k] = share
         node[k] = near
         over[k] = _f(_UNKNOWN) if unknown else above + pad
-        under[k] = least if unknown else across
+        # Beside a known middle a line may be taken to pass over it (`clear`), further off it meets the unknown.
+        amid = (share > _f(1e-6)) & (share < _f(1.0 - 1e-6))
+        under[k] = (_f(_UNKNOWN) if amid else least) if unknown else across
         if not bare:
             foot[k] = feet[i]
 
@@ -189,11 +191,13 @@ def _judge(state, rays, excess, left, right, first, end, low, part, node, foot, 
         u0, u1 = under[k], under[m]
         lower = u0 if u0 < u1 else u1
         upper = u0 if u0 > u1 else u1
-        u0 = lower if upper > _f(1e15) else u0
-        u1 = lower if upper > _f(1e15) else u1
+        lower = stands if inside & (stands < lower) else lower
+        unknown = upper > _f(1e15)
+        u0 = lower if unknown else u0
+        u1 = lower if unknown else u1
         dent = u0 + share * (u1 - u0) - stands
-        dent = dent if inside else _f(0.0)
-        dent = (dent if dent > _f(0.0) else _f(0.0)) + pad
+        dent = dent if inside & (dent > _f(0.0)) else _f(0.0)
+        dent += pad
         better = u0 + u1 - dent - dent > l0 + l1
         left[k] = u0 - dent if better else l0
         right[k] = u1 - dent if better else l1

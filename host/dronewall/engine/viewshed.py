@@ -4,7 +4,7 @@ By definition the line from the eye to the target point is tested against the te
 line of the grid through the cells' middles, at every crossing with both families of grid lines strictly between the
 ends. Curvature and refraction raise the terrain at distance d of D by d (D - d)(1 - k) / 2R. A point is visible iff
 the clearance is nowhere negative. `exact=True` is that definition to the cell (`certify.py`); without it the
-horizon is marched outward once (`horizon.py`), ten times quicker and wrong in some 0.0003 of the cells
+horizon is marched outward once (`horizon.py`), twice as quick or more and wrong in some 0.0003 of the cells
 (benchmarks/RESULTS.md).
 
 The terrain is what blocks: the ground, or the surface where one stands on it. Heights of targets count from the
