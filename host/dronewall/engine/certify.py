@@ -19,7 +19,11 @@ S the steepest node (by amount) of the two columns at hand, the slope of a node 
 product, curvature), a share along a line to 4 u (the place of a crossing is a double), a crossing to 16 u S, and the
 chord of two slopes h and h' to 4 u (|h| + |h'|). `_PAD` is 64 u. The curvature bends a straight piece by b W^2 / 4 per
 X of its length W: less than 2 b / X on the pieces here (the row from X - 1 to X is the worst), 4 b where X < 2; 8 b / X
-is allowed for it. Places of crossings, good to 1e-15 cells, are good to 1e-15 count / X of a wedge.
+is allowed for it. Places of crossings, good to 1e-15 X cells, are good to 1e-15 count of a wedge, next to the eye to
+1e-15 count / X.
+
+A ray that touches unknown ground counts as unknown in the upper bound, and in the lower one only away from what is
+known.
 """
 
 import math
@@ -39,7 +43,7 @@ _CHUNK = 256
 """Cells that are looked over at once for open ones."""
 
 _UNKNOWN = 1e30
-"""Ground above this share of it is unknown, slopes likewise: the steepest known is far below 1e15."""
+"""Slope of unknown ground, or more; 1e15 tells it from the steepest known, far below."""
 
 _HIDDEN, _SEEN, _OPEN = 0, 1, 2
 
@@ -158,9 +162,10 @@ def _cross(slopes, first, end, x, shift, ay, s, before, feet, bare, climbs, low,
 
 @_vector
 def _judge(state, rays, excess, left, right, first, end, low, part, node, foot, over, under, width, aim, pad):
-    """What is known of the cells of a column, by wedge; then raises the bounds by that column.
+    """What is known of a column's cells into `state`, by wedge; then the column raises the bounds.
 
-    width: rows in a wedge, its inverse. aim: the target's height as a slope.
+    rays, excess: chord and excess of the upper bound; left, right: the lower one's chord. Row low[k + 1] is the wedge's
+    own where the ray k runs under it. width: wedges in a row. aim: the target's height as a slope.
     """
     for k in range(first, end):
         m = k + _u(1)
@@ -178,6 +183,7 @@ def _judge(state, rays, excess, left, right, first, end, low, part, node, foot, 
         hidden = least - own > _f(_PAD) * (abs(l0) + abs(l1) + abs(own)) + pad
         hidden |= foot[m] > _f(1e15)
         state[k] = _i(_HIDDEN) if hidden else (_i(_SEEN) if sight else _i(_OPEN))
+        # The upper bound: as the chord rises, what was over it is less over it.
         o0, o1 = over[k], over[m]
         n0 = o0 if o0 > h0 else h0
         n1 = o1 if o1 > h1 else h1
@@ -188,6 +194,7 @@ def _judge(state, rays, excess, left, right, first, end, low, part, node, foot, 
         much = bump if bump > much else much
         excess[k] = much if much > _f(0.0) else _f(0.0)
         rays[k] = n0
+        # The lower bound: this column's chain if it is the higher one; beside unknown ground its lowest point.
         u0, u1 = under[k], under[m]
         lower = u0 if u0 < u1 else u1
         upper = u0 if u0 > u1 else u1
