@@ -20,16 +20,20 @@ import grounds
 import numpy as np
 from measure import RESULTS, figure, machine, median, spread, table, today, versions, write_section
 from peers import peak_of
+from scipy import ndimage
 
 from dronewall.engine.detection import Rate, Target, rate
 from dronewall.engine.field import Field
 from dronewall.engine.frustum import Frustum
 from dronewall.engine.terrain import Terrain
-from dronewall.engine.viewshed import minimum_visible_height
+from dronewall.engine.viewshed import Window, minimum_visible_height, through_canopy
 
 CELL = 5.0
 WALKER = Target("walker", 0.0, 1.7, 0.5, 1.4)
 DRONE = Target("drone", 20.0, 60.0, 0.5, 15.0)
+MAST = 30.0
+"""Metres over the ground that an eye stands where there is a canopy: over it."""
+TRANSMITTANCE = 0.3
 CONFIDENCE = 0.9
 MIB = 2**20
 
@@ -40,6 +44,18 @@ def site(length: float, depth: float) -> Terrain:
     piece = grounds.fractal(2000)[:rows]
     pieces = [piece if index % 2 == 0 else piece[:, ::-1] for index in range(math.ceil(cols / 2000))]
     return Terrain.from_array(np.concatenate(pieces, axis=1)[:, :cols], CELL)
+
+
+def wooded(terrain: Terrain) -> Terrain:
+    """The same ground, 40 % of it under woods some 14 m high whose tops are uneven by a metre."""
+    rows, cols = terrain.shape
+    woods = grounds.fractal(2000, seed=grounds.SEED + 1)
+    woods = np.tile(woods, (math.ceil(rows / 2000), math.ceil(cols / 2000)))[:rows, :cols]
+    # Hills without their longest waves are patches.
+    patches = woods - ndimage.uniform_filter(woods, 61)
+    tops = 14.0 + np.random.default_rng(grounds.SEED).normal(size=woods.shape)
+    canopy = terrain.ground_amsl + np.where(patches > np.quantile(patches, 0.6), tops, 0.0)
+    return Terrain.from_array(terrain.ground_amsl, CELL, canopy_amsl=canopy)
 
 
 def wedges(terrain: Terrain, count: int, reach: float) -> list[Frustum]:
@@ -85,6 +101,51 @@ class Results:
     remove: list[float]
     memory: dict[str, float]
     exact: bool
+    canopy: "Canopy"
+
+
+@dataclass
+class Canopy:
+    """Wedges with a canopy, swept and marched: seconds each, and how far the shares of light lie apart."""
+
+    light: list[float]
+    light_marched: list[float]
+    height: list[float]
+    height_marched: list[float]
+    within: float
+
+
+def canopies(terrain: Terrain, frusta: list[Frustum]) -> Canopy:
+    """What the canopy leaves of a walker's light, and the height for a stated share: processor time beyond what the
+    line of sight takes.
+    """
+    found = Canopy([], [], [], [], math.nan)
+    apart = []
+    for count, frustum in enumerate(frusta[:1] + frusta):
+        eye = (frustum.east, frustum.north, float(terrain.ground(frustum.east, frustum.north)) + MAST)
+        sector = (terrain, eye, frustum.range_max, frustum.azimuth, frustum.hfov)
+        bare, sight = _busy(minimum_visible_height, *sector)
+        asked = Window(bare.row, bare.col, np.where(bare.values <= WALKER.top_agl, WALKER.top_agl, np.nan))
+        shares, light = _busy(through_canopy, terrain, eye, asked)
+        marched, light_marched = _busy(through_canopy, terrain, eye, asked, exact=True)
+        _, height = _busy(minimum_visible_height, *sector, transmittance=TRANSMITTANCE)
+        _, bare_marched = _busy(minimum_visible_height, *sector, exact=True)
+        _, height_marched = _busy(minimum_visible_height, *sector, exact=True, transmittance=TRANSMITTANCE)
+        if count:  # the first one compiles
+            apart.append(np.abs(shares - marched)[np.isfinite(marched)])
+            found.light.append(light)
+            found.light_marched.append(light_marched)
+            found.height.append(height - sight)
+            found.height_marched.append(height_marched - bare_marched)
+    found.within = float((np.concatenate(apart) <= 0.02).mean())
+    return found
+
+
+def _busy(call: Callable[..., Any], *told: Any, **named: Any) -> tuple[Any, float]:
+    """What a call returns, and the seconds that the processor worked on it."""
+    began = time.thread_time()
+    found = call(*told, **named)
+    return found, time.thread_time() - began
 
 
 def whole(terrain: Terrain, frusta: list[Frustum], threads: int) -> tuple[Field, float]:
@@ -131,6 +192,7 @@ def run(quick: bool) -> Results:
         remove.append(_timed(total.remove, frustum.name)[1])
         add.append(_timed(total.add, frustum.name, window)[1])
     exact = _same(total, terrain, frusta)
+    canopy = canopies(wooded(terrain), frusta[:12])
     print(f"{count / median(one):.0f} sensors/s on one thread, {count / median(two):.0f} on two", flush=True)
     memory = {}
     shapes = ((1000.0, 2), (1000.0, 4)) if quick else ((10000.0, 20), (100000.0, 200), (100000.0, 400))
@@ -139,7 +201,7 @@ def run(quick: bool) -> Results:
         ran = subprocess.run(told, capture_output=True, text=True, check=True)
         memory[f"{long / 1000.0:g} km x {depth / 1000.0:g} km, {sensors} wedges"] = float(ran.stdout)
         print(f"{long / 1000.0:g} km, {sensors} wedges: {float(ran.stdout):.0f} MiB", flush=True)
-    return Results(load, count, terrain.ground_amsl.size, one, two, sight, model, add, remove, memory, exact)
+    return Results(load, count, terrain.ground_amsl.size, one, two, sight, model, add, remove, memory, exact, canopy)
 
 
 def _same(total: Field, terrain: Terrain, frusta: list[Frustum]) -> bool:
@@ -193,6 +255,9 @@ def text(results: Results) -> str:
     largest = max(results.memory.values())
     with_levels = "" if levels() else " The engine has one level today: both levels are the same rate, stored twice."
 
+    canopy = results.canopy
+    times = [median(canopy.light_marched) / median(canopy.light), median(canopy.height_marched) / median(canopy.height)]
+
     def milliseconds(values: list[float]) -> str:
         return f"{figure(1000.0 * median(values))} ± {figure(1000.0 * spread(values) * median(values), 2)}"
 
@@ -214,6 +279,11 @@ def text(results: Results) -> str:
                     ["the rest of its rate [ms]", milliseconds(results.model)],
                     ["adding its window [ms]", milliseconds(results.add)],
                     ["removing it [ms]", milliseconds(results.remove)],
+                    ["canopy: light left of a walker, eye 30 m up, swept [ms]", milliseconds(canopy.light)],
+                    ["the same marched cell by cell", f"{figure(times[0], 2)} times that"],
+                    ["shares that lie within .02 of the march's", f"{100.0 * canopy.within:.1f} %"],
+                    [f"canopy: height for a share of {TRANSMITTANCE}, swept [ms]", milliseconds(canopy.height)],
+                    ["the same marched cell by cell", f"{figure(times[1], 2)} times that"],
                     ["a field after adding and removing equals a fresh one", "yes" if results.exact else "**no**"],
                 ],
             ),

@@ -28,7 +28,9 @@ ORDER = [
     ],  # the frontage is plain geometry; terrain asks it what must be covered
     ["engine.terrain"],
     ["engine.frustum"],
-    ["engine.canopy", "engine.horizon", "engine.certify"],
+    ["engine.tops"],  # what a ray of the fan carries
+    ["engine.fan", "engine.horizon", "engine.certify"],
+    ["engine.canopy"],
     ["engine.viewshed", "engine.profile"],
     ["engine.detection"],
     ["engine.view"],  # loops over arrays: what view is, frustum says

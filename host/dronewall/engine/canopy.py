@@ -2,7 +2,8 @@
 
 The path is the length of the straight line, in metres, that lies under the canopy's top: canopy and ground are linear
 along each grid line, raised by the earth's curvature as in `viewshed`, and linear between two crossings with the grid.
-It is marched from the target to the eye, so that a target deep in a wood costs a few crossings only.
+With `exact=True` it is marched from the target to the eye, for each cell anew. Without, a fan of rays is marched
+outward once and every cell asks the two beside it (`fan.py`); where these two differ much the cell marches after all.
 
            .--------------.
           /  T........     \\          . . E    what counts of the line from the target T to the eye E is the part
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dronewall.engine._jit import njit
+from dronewall.engine.fan import NEAR, UNDECIDED, sweep
 from dronewall.engine.terrain import BLOCK, Terrain
 
 Floats = npt.NDArray[np.float64]
@@ -22,28 +24,39 @@ Floats = npt.NDArray[np.float64]
 _DARK = 7.0
 """A path of so many extinctions leaves less than a thousandth: it counts as dark."""
 
+_DIM = 5.8
+"""The same for the fan: less than three thousandths."""
+
 _SHIFT = BLOCK.bit_length() - 1
 _STEP = 0.05
 """Heights for a stated transmittance are good to this [m]."""
 
 
 def left(
-    terrain: Terrain, x: float, y: float, eye_amsl: float, row: int, col: int, target_agl: Floats, bend: float
+    terrain: Terrain,
+    x: float,
+    y: float,
+    eye_amsl: float,
+    row: int,
+    col: int,
+    target_agl: Floats,
+    bend: float,
+    *,
+    exact: bool = False,
 ) -> Floats:
     """Share of light (north, east) that the canopy leaves on the way from targets of a window to the eye.
 
     x, y: the eye in cells from the middle of the raster's first cell. target_agl (north, east): heights above the
     ground [m] of the window whose first cell is (row, col); nan where the answer is not wanted, which is nan then.
-    bend: (1 - k) / 2R. What blocks is not looked at.
+    bend: (1 - k) / 2R. What blocks is not looked at. exact: each cell's own line, and less than a thousandth counts as
+    0; else the fan's answer, where less than three thousandths do.
     """
-    shares = np.where(np.isnan(target_agl), np.nan, 1.0)
-    if terrain.canopy_amsl is not None and shares.size:
-        most = _DARK * terrain.canopy_extinction
-        _lengths(
-            terrain.ground_amsl, terrain.canopy_amsl, terrain.canopy_tops, terrain.cell, x, y, eye_amsl, bend, row, col,
-            np.ascontiguousarray(target_agl, dtype=np.float64), most, shares,
-        )  # fmt: skip
-        shares = np.where(shares > most, 0.0, np.exp(-shares / terrain.canopy_extinction))
+    asked = np.ascontiguousarray(target_agl, dtype=np.float64)
+    if terrain.canopy_amsl is None or not asked.size:
+        return np.where(np.isnan(asked), np.nan, 1.0)
+    shares = np.full(asked.shape, np.nan)
+    most = (_DARK if exact else _DIM) * terrain.canopy_extinction
+    _answer(terrain, x, y, eye_amsl, row, col, asked, bend, most, False, exact, shares)
     return shares
 
 
@@ -57,18 +70,64 @@ def reached(
     heights: Floats,
     bend: float,
     transmittance: float,
+    *,
+    exact: bool = False,
 ) -> Floats:
     """Heights (north, east) above the ground [m], `heights` or more, at which the canopy leaves so much of the light.
 
-    Good to 0.05 m, and never too low. inf and nan stay; inf where no height reaches it. Arguments as for `left`.
+    inf and nan stay; inf where no height reaches it. exact: good to 0.05 m, and never too low; else as good as the fan,
+    which is as often too low. Arguments as for `left`.
     """
     risen = np.array(heights, dtype=np.float64)
     if terrain.canopy_amsl is not None and risen.size:
-        _climb(
-            terrain.ground_amsl, terrain.canopy_amsl, terrain.canopy_tops, terrain.cell, x, y, eye_amsl, bend, row, col,
-            -math.log(transmittance) * terrain.canopy_extinction, risen,
-        )  # fmt: skip
+        most = -math.log(transmittance) * terrain.canopy_extinction
+        _answer(terrain, x, y, eye_amsl, row, col, risen.copy(), bend, most, True, exact, risen)
     return risen
+
+
+def _answer(
+    terrain: Terrain,
+    x: float,
+    y: float,
+    eye_amsl: float,
+    row: int,
+    col: int,
+    asked: Floats,
+    bend: float,
+    most: float,
+    as_height: bool,
+    exact: bool,
+    answers: Floats,
+) -> None:
+    """Fills `answers` where `asked` is finite: shares, or heights."""
+    assert terrain.canopy_amsl is not None
+    ground, canopy, blocks = terrain.ground_amsl, terrain.canopy_amsl, terrain.canopy_tops
+    top, tall = _between(ground, canopy, x, y)
+    rows, cols = slice(0, asked.shape[0]), slice(0, asked.shape[1])
+    # An eye outside the raster has no column to march from.
+    if not exact and -0.5 <= x <= ground.shape[1] - 0.5 and -0.5 <= y <= ground.shape[0] - 0.5:
+        sweep(
+            ground, canopy, x, y, terrain.cell, eye_amsl, top, top - tall, bend, terrain.canopy_extinction, most,
+            as_height, row, col, asked, answers,
+        )  # fmt: skip
+        rows, cols = (
+            slice(max(math.ceil(at - NEAR) - first, 0), max(math.floor(at + NEAR) - first + 1, 0))
+            for at, first in ((y, row), (x, col))
+        )
+    marched = np.ascontiguousarray(asked[rows, cols])
+    if marched.size and as_height:
+        _climb(
+            ground, canopy, blocks, terrain.cell, x, y, eye_amsl, bend, row + rows.start, col + cols.start, most,
+            marched,
+        )  # fmt: skip
+        answers[rows, cols] = marched
+    elif marched.size:
+        answers[rows, cols] = np.where(np.isfinite(marched), UNDECIDED, marched)
+    if not as_height:
+        _settle(
+            ground, canopy, blocks, terrain.cell, x, y, eye_amsl, bend, row, col, asked,
+            _DARK * terrain.canopy_extinction, terrain.canopy_extinction, answers,
+        )  # fmt: skip
 
 
 @njit()
@@ -189,7 +248,7 @@ def _path(
 
 
 @njit()
-def _lengths(
+def _settle(
     ground: Floats,
     canopy: Floats,
     blocks: Floats,
@@ -202,20 +261,20 @@ def _lengths(
     first_col: int,
     target_agl: Floats,
     most: float,
-    paths: Floats,
+    extinction: float,
+    shares: Floats,
 ) -> None:
-    """Fills `paths` [m] where a height is asked for."""
+    """Fills `shares` where they are UNDECIDED."""
     top, tall = _between(ground, canopy, x, y)
-    for i in range(paths.shape[0]):
-        row = first_row + i
-        for j in range(paths.shape[1]):
-            if math.isnan(target_agl[i, j]):
-                continue
-            col = first_col + j
-            paths[i, j] = _path(
-                ground, canopy, blocks, cell, x, y, eye, eye - top, tall, bend, row, col,
-                ground[row, col] + target_agl[i, j], most,
-            )  # fmt: skip
+    for i in range(shares.shape[0]):
+        for j in range(shares.shape[1]):
+            if shares[i, j] == UNDECIDED:
+                row, col = first_row + i, first_col + j
+                path = _path(
+                    ground, canopy, blocks, cell, x, y, eye, eye - top, tall, bend, row, col,
+                    ground[row, col] + target_agl[i, j], most,
+                )  # fmt: skip
+                shares[i, j] = math.exp(-path / extinction) if path <= most else 0.0
 
 
 @njit()

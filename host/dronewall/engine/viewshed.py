@@ -9,7 +9,9 @@ horizon is marched outward once (`horizon.py`), twice as quick or more and wrong
 
 The terrain is what blocks: the ground, or the surface where one stands on it. Heights of targets count from the
 ground; what stands at the target's own place hides it up to its top, what stands at the eye's own place does not. A
-canopy blocks nothing: `transmittance` says how much it leaves (`canopy.py`).
+canopy blocks nothing: `transmittance` says how much it leaves (`canopy.py`). That too is exact with `exact=True` only:
+without, a fan of rays is marched outward once (`fan.py`), and 95 % of the shares of light are right to 0.02 or better
+behind one-cell hedges, 98 % or more behind anything else that was tried.
 """
 
 import math
@@ -82,27 +84,36 @@ def transmittance(
 ) -> Window:
     """How much of its light reaches the eye from a target at `target_agl` metres above the ground: a window of floats.
 
-    0 where it is not `visible`, 1 where it is and no canopy stands between, nan where unknown. The share that a canopy
-    leaves is exact for the interpolated heights; less than a thousandth counts as 0. Arguments as for `visible`.
+    0 where it is not `visible`, 1 where it is and no canopy stands between, nan where unknown. exact: the share that a
+    canopy leaves is exact too for the interpolated heights, and less than a thousandth counts as 0; without, less than
+    three thousandths do. Arguments as for `visible`.
     """
     seen = visible(terrain, eye, target_agl, max_range, azimuth, hfov, refraction=refraction, exact=exact)
     needed = minimum_visible_height(terrain, eye, max_range, azimuth, hfov, refraction=refraction, exact=exact)
     heights = np.where(seen.values, target_agl, np.nan)
-    clear = np.nan_to_num(through_canopy(terrain, eye, Window(seen.row, seen.col, heights), refraction))
+    clear = np.nan_to_num(through_canopy(terrain, eye, Window(seen.row, seen.col, heights), refraction, exact=exact))
     clear[np.isnan(needed.values)] = np.nan
     return Window(seen.row, seen.col, clear)
 
 
 def through_canopy(
-    terrain: Terrain, eye: tuple[float, float, float], target_agl: Window, refraction: float = OPTICAL
+    terrain: Terrain,
+    eye: tuple[float, float, float],
+    target_agl: Window,
+    refraction: float = OPTICAL,
+    *,
+    exact: bool = False,
 ) -> Floats:
     """Share of light (north, east) that the canopy leaves on the way from targets above the ground [m].
 
-    nan where the height is nan: those cells cost nothing. Whether something blocks is not asked.
+    nan where the height is nan: those cells cost little. Whether something blocks is not asked. exact: as in
+    `transmittance`.
     """
     x, y = _in_cells(terrain, eye)
     bend = (1.0 - refraction) / (2.0 * RADIUS)
-    return canopy.left(terrain, x, y, float(eye[2]), target_agl.row, target_agl.col, target_agl.values, bend)
+    return canopy.left(
+        terrain, x, y, float(eye[2]), target_agl.row, target_agl.col, target_agl.values, bend, exact=exact
+    )
 
 
 def minimum_visible_height(
@@ -122,9 +133,11 @@ def minimum_visible_height(
     ground height there, or none somewhere on the line to it. The window is as large as the sector and the range,
     never more. An eye outside the terrain sees across unknown ground. Arguments as for `visible`.
 
-    transmittance: share of its light, 0 to 1, that a canopy must leave; 0: as if there were none. That height is good
-    to 0.05 m and never too low. It is the least one wherever more height means a shorter way through the canopy; only a
-    line that climbs steeply through a hedge, and not over it, does so the other way round.
+    transmittance: share of its light, 0 to 1, that a canopy must leave; 0: as if there were none. With `exact` that
+    height is good to 0.05 m and never too low; without, it is too low as often as too high, half of the time by less
+    than 0.05 m seen from over the canopy, and by more where the line is steep. It is the least one wherever more height
+    means a shorter way through the canopy; only a line that climbs steeply through a hedge, and not over it, does so
+    the other way round.
     """
     if not 0.0 <= transmittance <= 1.0:
         raise ValueError(f"transmittance is {transmittance}; expected 0 to 1")
@@ -133,7 +146,9 @@ def minimum_visible_height(
         return window
     x, y = _in_cells(terrain, eye)
     bend = (1.0 - refraction) / (2.0 * RADIUS)
-    heights = canopy.reached(terrain, x, y, eye[2], window.row, window.col, window.values, bend, transmittance)
+    heights = canopy.reached(
+        terrain, x, y, eye[2], window.row, window.col, window.values, bend, transmittance, exact=exact
+    )
     return Window(window.row, window.col, heights)
 
 
