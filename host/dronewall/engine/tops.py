@@ -13,25 +13,16 @@ what no longer fits only the number. A bundle of rays is a tuple:
 import math
 
 import numpy as np
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
 
-from dronewall.engine._jit import njit
+from dronewall.engine._jit import NoAlias, njit
 
 PAD = 4
 NONE = -1e30
 """Stands for no canopy: lower than anything."""
 
 
-class _NoAlias(CompilerBase):  # type: ignore[misc]
-    """Tells LLVM that the arrays of a call do not overlap: without it no loop here is vectorised."""
-
-    def define_pipelines(self):
-        self.state.flags.noalias = True
-        return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
-
-
 _vector = njit(
-    error_model="numpy", fastmath={"contract", "nsz", "arcp", "reassoc", "nnan"}, pipeline_class=_NoAlias, _nrt=False
+    error_model="numpy", fastmath={"contract", "nsz", "arcp", "reassoc", "nnan"}, pipeline_class=NoAlias, _nrt=False
 )
 # Nothing is allocated in these, so nothing need be counted: counting who uses an array costs more than using it.
 plain = njit(error_model="numpy", _nrt=False)
