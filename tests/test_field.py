@@ -25,8 +25,8 @@ def window(seed, fastest=0.3, draws=False):
     likely = None
     if draws:
         likely = Draws(random.integers(0, 256, (3, *shape)).astype(np.uint8), np.array([0.25, 0.5, 0.25]))
-        rates *= likely.likely
-    return Rate(int(row), int(col), rates, ceiling, unknown, float(random.choice([1.0, 0.25])), likely)
+        rates *= likely.likely_at((slice(None), slice(None)))
+    return Rate.of(int(row), int(col), rates, ceiling, unknown, float(random.choice([1.0, 0.25])), likely)
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1000), st.booleans()), max_size=60))
@@ -89,7 +89,9 @@ def test_a_look_at_a_place_on_the_map_and_sensor_by_sensor_are_one(seeds, draws)
         one, name = window(seed, draws=draws), f"P{index % 3}/s{index}"
         field.add(name, one)
         # As the definition has it, on whole windows and with what the tiles do not round.
-        likely = one.draws.likely if one.draws is not None else np.ones(one.rate.shape)
+        likely = np.ones(one.shape)
+        if one.draws is not None:
+            likely.ravel()[one.cells] = one.draws.likely
         full = np.divide(one.rate, likely, out=np.zeros_like(one.rate), where=likely > 0.0)
         alone = np.zeros(SHAPE)
         alone[one.slices] = one.duty * likely * np.minimum(one.ceiling, -np.expm1(-full * 10.0))
@@ -111,7 +113,7 @@ def test_a_look_at_a_place_on_the_map_and_sensor_by_sensor_are_one(seeds, draws)
 
 
 def one_cell(rate, ceiling=1.0):
-    return Rate(0, 0, np.array([[rate]]), np.array([[ceiling]]), np.zeros((1, 1), bool))
+    return Rate.of(0, 0, np.array([[rate]]), np.array([[ceiling]]), np.zeros((1, 1), bool))
 
 
 def test_a_node_with_two_sensors_counts_once_and_with_both_together():
@@ -131,7 +133,7 @@ def test_rates_of_any_size_keep_a_2_to_the_32nd_of_the_highest(fastest):
     rates = random.uniform(0.0, fastest, (5, 5))
     rates[0, 0] = fastest
     field = Field((5, 5))
-    field.add("P1/cam", Rate(0, 0, rates, np.ones((5, 5)), np.zeros((5, 5), bool)))
+    field.add("P1/cam", Rate.of(0, 0, rates, np.ones((5, 5)), np.zeros((5, 5), bool)))
     assert np.abs(field.total * UNIT - rates).max() <= max(UNIT / 2.0, fastest / 2.0**32) * (1.0 + 1e-6)
 
 
@@ -140,7 +142,7 @@ def test_a_ceiling_is_kept_to_a_hundred_thousandth_and_one_that_is_the_same_ever
     ceilings = random.uniform(0.0, 1.0, (40, 40))
     for told, error in ((ceilings, 0.5 / 65535.0), (np.full((40, 40), 0.3), 0.0)):
         field = Field((40, 40))
-        field.add("P1/cam", Rate(0, 0, np.full((40, 40), 1e3), told, np.zeros((40, 40), bool)))
+        field.add("P1/cam", Rate.of(0, 0, np.full((40, 40), 1e3), told, np.zeros((40, 40), bool)))
         assert np.abs(field.glance(tuple(np.indices((40, 40))), 10.0) - told).max() <= error + 1e-15
 
 
@@ -153,7 +155,7 @@ def memory_of(shape, wedges):
         away = np.hypot(*np.ogrid[-100:100, -100:100])
         rate = np.where(away < 100.0, 0.1 + away / 1000.0, 0.0)
         col = (index * 4999) % (shape[1] - 200)
-        field.add(f"P{index}/cam", Rate(shape[0] // 2 - 100, col, rate, rate, np.zeros(rate.shape, bool)))
+        field.add(f"P{index}/cam", Rate.of(shape[0] // 2 - 100, col, rate, rate, np.zeros(rate.shape, bool)))
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return held, peak
@@ -174,7 +176,7 @@ def test_a_sensor_that_moves_leaves_no_memory_behind():
     sizes = []
     for step in range(60):
         rate = np.full((100, 100), 0.1)
-        field.add("D1/cam", Rate(300, step * 300, rate, rate, np.ones(rate.shape, bool)))
+        field.add("D1/cam", Rate.of(300, step * 300, rate, rate, np.ones(rate.shape, bool)))
         sizes.append(field.nbytes)
     assert max(sizes[5:]) <= max(sizes[:5])
     field.remove("D1/cam")
@@ -182,7 +184,7 @@ def test_a_sensor_that_moves_leaves_no_memory_behind():
 
 
 def test_what_sees_nothing_takes_nothing():
-    nothing = stored(Rate(3, 5, np.zeros((50, 60)), np.zeros((50, 60)), np.zeros((50, 60), bool)))
+    nothing = stored(Rate.of(3, 5, np.zeros((50, 60)), np.zeros((50, 60)), np.zeros((50, 60), bool)))
     assert (nothing.nbytes, nothing.shape, len(nothing.tiles)) == (0, (50, 60), 0)
     field = Field((100, 100))
     field.add("P1/cam", nothing)

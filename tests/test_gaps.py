@@ -73,7 +73,9 @@ def test_a_lane_through_a_uniform_field_is_random_search():
     # Exposure = rate x time: .004/s over 300 m at 1.5 m/s is .8.
     terrain, frontage = plain(), line()
     field = Field(terrain.shape)
-    field.add("sky", Rate(0, 0, np.full(terrain.shape, 0.004), np.ones(terrain.shape), np.zeros(terrain.shape, bool)))
+    field.add(
+        "sky", Rate.of(0, 0, np.full(terrain.shape, 0.004), np.ones(terrain.shape), np.zeros(terrain.shape, bool))
+    )
     at = stations(terrain, frontage, field, WALKER, look_s=10.0)
     assert at.lane_p == pytest.approx(-math.expm1(-0.8), abs=1e-6)
     assert at.line_p == pytest.approx(-math.expm1(-0.04), abs=1e-6)
@@ -104,7 +106,9 @@ def uniform(terrain, rates):
     """A field of sensors that each see everything with one rate [1/s]."""
     field = Field(terrain.shape)
     for name, each in rates.items():
-        field.add(name, Rate(0, 0, np.full(terrain.shape, each), np.ones(terrain.shape), np.zeros(terrain.shape, bool)))
+        field.add(
+            name, Rate.of(0, 0, np.full(terrain.shape, each), np.ones(terrain.shape), np.zeros(terrain.shape, bool))
+        )
     return field
 
 
@@ -125,7 +129,7 @@ def test_a_lane_counts_only_where_k_nodes_see_it():
     field = Field(terrain.shape)
     for name, first, last in (("P1/a", 80, 120), ("P2/a", 60, 100)):
         shape = (last - first, terrain.shape[1])
-        field.add(name, Rate(first, 0, np.full(shape, 0.005), np.ones(shape), np.zeros(shape, bool)))
+        field.add(name, Rate.of(first, 0, np.full(shape, 0.005), np.ones(shape), np.zeros(shape, bool)))
     one, two = (stations(terrain, frontage, field, WALKER, 10.0, k, 0.04) for k in (1, 2))
     assert one.lane_p == pytest.approx(-math.expm1(-0.005 * 400.0 / 1.5), abs=1e-6)
     assert two.lane_p == pytest.approx(-math.expm1(-0.005 * 200.0 / 1.5), abs=1e-6)

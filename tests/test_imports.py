@@ -32,8 +32,8 @@ ORDER = [
     ["engine.fan", "engine.horizon", "engine.certify"],
     ["engine.canopy"],
     ["engine.viewshed", "engine.profile"],
+    ["engine.showing", "engine.view"],  # loops over arrays: what view is, frustum says
     ["engine.detection"],
-    ["engine.view"],  # loops over arrays: what view is, frustum says
     ["engine.levels"],
     ["engine.stored"],
     ["engine.field"],

@@ -8,20 +8,23 @@ through them by the same openings as light does, so it is dimmed like light (ass
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dronewall.engine.earth import OPTICAL, RADIO
-from dronewall.engine.frustum import Frustum, in_view, sweep
+from dronewall.engine.frustum import Frustum, sweep
 from dronewall.engine.models import MODELS, Environment, Model, Target, fault
+from dronewall.engine.showing import showing
 from dronewall.engine.terrain import Terrain
 from dronewall.engine.viewshed import Window, minimum_visible_height, through_canopy
 
 __all__ = ["DetectionError", "Environment", "Rate", "Target", "rate"]
 
 Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
 
 _CLEAR_DAY = Environment()
 _SUREST = 1.0 - 1e-6
@@ -36,8 +39,8 @@ class DetectionError(ValueError):
 class Draws:
     """Whether cells are in view, under a few weighted draws of a sensor's heading error.
 
-    shares (draws, north, east) uint8: probability of being in view under each draw [1/255], over the errors that are
-    left. weights (draws,): the draws' probabilities; they add up to 1.
+    shares (draws, cells) uint8: probability of being in view under each draw [1/255], over the errors that are left.
+    weights (draws,): the draws' probabilities; they add up to 1.
     """
 
     shares: npt.NDArray[np.uint8]
@@ -45,11 +48,11 @@ class Draws:
 
     @property
     def likely(self) -> Floats:
-        """Probability of being in view (north, east)."""
-        return self.likely_at((slice(None), slice(None)))
+        """Probability of being in view (cells,)."""
+        return self.likely_at(slice(None))
 
     def likely_at(self, cells: Any) -> Floats:
-        """The same, at rows and columns of the window."""
+        """The same, of some of the cells, in their shape."""
         first, *others = (
             share[cells] * (weight / 255.0) for share, weight in zip(self.shares, self.weights, strict=True)
         )
@@ -60,24 +63,65 @@ class Draws:
 class Rate:
     """One sensor's detection of one target over a window of the raster whose first cell is (row, col).
 
-    rate [1/s] and ceiling [0..1] while the sensor is awake: float64 (north, east). unknown: bool, where the terrain
-    does not say whether the target is in sight. duty: share of the time that the sensor is awake. draws: where the
-    rate is a mean over pose errors, what it is the mean of; None where the pose is taken as it is.
+    Most of a window is dark, so only the cells are kept in which the sensor sees something: where in the window they
+    lie, row after row and rising (cells,), their rates [1/s] and ceilings [0..1] while the sensor is awake. unknown
+    (north, east): where the terrain does not say whether the target is in sight. duty: share of the time that the
+    sensor is awake. draws: where the rate is a mean over pose errors, what it is the mean of; None where the pose is
+    taken as it is.
     """
 
     row: int
     col: int
-    rate: Floats
-    ceiling: Floats
+    cells: Indices
+    rates: Floats
+    ceilings: Floats
     unknown: npt.NDArray[np.bool_]
     duty: float = 1.0
     draws: Draws | None = None
 
+    @classmethod
+    def of(
+        cls,
+        row: int,
+        col: int,
+        rate: Floats,
+        ceiling: Floats,
+        unknown: npt.NDArray[np.bool_],
+        duty: float = 1.0,
+        draws: Draws | None = None,
+    ) -> "Rate":
+        """From whole windows (north, east); `draws` of shares (draws, north, east)."""
+        cells = np.flatnonzero(rate > 0.0)
+        if draws is not None:
+            draws = Draws(draws.shares.reshape(len(draws.shares), -1)[:, cells], draws.weights)
+        return cls(row, col, cells, rate.ravel()[cells], ceiling.ravel()[cells], unknown, duty, draws)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the window."""
+        rows, cols = self.unknown.shape
+        return rows, cols
+
     @property
     def slices(self) -> tuple[slice, slice]:
         """Rows and columns of the raster that the window covers."""
-        rows, cols = self.rate.shape
+        rows, cols = self.shape
         return slice(self.row, self.row + rows), slice(self.col, self.col + cols)
+
+    @cached_property
+    def rate(self) -> Floats:
+        """The rates over the whole window (north, east), 0 where nothing is seen."""
+        return self._whole(self.rates)
+
+    @cached_property
+    def ceiling(self) -> Floats:
+        """The ceilings, likewise."""
+        return self._whole(self.ceilings)
+
+    def _whole(self, values: Floats) -> Floats:
+        found = np.zeros(self.shape)
+        found.ravel()[self.cells] = values
+        return found
 
 
 def rate(
@@ -100,15 +144,36 @@ def rate(
         refraction = refraction_of(frustum)
     check(frustum)
     centre, width = sweep(frustum)
+    needed = minimum_visible_height(terrain, eye_of(frustum), frustum.range_max, centre, width, refraction=refraction)
+    return reported(terrain, frustum, target, needed, environment, still=still)
+
+
+def reported(
+    terrain: Terrain,
+    frustum: Frustum,
+    target: Target,
+    needed: Window,
+    environment: Environment = _CLEAR_DAY,
+    *,
+    still: bool = False,
+) -> Rate:
+    """`rate` with the pose taken as it is, where `needed` is the minimum visible height [m]."""
     eye = eye_of(frustum)
-    needed = minimum_visible_height(terrain, eye, frustum.range_max, centre, width, refraction=refraction)
-    seen = sight(terrain, frustum, target, needed)
-    inside = in_view(frustum, seen.east, seen.north, seen.up)
-    slant = np.sqrt(seen.east**2 + seen.north**2 + seen.up**2)
-    per_second, ceiling = watched(
-        frustum, target, slant, np.where(inside, seen.exposed, 0.0), environment, seen.clear, still=still
-    )
-    return Rate(needed.row, needed.col, per_second, ceiling, np.isnan(needed.values), frustum.duty)
+    seen = showing(terrain, frustum, eye, target, needed)
+    clear = clear_share(terrain, frustum, target, eye, needed, seen.cells, seen.exposed)
+    rates, ceilings = watched(frustum, target, seen.slant, seen.exposed, environment, clear, still=still)
+    return noticed(frustum, needed, seen.cells, rates, ceilings)
+
+
+def noticed(
+    frustum: Frustum, needed: Window, cells: Indices, rates: Floats, ceilings: Floats, draws: Draws | None = None
+) -> Rate:
+    """The Rate of cells of the window of `needed`; those whose rate is 0 are left out."""
+    some = rates > 0.0
+    if not some.all():
+        cells, rates, ceilings = cells[some], rates[some], ceilings[some]
+        draws = None if draws is None else Draws(draws.shares[:, some], draws.weights)
+    return Rate(needed.row, needed.col, cells, rates, ceilings, np.isnan(needed.values), frustum.duty, draws)
 
 
 def eye_of(frustum: Frustum) -> tuple[float, float, float]:
@@ -133,8 +198,8 @@ class Sight:
     clear: Floats
 
 
-def sight(terrain: Terrain, frustum: Frustum, target: Target, needed: Window, *, through: bool = True) -> Sight:
-    """What sticks out of a target, where `needed` is its minimum visible height [m]. through: whether canopies dim."""
+def sight(terrain: Terrain, frustum: Frustum, target: Target, needed: Window) -> Sight:
+    """What sticks out of a target, where `needed` is its minimum visible height [m]; `showing` is its quick form."""
     eye = eye_of(frustum)
     rows, cols = needed.slices
     columns, lines = terrain.centres
@@ -145,22 +210,29 @@ def sight(terrain: Terrain, frustum: Frustum, target: Target, needed: Window, *,
     north = np.broadcast_to(lines[rows, None] - eye[1], exposed.shape)
     # The middle of what sticks out stands for the target: its angle and its range.
     up = np.nan_to_num(terrain.ground_amsl[rows, cols]) + target.top_agl - exposed / 2.0 - eye[2]
-    open_air = np.broadcast_to(np.float64(1.0), exposed.shape)
-    clear = clear_share(terrain, frustum, target, eye, needed, exposed) if through else open_air
+    clear = np.ones(exposed.shape)
+    cells = np.flatnonzero(exposed > 0.0)
+    clear.ravel()[cells] = clear_share(terrain, frustum, target, eye, needed, cells, exposed.ravel()[cells])
     return Sight(exposed, east, north, up, clear)
 
 
 def clear_share(
-    terrain: Terrain, frustum: Frustum, target: Target, eye: tuple[float, float, float], at: Window, exposed: Floats
-) -> Floats:
-    """Share of what the sensor at `eye` receives from the middle of what sticks out that a canopy leaves, over the
-    window `at`; 1 where nothing sticks out.
+    terrain: Terrain,
+    frustum: Frustum,
+    target: Target,
+    eye: tuple[float, float, float],
+    at: Window,
+    cells: Indices,
+    exposed: npt.NDArray[Any],
+) -> Floats | float:
+    """Share of what the sensor at `eye` receives from the middle of what sticks out that a canopy leaves (cells,), at
+    cells of the window `at`; 1 where there is no canopy.
     """
     if terrain.canopy_amsl is None or frustum.model.get("kind") == "acoustic":
-        return np.broadcast_to(np.float64(1.0), exposed.shape)
-    heights = np.where(exposed > 0.0, target.top_agl - exposed / 2.0, np.nan)
-    clear = through_canopy(terrain, eye, Window(at.row, at.col, heights), refraction_of(frustum))
-    return np.where(exposed > 0.0, clear, 1.0)
+        return 1.0
+    heights = np.full(at.values.shape, np.nan)
+    heights.ravel()[cells] = target.top_agl - exposed / 2.0
+    return through_canopy(terrain, eye, Window(at.row, at.col, heights), refraction_of(frustum)).ravel()[cells]
 
 
 def refraction_of(frustum: Frustum) -> float:
@@ -172,7 +244,7 @@ def watched(
     frustum: Frustum,
     target: Target,
     slant: Floats,
-    exposed: Floats,
+    exposed: npt.NDArray[Any],
     environment: Environment = _CLEAR_DAY,
     clear: Floats | float = 1.0,
     *,

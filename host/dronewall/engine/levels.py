@@ -28,14 +28,26 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from dronewall.engine.detection import Draws, Rate, Sight, check, clear_share, eye_of, refraction_of, sight, watched
-from dronewall.engine.frustum import Frustum, in_view, sweep
-from dronewall.engine.models import Environment, Target
+from dronewall.engine.detection import (
+    Draws,
+    Indices,
+    Rate,
+    check,
+    clear_share,
+    eye_of,
+    noticed,
+    refraction_of,
+    reported,
+    watched,
+)
+from dronewall.engine.frustum import Frustum, sweep
+from dronewall.engine.models import FALLING, Environment, Target
+from dronewall.engine.showing import showing
 from dronewall.engine.terrain import Terrain
 from dronewall.engine.view import hold, soften
 from dronewall.engine.viewshed import Window, minimum_visible_height
@@ -126,17 +138,11 @@ def rates(
     view = _View(environment, still)
     found = []
     for target in targets:
-        seen = sight(terrain, frustum, target, needed)
         if exact:
-            mean = _reported(frustum, target, needed, seen, view)
+            mean = reported(terrain, frustum, target, needed, environment, still=still)
         else:
-            mean = _expected(frustum, target, needed, seen, view)
-        if harsh is None:
-            least = mean
-        else:
-            low = sight(terrain, frustum, target, worst, through=False)
-            low = dataclasses.replace(low, clear=harsh.clear(frustum, target, worst, low.exposed, seen.clear))
-            least = _assured(frustum, target, worst, seen, low, box, terrain, view)
+            mean = _expected(terrain, frustum, target, needed, view)
+        least = mean if harsh is None else _assured(terrain, frustum, target, needed, worst, harsh, box, view)
         found.append((mean, least))
     return found
 
@@ -155,15 +161,6 @@ def _wide_sweep(frustum: Frustum) -> tuple[float, float]:
     near = math.asin(min(1.0, _TAIL * frustum.position_sigma / (0.1 * frustum.range_max)))
     half += _TAIL * frustum.azimuth_sigma + near
     return frustum.azimuth, min(2.0 * half, math.tau)
-
-
-def _reported(frustum: Frustum, target: Target, needed: Window, seen: Sight, view: _View) -> Rate:
-    inside = in_view(frustum, seen.east, seen.north, seen.up)
-    slant = np.sqrt(seen.east**2 + seen.north**2 + seen.up**2)
-    per_second, ceiling = watched(
-        frustum, target, slant, np.where(inside, seen.exposed, 0.0), view.environment, seen.clear, still=view.still
-    )
-    return Rate(needed.row, needed.col, per_second, ceiling, np.isnan(needed.values), frustum.duty)
 
 
 # --- expected
@@ -190,42 +187,25 @@ def heading_draws(frustum: Frustum) -> tuple[Floats, Floats, float]:
     return np.asarray(draws * sigma), np.asarray(weights), left * sigma
 
 
-def _expected(frustum: Frustum, target: Target, needed: Window, seen: Sight, view: _View) -> Rate:
+def _expected(terrain: Terrain, frustum: Frustum, target: Target, needed: Window, view: _View) -> Rate:
     turns, weights, residual = heading_draws(frustum)
     frames = np.stack([dataclasses.replace(frustum, azimuth=frustum.azimuth + turn).axes() for turn in turns])
-    shares = np.zeros((len(turns), *seen.exposed.shape), dtype=np.uint8)
-    if seen.exposed.size:
-        soften(
-            frustum.shape == "pyramid",
-            frames,
-            np.asarray(frustum.azimuth + turns, dtype=np.float64),
-            frustum.elevation,
-            frustum.hfov / 2.0,
-            frustum.vfov / 2.0,
-            frustum.range_min,
-            frustum.range_max,
-            residual,
-            frustum.tilt_sigma,
-            frustum.position_sigma,
-            frustum.height_sigma,
-            np.ascontiguousarray(seen.east[0]),
-            np.ascontiguousarray(seen.north[:, 0]),
-            seen.up,
-            seen.exposed,
-            shares,
-        )
-    some = shares.any(axis=0)
-    slant = np.sqrt(seen.east[some] ** 2 + seen.north[some] ** 2 + seen.up[some] ** 2)
-    rate, top = watched(
-        frustum, target, slant, seen.exposed[some], view.environment, seen.clear[some], still=view.still
-    )
-    # What no model notices needs no draws.
-    shares[:, some] *= rate > 0.0
-    per_second, ceiling = np.zeros(some.shape), np.zeros(some.shape)
-    draws = Draws(shares, weights)
-    per_second[some] = rate * draws.likely_at((some,))
-    ceiling[some] = top
-    return Rate(needed.row, needed.col, per_second, ceiling, np.isnan(needed.values), frustum.duty, draws)
+    eye = eye_of(frustum)
+    seen = showing(terrain, frustum, eye, target, needed, everywhere=True)
+    kept = np.empty(len(seen.cells), dtype=np.intp)
+    shares, likely = np.empty((len(turns), len(kept)), dtype=np.uint8), np.empty(len(kept))
+    count = soften(
+        frustum.shape == "pyramid", frames, np.asarray(frustum.azimuth + turns, dtype=np.float64), weights,
+        frustum.elevation, frustum.hfov / 2.0, frustum.vfov / 2.0, frustum.range_min, frustum.range_max, residual,
+        frustum.tilt_sigma, frustum.position_sigma, frustum.height_sigma, seen.east, seen.north, seen.up, kept, shares,
+        likely,
+    )  # fmt: skip
+    some = kept[:count]
+    cells, exposed = seen.cells[some], seen.exposed[some]
+    clear = clear_share(terrain, frustum, target, eye, needed, cells, exposed)
+    rates, tops = watched(frustum, target, seen.slant[some], exposed, view.environment, clear, still=view.still)
+    draws = Draws(np.ascontiguousarray(shares[:, :count]), weights)
+    return noticed(frustum, needed, cells, rates * likely[:count], tops, draws)
 
 
 # --- assured
@@ -240,20 +220,34 @@ class _Harsh:
     col: int
     eyes: tuple[tuple[float, float, float], ...]
 
-    def clear(self, frustum: Frustum, target: Target, worst: Window, exposed: Floats, reported: Floats) -> Floats:
-        """The least share that canopies leave, over the window of `worst`: of the reported eye's and all of these."""
-        if self.terrain.canopy_amsl is None:
-            return reported
-        least = reported
-        at = Window(worst.row - self.row, worst.col - self.col, worst.values)
+    def clear(
+        self,
+        frustum: Frustum,
+        target: Target,
+        at: Window,
+        cells: Indices,
+        exposed: npt.NDArray[Any],
+        seen: Floats | float,
+    ) -> Floats | float:
+        """The least share that canopies leave, at cells of the window `at`: of `seen`, the reported eye's, and of all
+        of these.
+        """
+        if not isinstance(seen, np.ndarray):
+            return seen
+        least = seen.copy()
+        here = Window(at.row - self.row, at.col - self.col, at.values)
         for eye in self.eyes:
             # What is dark from one eye needs no other.
-            asked = np.where(least > 0.0, exposed, 0.0)
-            least = np.minimum(least, clear_share(self.terrain, frustum, target, eye, at, asked))
+            lit = np.flatnonzero(least > 0.0)
+            share = clear_share(self.terrain, frustum, target, eye, here, cells[lit], exposed[lit])
+            least[lit] = np.minimum(least[lit], share)
         return least
 
 
 def _harsh(terrain: Terrain, frustum: Frustum, box: Box, needed: Window) -> _Harsh:
+    eyes = _eyes(terrain, frustum, box)
+    if not box.ground:
+        return _Harsh(terrain, 0, 0, eyes)
     rows, cols = needed.slices
     # The ground around the window, high enough for all eyes.
     pad = math.ceil(box.position / terrain.cell) + 1
@@ -262,11 +256,9 @@ def _harsh(terrain: Terrain, frustum: Frustum, box: Box, needed: Window) -> _Har
     columns, lines = terrain.centres
     eye = eye_of(frustum)
     piece = (slice(north0, north1), slice(east0, east1))
-    lift: float | Floats = 0.0
-    if box.ground > 0.0:
-        away = np.hypot(columns[None, east0:east1] - eye[0], lines[north0:north1, None] - eye[1])
-        posting = terrain.posting if math.isfinite(terrain.posting) and terrain.posting > 0.0 else terrain.cell
-        lift = box.ground * np.minimum(away / posting, 1.0)
+    away = np.hypot(columns[None, east0:east1] - eye[0], lines[north0:north1, None] - eye[1])
+    posting = terrain.posting if math.isfinite(terrain.posting) and terrain.posting > 0.0 else terrain.cell
+    lift = box.ground * np.minimum(away / posting, 1.0)
 
     def lifted(heights: Floats | None) -> Floats | None:
         return None if heights is None else np.ascontiguousarray(heights[piece] + lift)
@@ -281,6 +273,12 @@ def _harsh(terrain: Terrain, frustum: Frustum, box: Box, needed: Window) -> _Har
         west=terrain.west + east0 * terrain.cell,
         south=terrain.south + north0 * terrain.cell,
     )
+    return _Harsh(high, north0, east0, eyes)
+
+
+def _eyes(terrain: Terrain, frustum: Frustum, box: Box) -> tuple[tuple[float, float, float], ...]:
+    """The eyes of a box that are tried: at the disc's edge, as low as may be."""
+    eye = eye_of(frustum)
     follows = frustum.eye_agl is not None and not frustum.moving
     floor = float(terrain.ground(eye[0], eye[1])) if follows else 0.0
     steps = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0)) if box.position > 0.0 else ((0.0, 0.0),)
@@ -292,7 +290,7 @@ def _harsh(terrain: Terrain, frustum: Frustum, box: Box, needed: Window) -> _Har
             here = float(terrain.ground(east, north))
             amsl += here - floor if math.isfinite(here) else 0.0
         eyes.append((east, north, amsl))
-    return _Harsh(high, north0, east0, tuple(eyes))
+    return tuple(eyes)
 
 
 def _worst(
@@ -310,39 +308,39 @@ def _worst(
 
 def _raise(values: Floats, row: int, col: int, other: Floats, other_row: int, other_col: int) -> None:
     """Raises `values` to `other` where both have a cell, to inf where only it has; nan stays nan."""
-    full = np.full(values.shape, math.inf)
-    first_row, last_row = max(row, other_row), min(row + values.shape[0], other_row + other.shape[0])
-    first_col, last_col = max(col, other_col), min(col + values.shape[1], other_col + other.shape[1])
-    if first_row < last_row and first_col < last_col:
-        full[first_row - row : last_row - row, first_col - col : last_col - col] = other[
-            first_row - other_row : last_row - other_row, first_col - other_col : last_col - other_col
-        ]
-    np.maximum(values, full, out=values)
+    rows, cols = values.shape
+    top, left = other_row - row, other_col - col
+    first, last = min(max(top, 0), rows), min(max(top + other.shape[0], 0), rows)
+    begin, end = min(max(left, 0), cols), min(max(left + other.shape[1], 0), cols)
+    both = values[first:last, begin:end]
+    np.maximum(both, other[first - top : last - top, begin - left : end - left], out=both)
+    middle = values[first:last]
+    for outside in (values[:first], values[last:], middle[:, :begin], middle[:, end:]):
+        np.maximum(outside, math.inf, out=outside)
 
 
 def _assured(
+    terrain: Terrain,
     frustum: Frustum,
     target: Target,
+    needed: Window,
     worst: Window,
-    seen: Sight,
-    low: Sight,
+    harsh: _Harsh,
     box: Box,
-    terrain: Terrain,
     view: _View,
 ) -> Rate:
-    """The least rate in the box. seen, low: what sticks out at the reported eye, and at the worst one."""
-    away = np.hypot(seen.east, seen.north)
-    posting = terrain.posting if math.isfinite(terrain.posting) and terrain.posting > 0.0 else terrain.cell
-    lift = box.height + box.ground * np.minimum(away / posting, 1.0)
-    lowest, highest = seen.up - lift, np.maximum(seen.up, low.up) + lift
-    # Slant ranges of the box: the least where the target is level with the eye, or at the nearer end.
-    level = np.where((lowest <= 0.0) & (highest >= 0.0), 0.0, np.minimum(np.abs(lowest), np.abs(highest)))
-    nearest = np.hypot(np.maximum(away - box.position, 0.0), level)
-    farthest = np.hypot(away + box.position, np.maximum(np.abs(lowest), np.abs(highest)))
-    # A target that leaves a gate at its own height does so in the box, too; a hair keeps the edge itself inside.
-    held = (low.exposed > 0.0) & (nearest >= frustum.range_min - 1e-9) & (farthest <= frustum.range_max + 1e-9)
-    turns = np.linspace(-box.heading, box.heading, 5) if box.heading > 0.0 else np.zeros(1)
-    tilts = np.array([-box.tilt, 0.0, box.tilt]) if box.tilt > 0.0 else np.zeros(1)
+    """The least rate in the box. needed, worst: the minimum visible height at the reported eye and at the worst one."""
+    eye = eye_of(frustum)
+    low = showing(terrain, frustum, eye, target, worst, everywhere=True)
+    # What sticks out for the worst eye does so for the reported one, and as much or more.
+    hidden = np.maximum(needed.values.ravel()[low.cells], target.bottom_agl)
+    exposed = target.top_agl - hidden
+    rows, cols = worst.slices
+    ground = terrain.ground_amsl[rows, cols].ravel()[low.cells]
+    ups = ground + target.top_agl - exposed / 2.0 - eye[2]
+    # The ends first: what leaves the view does so there.
+    turns = np.array([0.0, -1.0, 1.0, -0.5, 0.5]) * box.heading if box.heading > 0.0 else np.zeros(1)
+    tilts = np.array([0.0, -box.tilt, box.tilt]) if box.tilt > 0.0 else np.zeros(1)
     if frustum.shape == "pyramid":
         frames = np.stack(
             [
@@ -359,29 +357,24 @@ def _assured(
         )
     else:
         frames = np.zeros((1, 3, 3))
-    hold(
-        frustum.shape == "pyramid",
-        frames,
-        frustum.azimuth,
-        frustum.elevation,
-        frustum.hfov / 2.0,
-        frustum.vfov / 2.0,
-        box.heading,
-        box.tilt,
-        box.position,
-        np.ascontiguousarray(seen.east[0]),
-        np.ascontiguousarray(seen.north[:, 0]),
-        lowest,
-        highest,
-        held,
-    )
-    exposed = low.exposed[held]
-    reported = np.sqrt(seen.east[held] ** 2 + seen.north[held] ** 2 + seen.up[held] ** 2)
-    clear = low.clear[held]
-    rate, top = watched(frustum, target, farthest[held], exposed, view.environment, clear, still=view.still)
-    for slant in (nearest[held], reported):
-        other, height = watched(frustum, target, slant, exposed, view.environment, clear, still=view.still)
-        rate, top = np.minimum(rate, other), np.minimum(top, height)
-    per_second, ceiling = np.zeros(held.shape), np.zeros(held.shape)
-    per_second[held], ceiling[held] = rate, top
-    return Rate(worst.row, worst.col, per_second, ceiling, np.isnan(worst.values), frustum.duty)
+    kept = np.empty(len(low.cells), dtype=np.intp)
+    nearest, farthest = np.empty(len(kept)), np.empty(len(kept))
+    count = hold(
+        frustum.shape == "pyramid", frames, frustum.azimuth, frustum.elevation, frustum.hfov / 2.0, frustum.vfov / 2.0,
+        frustum.range_min, frustum.range_max, box.heading, box.tilt, box.position, box.height, box.ground,
+        terrain.posting if math.isfinite(terrain.posting) and terrain.posting > 0.0 else terrain.cell, low.east,
+        low.north, ups, low.up, kept, nearest, farthest,
+    )  # fmt: skip
+    held = kept[:count]
+    cells = low.cells[held]
+    clear = clear_share(terrain, frustum, target, eye, needed, cells, exposed[held])
+    clear = harsh.clear(frustum, target, worst, cells, low.exposed[held], clear)
+    # The farther the less, but for what was measured otherwise.
+    ranges = [farthest[:count]]
+    if frustum.model["kind"] not in FALLING:
+        ranges += [nearest[:count], np.sqrt(low.east[held] ** 2 + low.north[held] ** 2 + ups[held] ** 2)]
+    rates, tops = np.full(count, math.inf), np.ones(count)
+    for slant in ranges:
+        rate, top = watched(frustum, target, slant, low.exposed[held], view.environment, clear, still=view.still)
+        rates, tops = np.minimum(rates, rate), np.minimum(tops, top)
+    return noticed(frustum, worst, cells, rates, tops)

@@ -367,6 +367,8 @@ MODELS: dict[str, Model] = {
     "table": table,
 }
 """The models by the `kind` that a site file and a birth message name."""
+FALLING = frozenset(MODELS) - {"table"}
+"""The kinds that never notice a target more surely, nor ever will, from farther off."""
 
 _POSITIVE = {
     "camera": ("pixels", "n50"),

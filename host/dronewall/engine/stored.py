@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dronewall.engine._jit import njit
 from dronewall.engine.detection import Draws, Rate
 
 Floats = npt.NDArray[np.float64]
@@ -158,48 +159,78 @@ class Stored:
 
 def stored(window: Rate) -> Stored:
     """A window as the field keeps it."""
-    rows, cols = window.rate.shape
-    step, peak = 1, float(window.rate.max(initial=0.0))
+    (rows, cols), cells = window.shape, window.cells
+    step, peak = 1, float(window.rates.max(initial=0.0))
     while np.rint(peak / (UNIT * step)) > _MOST:
         step *= 2
+    units = np.rint(window.rates / (UNIT * step)).astype(np.uint32)
+    some = units > 0
+    everything = bool(some.all())
+
+    def kept(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Those of the cells whose rate is not rounded to 0."""
+        return values if everything else values[..., some]
+
+    units, cells = kept(units), kept(cells)
     top, left = window.row % SIDE, window.col % SIDE
-    box = -(-(top + rows) // SIDE), -(-(left + cols) // SIDE)
+    numbers = np.full((-(-(top + rows) // SIDE), -(-(left + cols) // SIDE)), -1, dtype=np.int32)
+    doubts = np.flatnonzero(window.unknown)
+    _touch(cells, cols, top, left, numbers)
+    _touch(doubts, cols, top, left, numbers)
+    tiles = np.argwhere(numbers >= 0)
+    numbers[tiles[:, 0], tiles[:, 1]] = np.arange(len(tiles))
+    at = np.empty(len(cells), dtype=np.intp)
+    _locate(cells, cols, top, left, numbers, at)
 
-    def spread(values: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """The values in a box of whole tiles: (tile row, tile column, SIDE, SIDE)."""
-        whole = np.zeros((box[0] * SIDE, box[1] * SIDE), dtype=dtype)
-        whole[top : top + rows, left : left + cols] = values
-        return whole.reshape(box[0], SIDE, box[1], SIDE).swapaxes(1, 2)
+    def spread(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The cells' values tile after tile."""
+        whole = np.zeros((*values.shape[:-1], len(tiles) * AREA), dtype=values.dtype)
+        whole[..., at] = values
+        return whole
 
-    rate = spread(np.rint(window.rate / (UNIT * step)), np.uint32)
-    kept = rate.any(axis=(2, 3))
-    unknown = spread(window.unknown, np.bool_) if window.unknown.any() else None
-    if unknown is not None:
-        kept |= unknown.any(axis=(2, 3))
-    first = window.row // SIDE, window.col // SIDE
-    tiles = np.argwhere(kept)
-    numbers = np.full(box, -1, dtype=np.int32)
-    numbers[kept] = np.arange(len(tiles))
-    ceilings = window.ceiling[window.rate > 0.0]
+    unknown = None
+    if len(doubts):
+        unknown = np.zeros(len(tiles) * AREA, dtype=np.bool_)
+        there = np.empty(len(doubts), dtype=np.intp)
+        _locate(doubts, cols, top, left, numbers, there)
+        unknown[there] = True
+    ceilings = kept(window.ceilings)
     ceiling: npt.NDArray[np.uint16] | float = float(ceilings[0]) if len(ceilings) else 0.0
     if len(ceilings) and (ceilings != ceilings[0]).any():
-        ceiling = spread(np.rint(window.ceiling * _SURE), np.uint16)[kept].ravel()
+        ceiling = spread(np.rint(ceilings * _SURE).astype(np.uint16))
     draws = window.draws
     if draws is not None:
-        shares = [spread(share, np.uint8)[kept].ravel() for share in draws.shares]
-        draws = Draws(np.stack(shares), draws.weights)
+        draws = Draws(np.stack([spread(share) for share in kept(draws.shares)]), draws.weights)
+    first = window.row // SIDE, window.col // SIDE
     return Stored(
         shape=(rows, cols),
         tiles=tiles + first,
         first=first,
         numbers=numbers,
-        rate=rate[kept].ravel(),
+        rate=spread(units),
         step=step,
         ceiling=ceiling,
-        unknown=None if unknown is None else unknown[kept].ravel(),
+        unknown=unknown,
         duty=window.duty,
         draws=draws,
     )
+
+
+@njit()
+def _touch(cells: Indices, cols: int, top: int, left: int, numbers: npt.NDArray[np.int32]) -> None:
+    """Marks the tiles that hold cells of a window `cols` wide whose first cell is (top, left) of the first tile."""
+    for cell in cells:
+        row = cell // cols
+        numbers[(top + row) // SIDE, (left + cell - row * cols) // SIDE] = 0
+
+
+@njit()
+def _locate(cells: Indices, cols: int, top: int, left: int, numbers: npt.NDArray[np.int32], at: Indices) -> None:
+    """Fills in where the cells' values lie, tile after tile."""
+    for i in range(len(cells)):
+        row = cells[i] // cols
+        y, x = top + row, left + cells[i] - row * cols
+        at[i] = numbers[y // SIDE, x // SIDE] * AREA + y % SIDE * SIDE + x % SIDE
 
 
 def glance(rate: npt.ArrayLike, ceiling: npt.ArrayLike, look_s: float) -> Floats:

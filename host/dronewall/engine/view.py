@@ -1,9 +1,12 @@
 """Whether cells are in a sensor's view when its pose errs: how probably (`soften`), and whether in every case (`hold`).
 
-`levels` says what the errors are; here are the loops over the cells.
+`levels` says what the errors are; here are the loops over the cells. Both hand back the cells that pass, so that
+whoever goes on works with these alone. Most cells are told from bounds that cost no trigonometry; only those near an
+edge are asked the long way, and the answer is the same.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +14,19 @@ import numpy.typing as npt
 from dronewall.engine._jit import njit
 
 Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+
+_HAIR = 1e-8
+"""Nearer to an edge than this share of the distance a cell is asked the long way: over the 1e-9 that edges give."""
+_BANDS = 40
+"""So many rows of bounds are kept: row j for slant ranges from 2^(j - 8) metres to twice that, row 0 for the rest."""
+_SURE = 4.0
+"""Standard errors from an edge at which a cell counts as in or out of view altogether."""
+_ROUNDED = 2.9
+"""Standard errors from an edge at which a share is rounded to 0 or to 255, if nothing else dims it and the edge across
+is `_SURE` ones away: Phi(-2.9) + Phi(-4) = .0019, and half of a 255th is .00196.
+"""
+_SAFELY = 1.0001
 
 
 @njit()
@@ -19,173 +35,350 @@ def _within(value: float, half: float, sigma: float, slack: float) -> float:
     if sigma <= 0.0:
         return 1.0 if abs(value) <= half + slack else 0.0
     low, high = (-half - value) / sigma, (half - value) / sigma
-    if low < -4.0 and high > 4.0:
+    if low < -_SURE and high > _SURE:
         return 1.0
-    if low > 4.0 or high < -4.0:
+    if low > _SURE or high < -_SURE:
         return 0.0
     root = math.sqrt(2.0)
-    return 0.5 * (math.erf(high / root) - math.erf(low / root))
+    # Beyond 8.5 standard errors erf is 1 to the last digit.
+    above = math.erf(high / root) if high < 8.5 else 1.0
+    return 0.5 * (above - (math.erf(low / root) if low > -8.5 else -1.0))
+
+
+@njit()
+def _band(slant: float) -> int:
+    """The row of the bounds for a slant range."""
+    return min(max(math.frexp(slant)[1] + 7, 0), _BANDS - 1)
+
+
+@njit()
+def _pyramid_bounds(half_h: float, half_v: float, turn: float, shift: float) -> Floats:
+    """Tangents (bands, 6) of angles beside and above the axis: under the first two a cell is in view for sure, under
+    the second but for a share that is rounded away, over the third it is not. turn, shift: the errors' standard
+    deviations, added up, as turns [rad] and moves [m].
+
+    A turn of 1 moves a direction's angle beside the axis by at most slant / sqrt(x^2 + y^2): 1 / cos(half_v) inside the
+    pyramid, and under 2 for what is asked of the outer bounds.
+    """
+    bounds = np.full((_BANDS, 6), -1.0)
+    bounds[0, 4:] = math.inf
+    for j in range(1, _BANDS):
+        sigma = _SAFELY * math.hypot(turn, shift / 2.0 ** (j - 8))
+        for side in range(2):
+            half, other = (half_h, half_v) if side == 0 else (half_v, half_h)
+            spread = sigma / math.cos(other)
+            sure, rounded = half - _SURE * spread - 1e-9, half - _ROUNDED * spread - 1e-9
+            outer = half + 2.0 * _ROUNDED * sigma + 1e-9
+            if sure > 0.0:
+                bounds[j, side], bounds[j, 2 + side] = math.tan(sure), math.tan(rounded)
+            bounds[j, 4 + side] = math.tan(outer) if outer < math.pi / 2.0 - 1e-9 else math.inf
+    return bounds
+
+
+@njit()
+def _side(
+    x: float, y: float, z: float, axis: Floats, boresight: Floats, ca: float, sa: float, east: float, north: float,
+    up: float, half: float, heading: float, tilt: float, position: float, height: float,
+) -> float:  # fmt: skip
+    """Probability that a point is between two faces of a pyramid. x, y, z [m]: along the boresight, along `axis` and
+    along the third one. ca, sa: cosine and sine of the boresight's azimuth.
+
+    The point's angle in the plane of x and y moves by g dx, with g = (x axis - y boresight) / (x^2 + y^2): turned about
+    the vertical (heading), about the level axis to the boresight's right (elevation), about the boresight (roll), and
+    shifted.
+    """
+    per = 1.0 / (x * x + y * y)
+    g0 = (x * axis[0] - y * boresight[0]) * per
+    g1 = (x * axis[1] - y * boresight[1]) * per
+    g2 = (x * axis[2] - y * boresight[2]) * per
+    turned = heading * (g1 * east - g0 * north)
+    lifted = g2 * (ca * north + sa * east) - (g0 * sa + g1 * ca) * up
+    rolled = z * x * per
+    sigma = math.sqrt(
+        turned * turned
+        + tilt * tilt * (lifted * lifted + rolled * rolled)
+        + position * position * (g0 * g0 + g1 * g1)
+        + height * height * g2 * g2
+    )
+    return _within(math.atan(y / x), half, sigma, 1e-9)
+
+
+@njit()
+def _softened_pyramid(
+    frames: Floats, turns: Floats, bounds: Floats, tan_h: float, tan_v: float, east: float, north: float, up: float,
+    slant2: float, half_h: float, half_v: float, heading: float, tilt: float, position: float, height: float,
+    reached: float, shares: npt.NDArray[np.uint8], at: Any,
+) -> bool:  # fmt: skip
+    """Fills one cell's shares; whether any is above 0. turns (draws, 2): cosine and sine of the boresight's azimuth."""
+    some = False
+    slant = math.sqrt(slant2)
+    band = _band(slant)
+    sure_h, sure_v, rounded_h, rounded_v = bounds[band, 0], bounds[band, 1], bounds[band, 2], bounds[band, 3]
+    outer_h, outer_v = bounds[band, 4], bounds[band, 5]
+    for k in range(frames.shape[0]):
+        x = frames[k, 0, 0] * east + frames[k, 0, 1] * north + frames[k, 0, 2] * up
+        y = frames[k, 1, 0] * east + frames[k, 1, 1] * north + frames[k, 1, 2] * up
+        z = frames[k, 2, 0] * east + frames[k, 2, 1] * north + frames[k, 2, 2] * up
+        aside, above = abs(y), abs(z)
+        out = x <= 1e-6 * slant or (aside > x * outer_h and 4.0 * (x * x + y * y) >= slant2)
+        out = out or (above > x * outer_v and 4.0 * (x * x + z * z) >= slant2)
+        share = np.uint8(0)
+        if not out:
+            within_h, within_v = aside <= x * sure_h and above <= x * tan_v, above <= x * sure_v and aside <= x * tan_h
+            full = reached == 1.0 and ((within_h and above <= x * rounded_v) or (within_v and aside <= x * rounded_h))
+            if full:
+                share = np.uint8(255)
+            else:
+                seen = 1.0
+                if not within_h:
+                    seen = _side(x, y, z, frames[k, 1], frames[k, 0], turns[k, 0], turns[k, 1], east, north, up,
+                                 half_h, heading, tilt, position, height)  # fmt: skip
+                if not within_v and seen > 0.0:
+                    seen *= _side(x, z, y, frames[k, 2], frames[k, 0], turns[k, 0], turns[k, 1], east, north, up,
+                                  half_v, heading, tilt, position, height)  # fmt: skip
+                share = np.uint8(int(255.0 * reached * seen + 0.5))
+        shares[k, at] = share
+        some = some or bool(share > 0)
+    return some
+
+
+@njit()
+def _sector_bounds(elevation: float, half_v: float, tilt: float, shift: float) -> Floats:
+    """Cosines and sines (bands, 4) of the elevations under and over which a cell is in a sector's window for sure."""
+    bounds = np.zeros((_BANDS, 4))
+    for j in range(_BANDS):
+        sigma = _SAFELY * math.hypot(tilt, shift / 2.0 ** (j - 8))
+        top, bottom = elevation + half_v - _SURE * sigma - 1e-9, elevation - half_v + _SURE * sigma + 1e-9
+        if j == 0 or bottom >= top or top < -math.pi / 2.0 or bottom > math.pi / 2.0:
+            continue  # 0 in all of them: under and over nothing
+        # No elevation is higher or lower than straight up and down.
+        bounds[j, 0], bounds[j, 1] = (math.cos(top), math.sin(top)) if top < math.pi / 2.0 else (0.0, 1.0)
+        bounds[j, 2], bounds[j, 3] = (math.cos(bottom), math.sin(bottom)) if bottom > -math.pi / 2.0 else (0.0, -1.0)
+    return bounds
+
+
+@njit()
+def _softened_sector(
+    azimuths: Floats, bounds: Floats, elevation: float, east: float, north: float, up: float, slant2: float,
+    half_h: float, half_v: float, heading: float, tilt: float, position: float, height: float, reached: float,
+    shares: npt.NDArray[np.uint8], at: Any,
+) -> bool:  # fmt: skip
+    """Fills one cell's shares; whether any is above 0."""
+    flat2 = east * east + north * north
+    flat = math.sqrt(flat2)
+    band = _band(math.sqrt(slant2))
+    seen = reached
+    if not (up * bounds[band, 0] < flat * bounds[band, 1] and flat * bounds[band, 3] < up * bounds[band, 2]):
+        turned = math.sqrt(tilt * tilt + (height * height * flat2 + position * position * up * up) / (slant2 * slant2))
+        seen = _within(math.atan2(up, flat) - elevation, half_v, turned, 1e-9) * reached
+    some = False
+    if half_h >= math.pi - 5e-10:
+        share = np.uint8(int(255.0 * seen + 0.5))
+        for k in range(len(azimuths)):
+            shares[k, at] = share
+        return bool(share > 0)
+    lap = 2.0 * math.pi
+    spread = math.sqrt(heading * heading + position * position / max(flat2, 1e-6))
+    direction = math.atan2(east, north)
+    # The same once around, either way, where the error reaches so far.
+    around_too = lap - half_h - _SAFELY * _SURE * spread - 1e-9
+    rounded = half_h - _SAFELY * _ROUNDED * spread - 1e-9
+    if seen < 1.0 or half_h <= _SAFELY * _SURE * spread:
+        rounded = -1.0
+    outer = half_h + _SAFELY * _ROUNDED * spread + 1e-9
+    for k in range(len(azimuths)):
+        off = direction - azimuths[k] + math.pi
+        # What % does, without its division where none is needed.
+        if off < 0.0 or off >= lap:
+            off = off % lap
+        off -= math.pi
+        share = np.uint8(0)
+        if abs(off) >= around_too:
+            around = _within(off - lap, half_h, spread, 1e-9) + _within(off, half_h, spread, 1e-9)
+            around += _within(off + lap, half_h, spread, 1e-9)
+            share = np.uint8(int(255.0 * min(around, 1.0) * seen + 0.5))
+        elif abs(off) <= rounded:
+            share = np.uint8(255)
+        elif abs(off) < outer:
+            share = np.uint8(int(255.0 * _within(off, half_h, spread, 1e-9) * seen + 0.5))
+        shares[k, at] = share
+        some = some or bool(share > 0)
+    return some
 
 
 @njit()
 def soften(
-    pyramid: bool,
-    frames: Floats,
-    azimuths: Floats,
-    elevation: float,
-    half_h: float,
-    half_v: float,
-    range_min: float,
-    range_max: float,
-    heading: float,
-    tilt: float,
-    position: float,
-    height: float,
-    easts: Floats,
-    norths: Floats,
-    ups: Floats,
-    exposed: Floats,
-    shares: npt.NDArray[np.uint8],
-) -> None:
-    """Fills `shares`: probability of being in view under each draw of the heading, where anything is exposed."""
-    gate = (range_max - range_min) / 2.0
-    for i in range(exposed.shape[0]):
-        north = norths[i]
-        for j in range(exposed.shape[1]):
-            if exposed[i, j] <= 0.0:
-                continue
-            east, up = easts[j], ups[i, j]
-            flat2 = east * east + north * north
-            slant2 = flat2 + up * up
-            slant = math.sqrt(slant2)
-            flat = math.sqrt(flat2)
-            if slant2 == 0.0:
-                continue
+    pyramid: bool, frames: Floats, azimuths: Floats, weights: Floats, elevation: float, half_h: float, half_v: float,
+    range_min: float, range_max: float, heading: float, tilt: float, position: float, height: float, easts: Floats,
+    norths: Floats, ups: Floats, kept: Indices, shares: npt.NDArray[np.uint8], likely: Floats,
+) -> int:  # fmt: skip
+    """How many of the points are in view under any draw of the heading; fills in which, the probability of each under
+    each draw [1/255], `shares` (draws, points), and their mean over the draws by `weights`, `likely` (points,).
+    """
+    tan_h, tan_v = math.tan(half_h), math.tan(half_v)
+    gate, clear_of_gates = (range_max - range_min) / 2.0, _SAFELY * _SURE * max(position, height) + 1e-9
+    steps = weights / 255.0
+    turns = np.empty((len(azimuths), 2))
+    for k in range(len(azimuths)):
+        turns[k, 0], turns[k, 1] = math.cos(azimuths[k]), math.sin(azimuths[k])
+    turn, shift = math.sqrt(heading * heading + 2.0 * tilt * tilt), math.hypot(position, height)
+    bounds = _sector_bounds(elevation, half_v, tilt, shift)
+    if pyramid:
+        bounds = _pyramid_bounds(half_h, half_v, turn, shift)
+    count = np.uintp(0)
+    for i in range(len(easts)):
+        east, north, up = easts[i], norths[i], ups[i]
+        flat2 = east * east + north * north
+        slant2 = flat2 + up * up
+        slant = math.sqrt(slant2)
+        if slant2 == 0.0:
+            continue
+        reached = 1.0
+        if slant - range_min < clear_of_gates or range_max - slant < clear_of_gates:
             along = math.sqrt(position * position * flat2 + height * height * up * up) / slant
             reached = _within(slant - (range_max + range_min) / 2.0, gate, along, 0.0)
             if reached == 0.0:
                 continue
-            if pyramid:
-                for k in range(frames.shape[0]):
-                    b0, b1, b2 = frames[k, 0, 0], frames[k, 0, 1], frames[k, 0, 2]
-                    r0, r1, r2 = frames[k, 1, 0], frames[k, 1, 1], frames[k, 1, 2]
-                    u0, u1, u2 = frames[k, 2, 0], frames[k, 2, 1], frames[k, 2, 2]
-                    x = b0 * east + b1 * north + b2 * up
-                    if x <= 1e-6 * slant:
-                        continue
-                    y = (r0 * east + r1 * north + r2 * up) / x
-                    z = (u0 * east + u1 * north + u2 * up) / x
-                    # How far each error moves y/x and z/x: turned about the vertical (heading), about the level
-                    # axis to the boresight's right (elevation), about the boresight (roll), and shifted.
-                    bx = (-b0 * north + b1 * east) / x
-                    hy = (-r0 * north + r1 * east) / x - y * bx
-                    hz = (-u0 * north + u1 * east) / x - z * bx
-                    ca, sa = math.cos(azimuths[k]), math.sin(azimuths[k])
-                    te, tn, tu = -sa * up, -ca * up, ca * north + sa * east
-                    bx = (b0 * te + b1 * tn + b2 * tu) / x
-                    ty = (r0 * te + r1 * tn + r2 * tu) / x - y * bx
-                    tz = (u0 * te + u1 * tn + u2 * tu) / x - z * bx
-                    ey, ez = (r0 - y * b0) / x, (u0 - z * b0) / x
-                    ny, nz = (r1 - y * b1) / x, (u1 - z * b1) / x
-                    ay, az = (r2 - y * b2) / x, (u2 - z * b2) / x
-                    sy = math.sqrt(
-                        (heading * hy) ** 2
-                        + tilt * tilt * (ty * ty + z * z)
-                        + position * position * (ey * ey + ny * ny)
-                        + (height * ay) ** 2
-                    )
-                    sz = math.sqrt(
-                        (heading * hz) ** 2
-                        + tilt * tilt * (tz * tz + y * y)
-                        + position * position * (ez * ez + nz * nz)
-                        + (height * az) ** 2
-                    )
-                    # As angles, in which a turn about an axis in the side's own plane is no approximation.
-                    beside = _within(math.atan(y), half_h, sy / (1.0 + y * y), 1e-9)
-                    seen = beside * _within(math.atan(z), half_v, sz / (1.0 + z * z), 1e-9)
-                    shares[k, i, j] = int(255.0 * reached * seen + 0.5)
-            else:
-                turned = math.sqrt(
-                    tilt * tilt + (height * height * flat2 + position * position * up * up) / (slant2 * slant2)
-                )
-                seen = _within(math.atan2(up, flat) - elevation, half_v, turned, 1e-9) * reached
-                if half_h >= math.pi - 5e-10:
-                    for k in range(frames.shape[0]):
-                        shares[k, i, j] = int(255.0 * seen + 0.5)
-                    continue
-                spread = math.sqrt(heading * heading + position * position / max(flat2, 1e-6))
-                for k in range(frames.shape[0]):
-                    off = (math.atan2(east, north) - azimuths[k] + math.pi) % (2.0 * math.pi) - math.pi
-                    around = 0.0
-                    for lap in range(-1, 2):
-                        around += _within(off + lap * 2.0 * math.pi, half_h, spread, 1e-9)
-                    shares[k, i, j] = int(255.0 * min(around, 1.0) * seen + 0.5)
+        if pyramid:
+            some = _softened_pyramid(
+                frames, turns, bounds, tan_h, tan_v, east, north, up, slant2, half_h, half_v, heading, tilt, position,
+                height, reached, shares, count,
+            )  # fmt: skip
+        else:
+            some = _softened_sector(
+                azimuths, bounds, elevation, east, north, up, slant2, half_h, half_v, heading, tilt, position, height,
+                reached, shares, count,
+            )  # fmt: skip
+        if some:
+            mean = shares[0, count] * steps[0]
+            for k in range(1, len(steps)):
+                mean += shares[k, count] * steps[k]
+            kept[count], likely[count] = i, mean
+            count += np.uintp(1)
+    return int(count)
+
+
+@njit()
+def _held_pyramid(
+    planes: Floats, offsets: Floats, boresights: Floats, sure: Floats, group: int, east: float, north: float, up: float
+) -> bool:
+    """Whether a point is on the inner side of all frames' faces: planes (frames, 4, 3), and how far inside it must be,
+    offsets (frames, 4) [m]. sure (3, 4): how far inside the first frame's faces it must be so that no other needs
+    asking, as a share of the distance; the same for the others of a group of frames and its first; and a length.
+    """
+    slant = math.sqrt(east * east + north * north + up * up)
+    slack = 1e-9 * slant
+    for first in range(0, len(planes), group):
+        safe_all = safe_group = True
+        for k in range(first, first + group):
+            x = boresights[k, 0] * east + boresights[k, 1] * north + boresights[k, 2] * up
+            if x <= 0.0:
+                return False
+            for side in range(4):
+                inside = planes[k, side, 0] * east + planes[k, side, 1] * north + planes[k, side, 2] * up
+                if inside < offsets[k, side] - slack:
+                    return False
+                safe_all = safe_all and inside >= sure[0, side] * slant + sure[2, side]
+                safe_group = safe_group and inside >= sure[1, side] * slant + sure[2, side]
+            if k == 0 and safe_all and x > slack:
+                return True
+            if k == first and safe_group and x > slack:
+                break
+    return True
+
+
+@njit()
+def _held_sector(
+    azimuth: float, elevation: float, half_h: float, half_v: float, heading: float, tilt: float, position: float,
+    east: float, north: float, low: float, high: float,
+) -> bool:  # fmt: skip
+    """Whether a point at heights low to high is in a sector's windows from every place within `position`."""
+    flat = math.sqrt(east * east + north * north)
+    near, far = max(flat - position, 0.0), flat + position
+    hair = _HAIR * (far + max(abs(low), abs(high)))
+    top, bottom = elevation + half_v - tilt, elevation - half_v + tilt
+    over = under = -1.0
+    if top < math.pi / 2.0:
+        sine, cosine = math.sin(top), math.cos(top)
+        over = max(high * cosine - near * sine, high * cosine - far * sine)
+    if bottom > -math.pi / 2.0:
+        sine, cosine = math.sin(bottom), math.cos(bottom)
+        under = max(near * sine - low * cosine, far * sine - low * cosine)
+    if over >= -hair or under >= -hair or top < -math.pi / 2.0 or bottom > math.pi / 2.0:
+        for end in range(2):
+            up = low if end == 0 else high
+            above = math.atan2(up, near) - elevation
+            below = math.atan2(up, far) - elevation
+            if max(abs(above), abs(below)) + tilt > half_v + 1e-9:
+                return False
+    if half_h >= math.pi - 5e-10:
+        return True
+    least = half_h - heading
+    if least > 0.0:
+        # asin(p) <= p pi/2, and no cosine falls faster than 1.
+        along = east * math.sin(azimuth) + north * math.cos(azimuth)
+        if position < flat and along > flat * math.cos(least) + position * math.pi / 2.0 + hair:
+            return True
+    off = (math.atan2(east, north) - azimuth + math.pi) % (2.0 * math.pi) - math.pi
+    turned = math.asin(position / flat) if position < flat else math.pi if position > 0.0 else 0.0
+    return abs(off) + heading + turned <= half_h + 1e-9
 
 
 @njit()
 def hold(
-    pyramid: bool,
-    frames: Floats,
-    azimuth: float,
-    elevation: float,
-    half_h: float,
-    half_v: float,
-    heading: float,
-    tilt: float,
-    position: float,
-    easts: Floats,
-    norths: Floats,
-    lowest: Floats,
-    highest: Floats,
-    held: npt.NDArray[np.bool_],
-) -> None:
-    """Clears `held` where a cell is out of view under one of the frames, at one end of its heights, or from a place
-    within `position` of the eye.
+    pyramid: bool, frames: Floats, azimuth: float, elevation: float, half_h: float, half_v: float, range_min: float,
+    range_max: float, heading: float, tilt: float, position: float, height: float, rise: float, posting: float, easts:
+    Floats, norths: Floats, ups: Floats, low_ups: Floats, kept: Indices, nearest: Floats, farthest: Floats,
+) -> int:  # fmt: skip
+    """How many of the points are in view under all frames, at both ends of their heights, from every place within
+    `position` of the eye, and within the gates; fills in which, and their least and greatest slant range [m].
+
+    frames (frames, 3, 3): heading by heading, and of each nine poses if there is a tilt; what was reported always comes
+    first. ups, low_ups: as the reported eye and as the worst one sees them. height, rise: how far the eye and, beyond a
+    posting, the ground may lie higher or lower.
     """
     tan_h, tan_v = math.tan(half_h), math.tan(half_v)
-    for i in range(held.shape[0]):
-        north = norths[i]
-        for j in range(held.shape[1]):
-            if not held[i, j]:
+    planes, offsets = np.empty((len(frames), 4, 3)), np.empty((len(frames), 4))
+    for k in range(len(frames)):
+        for side in range(4):
+            # |y| <= x tan h are two planes through the eye; a shift by `position` brings the target nearer to each by
+            # that times the level part of the plane's normal.
+            sign, tangent = (1.0 if side % 2 == 0 else -1.0), (tan_h if side < 2 else tan_v)
+            for axis in range(3):
+                planes[k, side, axis] = frames[k, 0, axis] * tangent + sign * frames[k, 1 + side // 2, axis]
+            offsets[k, side] = position * math.hypot(planes[k, side, 0], planes[k, side, 1])
+    # A turn by an angle brings a plane nearer to a point by its sine, at most, of the distance.
+    sure = np.empty((3, 4))
+    for side in range(4):
+        length = math.hypot(tan_h if side < 2 else tan_v, 1.0)
+        for which in range(2):
+            turn = 2.0 * tilt + (heading if which == 0 else 0.0)
+            sure[which, side] = length * math.sin(turn) + _HAIR if turn < math.pi / 2.0 else math.inf
+        sure[2, side] = length * position
+    group = 9 if tilt > 0.0 else 1
+    boresights = np.ascontiguousarray(frames[:, 0, :])
+    count = np.uintp(0)
+    for i in range(len(easts)):
+        east, north = easts[i], norths[i]
+        away = math.sqrt(east * east + north * north)
+        lift = height + rise * min(away / posting, 1.0)
+        lowest, highest = ups[i] - lift, max(ups[i], low_ups[i]) + lift
+        # Slant ranges of the box: the least where the target is level with the eye, or at the nearer end.
+        level = 0.0 if lowest <= 0.0 <= highest else min(abs(lowest), abs(highest))
+        steep, near, far = max(abs(lowest), abs(highest)), max(away - position, 0.0), away + position
+        near, far = math.sqrt(near * near + level * level), math.sqrt(far * far + steep * steep)
+        # A target that leaves a gate at its own height does so in the box, too; a hair keeps the edge itself inside.
+        if near < range_min - 1e-9 or far > range_max + 1e-9:
+            continue
+        if pyramid:
+            if not _held_pyramid(planes, offsets, boresights, sure, group, east, north, lowest):
                 continue
-            east = easts[j]
-            for end in range(2):
-                up = lowest[i, j] if end == 0 else highest[i, j]
-                flat = math.sqrt(east * east + north * north)
-                slant = math.sqrt(flat * flat + up * up)
-                if pyramid:
-                    for k in range(frames.shape[0]):
-                        b0, b1, b2 = frames[k, 0, 0], frames[k, 0, 1], frames[k, 0, 2]
-                        r0, r1, r2 = frames[k, 1, 0], frames[k, 1, 1], frames[k, 1, 2]
-                        u0, u1, u2 = frames[k, 2, 0], frames[k, 2, 1], frames[k, 2, 2]
-                        x = b0 * east + b1 * north + b2 * up
-                        y = r0 * east + r1 * north + r2 * up
-                        z = u0 * east + u1 * north + u2 * up
-                        # |y| <= x tan h are two planes through the eye; a shift by `position` brings the target
-                        # nearer to each by that times the level part of the plane's normal.
-                        slack = 1e-9 * slant
-                        out = x <= 0.0
-                        for side in range(2):
-                            sign = 1.0 if side == 0 else -1.0
-                            level = math.hypot(b0 * tan_h + sign * r0, b1 * tan_h + sign * r1)
-                            out = out or x * tan_h + sign * y < position * level - slack
-                            level = math.hypot(b0 * tan_v + sign * u0, b1 * tan_v + sign * u1)
-                            out = out or x * tan_v + sign * z < position * level - slack
-                        if out:
-                            held[i, j] = False
-                            break
-                    if not held[i, j]:
-                        break
-                else:
-                    near = max(flat - position, 0.0)
-                    above = math.atan2(up, near) - elevation
-                    below = math.atan2(up, flat + position) - elevation
-                    if max(abs(above), abs(below)) + tilt > half_v + 1e-9:
-                        held[i, j] = False
-                        break
-                    if half_h < math.pi - 5e-10:
-                        off = (math.atan2(east, north) - azimuth + math.pi) % (2.0 * math.pi) - math.pi
-                        turned = math.asin(position / flat) if position < flat else math.pi if position > 0.0 else 0.0
-                        if abs(off) + heading + turned > half_h + 1e-9:
-                            held[i, j] = False
-                            break
+            if not _held_pyramid(planes, offsets, boresights, sure, group, east, north, highest):
+                continue
+        elif not _held_sector(
+            azimuth, elevation, half_h, half_v, heading, tilt, position, east, north, lowest, highest
+        ):
+            continue
+        kept[count], nearest[count], farthest[count] = i, near, far
+        count += np.uintp(1)
+    return int(count)
