@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 
@@ -58,6 +59,68 @@ sensors = [{ name = "cam", type = "camera", azimuth_deg = 330.0 }]
     expected, assured = answer["targets"]
     assert assured["look_probability"] <= expected["look_probability"]
     assert {sensor["sensor"] for sensor in expected["sensors"]} == {"P1/cam", "P2/cam"}
+
+
+KINDS = """[sensor_types.pir]
+driver = "pir"
+shape = "sector"
+hfov_deg = 90.0
+vfov_deg = 90.0
+range_max_m = 400.0
+model = { kind = "pir", reference_m = 200.0, zones = 30 }
+[sensor_types.doppler]
+driver = "optics"
+shape = "sector"
+hfov_deg = 90.0
+vfov_deg = 90.0
+range_max_m = 900.0
+model = { kind = "radar", reference_m = 900.0, speed_min_mps = 0.5 }
+[sensor_types.radar]
+driver = "optics"
+shape = "sector"
+hfov_deg = 90.0
+vfov_deg = 90.0
+range_max_m = 900.0
+model = { kind = "radar", reference_m = 900.0, speed_min_mps = 0.0 }
+"""
+
+
+def of_kinds(*kinds):
+    """The site with a sensor of each kind on its post; the walker is warm and has an echo."""
+    sensors = ", ".join(f'{{ name = "{kind}", type = "{kind}", azimuth_deg = 320.0 }}' for kind in kinds)
+    site = SITE.replace("[[posts]]", KINDS + "[[posts]]", 1)
+    site = site.replace('{ name = "cam", type = "camera", azimuth_deg = 320.0 }', sensors)
+    return site.replace("speed_mps = 1.4", "speed_mps = 1.4\nradar_cross_section_m2 = 1.0\nthermal_contrast_k = 8.0")
+
+
+def test_a_pir_and_a_doppler_radar_make_nothing_of_a_target_that_stands_still(site, tmp_path):
+    site.write_text(of_kinds("camera", "pir", "doppler", "radar"))
+    ran = dronewall("who", site, PLACE, "--json", "-q", cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    for one in json.loads(ran.stdout)["targets"]:
+        looks = {each["sensor"]: (each["look_probability"], each["look_still_probability"]) for each in one["sensors"]}
+        assert set(looks) == {"P1/camera", "P1/pir", "P1/doppler", "P1/radar"}
+        for name in ("P1/camera", "P1/radar"):
+            assert looks[name][0] == looks[name][1] > 0.0
+        for name in ("P1/pir", "P1/doppler"):
+            assert looks[name][0] > looks[name][1] == 0.0
+        missed = math.prod(1.0 - still for _, still in looks.values())
+        assert one["look_still_probability"] == pytest.approx(1.0 - missed, abs=2e-4)
+
+
+def test_the_table_says_what_is_left_of_a_target_that_stands_still(site, tmp_path):
+    site.write_text(of_kinds("camera", "pir", "doppler"))
+    ran = dronewall("who", site, PLACE, "-q", cwd=tmp_path, COLUMNS="80")
+    lines = ran.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert next(line for line in lines if "ceiling" in line).split()[-2:] == ["still", "assured"]
+    shown = {line.split()[1]: re.findall(r"(\S+) %", line) for line in lines if " P1/" in line}
+    assert len(shown) == 3
+    for name, (_, moving, still, _) in shown.items():
+        assert still == (moving if name == "P1/camera" else "0")
+    site.write_text(of_kinds("pir", "doppler"))
+    ran = dronewall("who", site, PLACE, "-q", cwd=tmp_path, COLUMNS="80")
+    assert "by 2 sensors together, 0 % if it stands still" in " ".join(ran.stdout.split())
 
 
 def test_where_nobody_looks_it_says_so(site, tmp_path):

@@ -195,11 +195,13 @@ def test_half_a_target_has_half_its_radar_cross_section():
 
 def test_doppler_and_pir_never_see_a_still_target_and_the_others_do():
     for model in (RADAR, PIR, {**TABLE, "moving_only": True}):
+        assert models.moving_only(model)
         glimpse, ceiling = seen(model, [1.0, 10.0], still=True)
         assert not glimpse.any()
         assert not ceiling.any()
         assert share(model, 10.0) > 0.0
     for model in (CAMERA, THERMAL, ACOUSTIC, TABLE, {**RADAR, "speed_min_mps": 0.0}):
+        assert not models.moving_only(model)
         assert share(model, 10.0, still=True) == share(model, 10.0) > 0.0
 
 

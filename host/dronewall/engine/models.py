@@ -330,7 +330,7 @@ def pir(
     hfov / `zones` wide, the speed across is 2/pi of the speed (all headings alike), and the place in the zone is
     anywhere: min(1, speed across x glimpse / zone's width). Cited for none of this but the conditions: a model.
     """
-    if still:
+    if still and moving_only(model):
         return np.zeros_like(slant), np.zeros_like(slant)
     near = np.maximum(slant, 1e-3)
     warmth = abs(target.thermal_contrast) / _PIR_CONTRAST * exposed * target.width / _PIR_AREA
@@ -351,7 +351,7 @@ def table(
     What is half hidden is taken as half as likely to be noticed in a glimpse; looking on does help, so the ceiling
     is 1.
     """
-    if still and model.get("moving_only", False):
+    if still and moving_only(model):
         return np.zeros_like(slant), np.zeros_like(slant)
     share = np.interp(slant, model["range_m"], model["probability"], right=0.0) * _exposed_share(exposed, target)
     return share, (share > 0.0).astype(np.float64)
@@ -369,6 +369,14 @@ MODELS: dict[str, Model] = {
 """The models by the `kind` that a site file and a birth message name."""
 FALLING = frozenset(MODELS) - {"table"}
 """The kinds that never notice a target more surely, nor ever will, from farther off."""
+
+
+def moving_only(model: Parameters) -> bool:
+    """Whether a sensor sees nothing of a target that stands still; all others see it as they see a moving one."""
+    if model["kind"] == "radar":
+        return bool(model["speed_min_mps"] > 0.0)
+    return bool(model["kind"] == "pir" or model.get("moving_only", False))
+
 
 _POSITIVE = {
     "camera": ("pixels", "n50"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from dronewall.engine.models import moving_only
 from dronewall.report.colours import LOOKS
 from dronewall.report.figures import assurance, assured, clean, figure, level, number_of, percent, posting, provenance
 
@@ -34,6 +36,9 @@ def as_json(coverage: Coverage, place: Place, target: str | None = None) -> dict
                 "target": one.target.name,
                 "level": one.level,
                 "look_probability": None if _unknown(coverage, one, place) else figure(_together(watchers)),
+                "look_still_probability": (
+                    None if _unknown(coverage, one, place) else figure(_together(_of_still(coverage, watchers)))
+                ),
                 "unknown": _unknown(coverage, one, place),
                 "nodes_counting": _nodes(coverage, one, place),
                 "sensors": [
@@ -42,8 +47,9 @@ def as_json(coverage: Coverage, place: Place, target: str | None = None) -> dict
                         "rate_per_s": float(f"{watcher.rate:.4g}"),
                         "ceiling": figure(watcher.ceiling),
                         "look_probability": figure(watcher.look),
+                        "look_still_probability": figure(still.look),
                     }
-                    for watcher in watchers
+                    for watcher, still in zip(watchers, _of_still(coverage, watchers), strict=True)
                 ],
             }
             for one in coverage.targets
@@ -60,7 +66,7 @@ def report(coverage: Coverage, place: Place, target: str | None = None) -> Rende
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for name in ("target", "sensor"):
         table.add_column(name, overflow="fold")
-    for name in ("rate", "ceiling", f"{look_s:g} s look", "assured"):
+    for name in ("rate", "ceiling", f"{look_s:g} s look", "still", "assured"):
         table.add_column(name, justify="right", no_wrap=True)
     sentences = []
     for one in coverage.at_level("expected"):
@@ -68,7 +74,7 @@ def report(coverage: Coverage, place: Place, target: str | None = None) -> Rende
             continue
         watchers = coverage.who(*place, one.target.name)
         sure = {watcher.sensor: watcher for watcher in coverage.who(*place, one.target.name, "assured")}
-        for watcher in watchers:
+        for watcher, still in zip(watchers, _of_still(coverage, watchers), strict=True):
             least = sure.get(watcher.sensor)
             table.add_row(
                 Text(clean(one.target.name)),
@@ -76,6 +82,7 @@ def report(coverage: Coverage, place: Place, target: str | None = None) -> Rende
                 f"{watcher.rate:.2g} /s",
                 percent(watcher.ceiling),
                 percent(watcher.look),
+                percent(still.look),
                 percent(least.look if least is not None else 0.0),
             )
         sentences.append(_sentence(coverage, one, place, watchers))
@@ -105,6 +112,9 @@ def _sentence(coverage: Coverage, one: TargetCoverage, place: Place, watchers: l
         f"{percent(together)} in a look of {thresholds.look_s:g} s", style=LOOKS["covered" if held else "gap"].terminal
     )
     rest = f" by {number_of(len(watchers), 'sensor')}{' together' if len(watchers) > 1 else ''}"
+    still = percent(_together(_of_still(coverage, watchers)))
+    if still != percent(together):
+        rest += f", {still} if it stands still"
     least = assured(coverage, one)
     if least is not None:
         rest += f", assured {percent(_together(coverage.who(*place, one.target.name, 'assured')))}"
@@ -112,6 +122,17 @@ def _sentence(coverage: Coverage, one: TargetCoverage, place: Place, watchers: l
         counting = number_of(_nodes(coverage, one, place), "node")
         rest += f"; {counting} of the {thresholds.k} asked for with {thresholds.count_p:g} or more"
     return said.append(rest, style="default")
+
+
+def _of_still(coverage: Coverage, watchers: list[Watcher]) -> list[Watcher]:
+    """What the same sensors make of the target while it stands still."""
+    models = {sensor.name: sensor.frustum.model for sensor in coverage.sensors if sensor.frustum is not None}
+    return [
+        dataclasses.replace(watcher, rate=0.0, ceiling=0.0, look=0.0)
+        if moving_only(models[watcher.sensor])
+        else watcher
+        for watcher in watchers
+    ]
 
 
 def _together(watchers: list[Watcher]) -> float:
