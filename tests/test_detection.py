@@ -35,14 +35,14 @@ def plain(rows=21, cols=200):
 
 
 def test_a_cameras_rate_follows_from_the_pixels_on_the_target():
-    # 1.7 m x 0.5 m at 500 m: N = sqrt(.85) (1920 / .6981) / 1000 = 2.5356 cycles.
+    # A pinhole: 1.7 m x 0.5 m at 500 m: N = sqrt(.85) (960 / tan 20 deg) / 1000 = 2.4317 cycles.
     window = rate(plain(), camera(), WALKER)
     row, col = 10 - window.row, 50 - window.col
     slant = math.hypot(500.0, 2.0 - 0.85)
-    cycles = math.sqrt(0.85) * 1920 / math.radians(40.0) / (2.0 * slant)
+    cycles = math.sqrt(0.85) * 960 / math.tan(math.radians(20.0)) / (2.0 * slant)
     power = cycles ** (2.7 + 0.7 * cycles)
     share = power / (1.0 + power)
-    assert cycles == pytest.approx(2.5356, abs=1e-3)
+    assert cycles == pytest.approx(2.4317, abs=1e-3)
     assert window.rate[row, col] == pytest.approx(-math.log(1.0 - share) / 2.0, rel=1e-6)
     assert window.ceiling[row, col] == pytest.approx(share)
 
@@ -75,7 +75,7 @@ def test_only_what_sticks_out_of_cover_is_detected():
     row, col = 10 - window.row, 15 - window.col
     exposed = 1.7 - 0.5
     slant = math.hypot(150.0, 2.0 - (1.7 + 0.5) / 2.0)
-    cycles = math.sqrt(exposed * 0.5) * 1920 / math.radians(40.0) / (2.0 * slant)
+    cycles = math.sqrt(exposed * 0.5) * 960 / math.tan(math.radians(20.0)) / (2.0 * slant)
     assert window.ceiling[row, col] == pytest.approx(float(resolved(cycles, 1.0)), rel=1e-4)
 
 

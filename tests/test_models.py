@@ -41,10 +41,11 @@ PIR = {"kind": "pir", "reference_m": 12.0, "zones": 100, "glimpse_s": 1.0}
 TABLE = {"kind": "table", "range_m": [10.0, 20.0], "probability": [0.8, 0.4], "glimpse_s": 1.0}
 
 
-def seen(model, slant, exposed=1.7, target=WALKER, air=DAY, still=False, hfov=HFOV):
+def seen(model, slant, exposed=1.7, target=WALKER, air=DAY, still=False, hfov=HFOV, shape="sector"):
     """Probability in a glimpse, and ceiling, of each slant range."""
     slant = np.atleast_1d(np.asarray(slant, dtype=np.float64))
-    return MODELS[model["kind"]](model, hfov, slant, np.full_like(slant, exposed), target, air, still)
+    per_radian = models.resolution(model, shape, hfov)
+    return MODELS[model["kind"]](model, per_radian, slant, np.full_like(slant, exposed), target, air, still)
 
 
 def share(*args, **kwargs):
@@ -65,6 +66,27 @@ def test_johnsons_share_is_that_of_facts(ratio, expected):
 def test_very_many_cycles_are_certain_and_none_are_hopeless():
     assert models.resolved(1e6, 1.0) == pytest.approx(1.0)
     assert models.resolved(0.0, 1.0) == 0.0
+
+
+def test_a_pinhole_cameras_middle_has_less_than_the_mean_of_its_pixels():
+    # 960 / tan 25 deg = 2058.7 pixels per radian, 6.4 % under 1920 / .87266; at 90 degrees pi/4 of the mean.
+    assert models.resolution(CAMERA, "pyramid", math.radians(50.0)) == pytest.approx(2058.7, abs=0.1)
+    for model in (CAMERA, THERMAL):
+        wide = models.resolution(model, "pyramid", math.pi / 2.0)
+        assert wide == pytest.approx(960.0)
+        assert wide == pytest.approx(math.pi / 4.0 * models.resolution(model, "sector", math.pi / 2.0))
+    # Half of the glimpses notice 1.7 m x .5 m where a cycle is as long: sqrt(.85) f / 2.
+    half = math.sqrt(0.85) * 960.0 / 2.0
+    assert share(CAMERA, half, hfov=math.pi / 2.0, shape="pyramid") == pytest.approx(0.5)
+    narrow = [models.resolution(CAMERA, shape, 1e-3) for shape in ("pyramid", "sector")]
+    assert narrow[0] == pytest.approx(narrow[1], rel=1e-6)
+
+
+def test_a_pirs_zones_are_evenly_wide_and_other_sensors_have_no_resolution():
+    for shape in ("pyramid", "sector"):
+        assert models.resolution(PIR, shape, 2.0) == 50.0
+        for model in (RADAR, ACOUSTIC, TABLE):
+            assert models.resolution(model, shape, 2.0) is None
 
 
 def test_haze_leaves_a_fiftieth_of_the_contrast_at_the_visibility():
@@ -345,12 +367,14 @@ def test_whatever_a_site_file_allows_gives_probabilities_that_fall_with_range_an
     assert models.fault(model) is None
     target = target_of(data.draw(TARGETS))
     air = environment_of(data.draw(made(scenario.Environment)))
-    hfov = math.radians(data.draw(st.floats(0.1, 360.0)))
+    shape = data.draw(st.sampled_from(["pyramid", "sector"]))
+    hfov = math.radians(data.draw(st.floats(0.1, 360.0 if shape == "sector" else 179.0)))
+    per_radian = models.resolution(model, shape, hfov)
     height = target.top_agl - target.bottom_agl
     slant = np.array([0.0, *sorted(data.draw(st.lists(st.floats(0.0, 50_000.0), min_size=1, max_size=5)))])
     still = data.draw(st.booleans())
     exposed = np.full_like(slant, height * data.draw(st.sampled_from([1.0, 0.5, 0.01])))
-    glimpse, ceiling = MODELS[model["kind"]](model, hfov, slant, exposed, target, air, still)
+    glimpse, ceiling = MODELS[model["kind"]](model, per_radian, slant, exposed, target, air, still)
     for values in (glimpse, ceiling):
         assert values.shape == slant.shape
         assert np.isfinite(values).all()
@@ -358,11 +382,11 @@ def test_whatever_a_site_file_allows_gives_probabilities_that_fall_with_range_an
     # `assured` stands on this: what is farther, or shows less, is never detected more.
     assert (np.diff(glimpse) <= 1e-12).all()
     assert (np.diff(ceiling) <= 1e-12).all()
-    less, lower = MODELS[model["kind"]](model, hfov, slant, exposed / 2.0, target, air, still)
+    less, lower = MODELS[model["kind"]](model, per_radian, slant, exposed / 2.0, target, air, still)
     assert (less <= glimpse + 1e-12).all()
     assert (lower <= ceiling + 1e-12).all()
     assert (ceiling[glimpse > 0.0] > 0.0).all()
-    nothing, _ = MODELS[model["kind"]](model, hfov, slant, np.zeros_like(slant), target, air, still)
+    nothing, _ = MODELS[model["kind"]](model, per_radian, slant, np.zeros_like(slant), target, air, still)
     assert (nothing <= 1e-9).all()
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from dronewall.engine.earth import OPTICAL, RADIO
 from dronewall.engine.frustum import Frustum, sweep
-from dronewall.engine.models import MODELS, Environment, Model, Target, fault
+from dronewall.engine.models import MODELS, Environment, Model, Target, fault, resolution
 from dronewall.engine.showing import showing
 from dronewall.engine.terrain import Terrain
 from dronewall.engine.viewshed import Window, minimum_visible_height, through_canopy
@@ -253,7 +253,9 @@ def watched(
     """Rate [1/s] and ceiling of a target inside the frustum's angles, by slant range and exposed height [m]; both 0
     where nothing is exposed. clear: share that canopies leave (`Sight`). Raises DetectionError.
     """
-    share, ceiling = _model_of(frustum)(frustum.model, frustum.hfov, slant, exposed, target, environment, still)
+    model = _model_of(frustum)
+    per_radian = resolution(frustum.model, frustum.shape, frustum.hfov)
+    share, ceiling = model(frustum.model, per_radian, slant, exposed, target, environment, still)
     share, ceiling = share * clear, ceiling * clear
     share = np.where(exposed > 0.0, np.minimum(share, _SUREST), 0.0)
     per_second = -np.log1p(-share) / frustum.model["glimpse_s"]

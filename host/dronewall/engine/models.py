@@ -1,7 +1,7 @@
 """The sensors' physics: how likely one glimpse notices a target, and what more looking cannot exceed.
 
-Each model is a pure function of its parameters, as the node's birth message names them, of the horizontal field of view
-[rad], the slant range [m], the target's exposed height [m], the target, the environment, and of whether the target
+Each model is a pure function of its parameters, as the node's birth message names them, of the sensor's `resolution`
+[1/rad], the slant range [m], the target's exposed height [m], the target, the environment, and of whether the target
 stands still. It returns (probability of detection in one independent glimpse, ceiling), both 0 to 1, in the shape of
 the ranges. What hides the target, the frustum and the range gates are none of its business.
 """
@@ -56,6 +56,20 @@ class Environment:
     noise: float = 40.0
 
 
+def resolution(model: Parameters, shape: str, hfov: float) -> float | None:
+    """Pixels of a camera on its axis, or zones of a PIR, per radian of a field of view hfov wide [rad]; None for
+    sensors that have neither.
+
+    A `pyramid` is a pinhole camera: a point at the angle a off the axis lies f tan a beside the picture's middle, so f
+    = (pixels / 2) / tan(hfov / 2) is the resolution there (pinhole projection). Off the axis it is finer along the
+    radius, by 1 / cos^2 a, which is not claimed. A `sector` has pixels / hfov everywhere, and so has a PIR its zones.
+    """
+    if "pixels" in model and shape == "pyramid":
+        return float(model["pixels"] / 2.0 / math.tan(hfov / 2.0))
+    elements = model.get("pixels", model.get("zones"))
+    return None if elements is None else float(elements / hfov)
+
+
 # --- what light and warmth show
 
 
@@ -98,19 +112,26 @@ def infrared_haze(distance: npt.ArrayLike, visibility: float, infrared_visibilit
     return np.asarray(np.exp(-extinction * np.asarray(distance, dtype=np.float64)))
 
 
-def _cycles(model: Parameters, hfov: float, slant: Floats, exposed: Floats, target: Target) -> Floats:
-    """Johnson's cycles on the target, two pixels a cycle: N = sqrt(h w) (pixels / hfov) / 2R."""
-    return np.asarray(np.sqrt(exposed * target.width) * (model["pixels"] / hfov) / (2.0 * np.maximum(slant, 1e-3)))
+def _cycles(resolution: float | None, slant: Floats, exposed: Floats, target: Target) -> Floats:
+    """Johnson's cycles on the target, two pixels a cycle: N = sqrt(h w) `resolution` / 2R."""
+    assert resolution is not None
+    return np.asarray(np.sqrt(exposed * target.width) * resolution / (2.0 * np.maximum(slant, 1e-3)))
 
 
 def camera(
-    model: Parameters, hfov: float, slant: Floats, exposed: Floats, target: Target, air: Environment, still: bool
+    model: Parameters,
+    resolution: float | None,
+    slant: Floats,
+    exposed: Floats,
+    target: Target,
+    air: Environment,
+    still: bool,
 ) -> tuple[Floats, Floats]:
     """A day camera: Johnson cycles (`resolved`) through `haze`; the ceiling is that probability, P infinity.
 
     At night it sees what is lit: up to `illuminated_m`, left out or 0: nothing.
     """
-    share = resolved(_cycles(model, hfov, slant, exposed, target), model["n50"]) * haze(slant, air.visibility)
+    share = resolved(_cycles(resolution, slant, exposed, target), model["n50"]) * haze(slant, air.visibility)
     if air.night:
         share = np.where(slant <= model.get("illuminated_m", 0.0), share, 0.0)
     return share, share
@@ -124,7 +145,13 @@ _NYQUIST_MTF = 0.3
 
 
 def thermal(
-    model: Parameters, hfov: float, slant: Floats, exposed: Floats, target: Target, air: Environment, still: bool
+    model: Parameters,
+    resolution: float | None,
+    slant: Floats,
+    exposed: Floats,
+    target: Target,
+    air: Environment,
+    still: bool,
 ) -> tuple[Floats, Floats]:
     """A thermal camera: Johnson cycles (`resolved`), as many as the apparent contrast lets it resolve; day and night.
 
@@ -139,7 +166,7 @@ def thermal(
     contrast = abs(target.thermal_contrast) * infrared_haze(slant, air.visibility, air.infrared_visibility)
     over = np.log(np.maximum(contrast / (_THRESHOLD_SNR * model["netd_k"]), 1.0))
     finest = np.sqrt(np.minimum(over / -math.log(_NYQUIST_MTF), 1.0))
-    share = resolved(_cycles(model, hfov, slant, exposed, target) * finest, model["n50"])
+    share = resolved(_cycles(resolution, slant, exposed, target) * finest, model["n50"])
     return share, share
 
 
@@ -225,7 +252,13 @@ def _stated_snr(false_alarm: float, pulses: int, fluctuating: bool) -> float:
 
 
 def radar(
-    model: Parameters, hfov: float, slant: Floats, exposed: Floats, target: Target, air: Environment, still: bool
+    model: Parameters,
+    resolution: float | None,
+    slant: Floats,
+    exposed: Floats,
+    target: Target,
+    air: Environment,
+    still: bool,
 ) -> tuple[Floats, Floats]:
     """A radar: signal to noise falls with R^4 from what a target of 1 m2 gives at `reference_m`: `reference_snr_db`,
     or, left out, what detects with .9 in a glimpse, which is what a maker's range means. `swerling1` where the echo
@@ -288,7 +321,13 @@ def received(source_level: float, slant: npt.ArrayLike, attenuation: float) -> F
 
 
 def acoustic(
-    model: Parameters, hfov: float, slant: Floats, exposed: Floats, target: Target, air: Environment, still: bool
+    model: Parameters,
+    resolution: float | None,
+    slant: Floats,
+    exposed: Floats,
+    target: Target,
+    air: Environment,
+    still: bool,
 ) -> tuple[Floats, Floats]:
     """A microphone that listens for a band around `frequency_hz`: Phi((SNR - threshold_db) / sigma_db).
 
@@ -319,7 +358,13 @@ _PIR_SIGMA_DB = 3.0
 
 
 def pir(
-    model: Parameters, hfov: float, slant: Floats, exposed: Floats, target: Target, air: Environment, still: bool
+    model: Parameters,
+    resolution: float | None,
+    slant: Floats,
+    exposed: Floats,
+    target: Target,
+    air: Environment,
+    still: bool,
 ) -> tuple[Floats, Floats]:
     """A passive infrared sensor: it answers to warmth that crosses from one of its zones into the next, so it never
     sees a still target, nor one as warm as its background.
@@ -332,18 +377,25 @@ def pir(
     """
     if still and moving_only(model):
         return np.zeros_like(slant), np.zeros_like(slant)
+    assert resolution is not None
     near = np.maximum(slant, 1e-3)
     warmth = abs(target.thermal_contrast) / _PIR_CONTRAST * exposed * target.width / _PIR_AREA
     signal = warmth * (model["reference_m"] / near) ** 2
     noticed = _normal(10.0 * np.log10(np.maximum(signal, 1e-30)) / _PIR_SIGMA_DB)
-    width = near * hfov / model["zones"]
+    width = near / resolution
     crossed = np.minimum(2.0 / math.pi * target.speed * model["glimpse_s"] / width, 1.0)
     share = noticed * crossed
     return share, (share > 0.0).astype(np.float64)
 
 
 def table(
-    model: Parameters, hfov: float, slant: Floats, exposed: Floats, target: Target, air: Environment, still: bool
+    model: Parameters,
+    resolution: float | None,
+    slant: Floats,
+    exposed: Floats,
+    target: Target,
+    air: Environment,
+    still: bool,
 ) -> tuple[Floats, Floats]:
     """Linear interpolation in a measured table of range; nothing beyond its last range, its first value below its
     first, and of a still target nothing where it was measured to see `moving_only`.
@@ -357,7 +409,7 @@ def table(
     return share, (share > 0.0).astype(np.float64)
 
 
-Model = Callable[[Parameters, float, Floats, Floats, Target, Environment, bool], tuple[Floats, Floats]]
+Model = Callable[[Parameters, float | None, Floats, Floats, Target, Environment, bool], tuple[Floats, Floats]]
 MODELS: dict[str, Model] = {
     "camera": camera,
     "thermal": thermal,

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dronewall.catalogue import Entry
-from dronewall.engine.models import MODELS, Environment, Target
+from dronewall.engine.models import MODELS, Environment, Target, resolution
 from dronewall.toml_check import UNITS, unit_of
 
 WALKER = Target("walker", 0.0, 1.7, 0.5, 1.4, radar_cross_section=0.5, thermal_contrast=2.0, source_level=40.0)
@@ -26,8 +26,8 @@ def reach(entry: Entry, target: Target, environment: Environment = CLEAR) -> flo
     near, far = max(values.get("range_min_m", 0.0), 0.1), values["range_max_m"]
     slant = np.append(np.geomspace(near, far, max(2, math.ceil(math.log(far / near) / 0.01))), far)
     exposed = np.full_like(slant, target.top_agl - target.bottom_agl)
-    hfov = math.radians(values["hfov_deg"])
-    share, _ = MODELS[values["model"]["kind"]](values["model"], hfov, slant, exposed, target, environment, False)
+    per_radian = resolution(values["model"], values["shape"], math.radians(values["hfov_deg"]))
+    share, _ = MODELS[values["model"]["kind"]](values["model"], per_radian, slant, exposed, target, environment, False)
     seen = slant[share >= 0.5]
     return float(seen.max()) if seen.size else 0.0
 
