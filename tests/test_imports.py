@@ -20,7 +20,7 @@ ORDER = [
     ["wire", "toml_lines", "firmware_files", "engine._jit"],
     ["toml_check", "asyncapi"],
     ["site_rules", "struct_docs", "catalogue"],
-    ["scenario"],
+    ["scenario", "engine.radar"],
     [
         "engine.earth",
         "engine.frontage",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import inspect
 
 from dronewall import scenario
-from dronewall.engine import models
+from dronewall.engine import models, radar
 from dronewall.engine.detection import refraction_of
 from dronewall.engine.models import MODELS, Environment, Target
 from dronewall.engine.wall import environment_of, target_of
@@ -153,28 +153,28 @@ def test_a_cameras_ceiling_is_what_its_pixels_resolve():
 
 
 def test_albersheims_decibels_are_those_of_facts():
-    assert models.albersheim_db(0.9, 1e-6) == pytest.approx(13.1145, abs=5e-5)
-    assert models.albersheim_db(0.9, 1e-6, 10) == pytest.approx(4.9904, abs=5e-5)
+    assert radar.albersheim_db(0.9, 1e-6) == pytest.approx(13.1145, abs=5e-5)
+    assert radar.albersheim_db(0.9, 1e-6, 10) == pytest.approx(4.9904, abs=5e-5)
 
 
 @given(st.floats(0.1001, 0.99), st.floats(-9.0, -3.0), st.integers(1, 100))
 def test_albersheim_backwards_is_albersheim(probability, exponent, pulses):
-    decibel = models.albersheim_db(probability, 10.0**exponent, pulses)
-    assert models.albersheim(10.0 ** (decibel / 10.0), 10.0**exponent, pulses) == pytest.approx(probability, rel=1e-6)
+    decibel = radar.albersheim_db(probability, 10.0**exponent, pulses)
+    assert radar.albersheim(10.0 ** (decibel / 10.0), 10.0**exponent, pulses) == pytest.approx(probability, rel=1e-6)
 
 
 def test_albersheim_claims_nothing_where_it_does_not_hold():
-    assert models.albersheim(10.0 ** (models.albersheim_db(0.09, 1e-6) / 10.0), 1e-6) == 0.0
-    assert models.albersheim(0.0, 1e-6) == 0.0
+    assert radar.albersheim(10.0 ** (radar.albersheim_db(0.09, 1e-6) / 10.0), 1e-6) == 0.0
+    assert radar.albersheim(0.0, 1e-6) == 0.0
 
 
 def test_swerlings_decibels_are_those_of_facts():
-    assert models.swerling1(10.0**2.11436, 1e-6) == pytest.approx(0.9, abs=2e-6)
+    assert radar.swerling1(10.0**2.11436, 1e-6) == pytest.approx(0.9, abs=2e-6)
 
 
 @given(st.floats(-9.0, -3.0), st.integers(1, 100))
 def test_noise_alone_is_detected_as_often_as_a_false_alarm(exponent, pulses):
-    assert models.swerling1(0.0, 10.0**exponent, pulses) == pytest.approx(10.0**exponent, rel=1e-6)
+    assert radar.swerling1(0.0, 10.0**exponent, pulses) == pytest.approx(10.0**exponent, rel=1e-6)
 
 
 @pytest.mark.parametrize("pulses", [2, 10])
@@ -189,11 +189,11 @@ def test_many_pulses_are_detected_as_often_as_in_a_simulation(pulses):
     threshold = np.quantile(sums(np.zeros(trials)), 1.0 - false_alarm)
     found = (sums(np.sqrt(random.exponential(snr, trials))) > threshold).mean()
     # Three sigmas of the trials, and as much for the threshold's own quantile.
-    assert models.swerling1(snr, false_alarm, pulses) == pytest.approx(found, abs=0.01)
+    assert radar.swerling1(snr, false_alarm, pulses) == pytest.approx(found, abs=0.01)
 
 
 def test_twice_the_range_costs_a_radar_12_decibels():
-    ratio = float(models.echo(2000.0, 1000.0, 1.0) / models.echo(1000.0, 1000.0, 1.0))
+    ratio = float(radar.echo(2000.0, 1000.0, 1.0) / radar.echo(1000.0, 1000.0, 1.0))
     assert 10.0 * math.log10(ratio) == pytest.approx(-12.0412, abs=5e-5)
 
 
