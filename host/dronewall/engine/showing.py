@@ -74,23 +74,40 @@ def showing(
 
 
 @njit()
+def _edges(azimuth: float, elevation: float, half_h: float, half_v: float) -> tuple[float, ...]:
+    """A sector's edges without trigonometry to come: cosine of its half width, sine and cosine of its azimuth, and of
+    its highest and lowest elevation. No elevation is higher or lower than straight up and down.
+    """
+    top, bottom = min(elevation + half_v, math.pi / 2.0), max(elevation - half_v, -math.pi / 2.0)
+    return (
+        math.cos(half_h),
+        math.sin(azimuth),
+        math.cos(azimuth),
+        math.sin(top),
+        max(math.cos(top), 0.0),
+        math.sin(bottom),
+        max(math.cos(bottom), 0.0),
+    )
+
+
+@njit()
 def _in_sector(
-    east: float, north: float, up: float, slant: float, azimuth: float, elevation: float, half_h: float, half_v: float
-) -> bool:
+    edges: tuple[float, ...], east: float, north: float, up: float, slant: float, azimuth: float, elevation: float,
+    half_h: float, half_v: float,
+) -> bool:  # fmt: skip
     """`frustum.in_view` of a sector, but for the gates."""
+    cos_h, sin_a, cos_a, sin_top, cos_top, sin_bottom, cos_bottom = edges
     flat = math.sqrt(east * east + north * north)
     hair = _HAIR * slant
     if half_h < math.pi - 5e-10:
-        beyond = flat * math.cos(half_h) - (east * math.sin(azimuth) + north * math.cos(azimuth))
+        beyond = flat * cos_h - (east * sin_a + north * cos_a)
         if beyond > hair:
             return False
         if beyond >= -hair:
             off = (math.atan2(east, north) - azimuth + math.pi) % (2.0 * math.pi) - math.pi
             if abs(off) > half_h + 1e-9:
                 return False
-    top, bottom = elevation + half_v, elevation - half_v
-    over = up * math.cos(top) - flat * math.sin(top) if top < math.pi / 2.0 else -slant
-    under = flat * math.sin(bottom) - up * math.cos(bottom) if bottom > -math.pi / 2.0 else -slant
+    over, under = up * cos_top - flat * sin_top, flat * sin_bottom - up * cos_bottom
     if over > hair or under > hair:
         return False
     if over >= -hair or under >= -hair:
@@ -111,6 +128,7 @@ def _shown(
     the window's columns and rows from the eye. The window's first cell is (row, col) of the ground.
     """
     tan_h, tan_v = math.tan(half_h), math.tan(half_v)
+    edges = _edges(azimuth, elevation, half_h, half_v)
     count = np.uintp(0)
     for i in range(needed.shape[0]):
         n = norths[i]
@@ -132,7 +150,7 @@ def _shown(
                     slack = 1e-9 * far
                     if not (x > 0.0 and abs(y) <= x * tan_h + slack and abs(z) <= x * tan_v + slack):
                         continue
-                elif not _in_sector(e, n, u, far, azimuth, elevation, half_h, half_v):
+                elif not _in_sector(edges, e, n, u, far, azimuth, elevation, half_h, half_v):
                     continue
             cells[count] = i * needed.shape[1] + j
             exposed[count] = height

@@ -288,23 +288,35 @@ def _held_pyramid(
 
 
 @njit()
+def _sector_edges(azimuth: float, elevation: float, half_v: float, least: float, tilt: float) -> Floats:
+    """Sine and cosine of the highest, of the lowest elevation under which a cell is held for sure, and of the azimuth;
+    cosine of `least`, so far off it a cell is held for sure.
+    """
+    top, bottom = elevation + half_v - tilt, elevation - half_v + tilt
+    edges = np.empty(7)
+    edges[0], edges[1] = (math.sin(top), math.cos(top)) if top < math.pi / 2.0 else (1.0, 0.0)
+    edges[2], edges[3] = (math.sin(bottom), math.cos(bottom)) if bottom > -math.pi / 2.0 else (-1.0, 0.0)
+    if bottom >= top or top < -math.pi / 2.0 or bottom > math.pi / 2.0:
+        edges[:4] = 0.0  # under and over nothing
+    edges[4], edges[5] = math.sin(azimuth), math.cos(azimuth)
+    edges[6] = math.cos(least) if least > 0.0 else 2.0
+    return edges
+
+
+@njit()
 def _held_sector(
-    azimuth: float, elevation: float, half_h: float, half_v: float, heading: float, tilt: float, position: float,
-    east: float, north: float, low: float, high: float,
+    edges: Floats, azimuth: float, elevation: float, half_h: float, half_v: float, heading: float, tilt: float,
+    position: float, east: float, north: float, low: float, high: float,
 ) -> bool:  # fmt: skip
-    """Whether a point at heights low to high is in a sector's windows from every place within `position`."""
+    """Whether a point at heights low to high is in a sector's windows from every place within `position`. edges: of
+    `_sector_edges`.
+    """
     flat = math.sqrt(east * east + north * north)
     near, far = max(flat - position, 0.0), flat + position
     hair = _HAIR * (far + max(abs(low), abs(high)))
-    top, bottom = elevation + half_v - tilt, elevation - half_v + tilt
-    over = under = -1.0
-    if top < math.pi / 2.0:
-        sine, cosine = math.sin(top), math.cos(top)
-        over = max(high * cosine - near * sine, high * cosine - far * sine)
-    if bottom > -math.pi / 2.0:
-        sine, cosine = math.sin(bottom), math.cos(bottom)
-        under = max(near * sine - low * cosine, far * sine - low * cosine)
-    if over >= -hair or under >= -hair or top < -math.pi / 2.0 or bottom > math.pi / 2.0:
+    over = high * edges[1] - min(near * edges[0], far * edges[0])
+    under = max(near * edges[2], far * edges[2]) - low * edges[3]
+    if not (over < -hair and under < -hair):
         for end in range(2):
             up = low if end == 0 else high
             above = math.atan2(up, near) - elevation
@@ -313,12 +325,10 @@ def _held_sector(
                 return False
     if half_h >= math.pi - 5e-10:
         return True
-    least = half_h - heading
-    if least > 0.0:
-        # asin(p) <= p pi/2, and no cosine falls faster than 1.
-        along = east * math.sin(azimuth) + north * math.cos(azimuth)
-        if position < flat and along > flat * math.cos(least) + position * math.pi / 2.0 + hair:
-            return True
+    # asin(p) <= p pi/2, and no cosine falls faster than 1.
+    along = east * edges[4] + north * edges[5]
+    if position < flat and along > flat * edges[6] + position * math.pi / 2.0 + hair:
+        return True
     off = (math.atan2(east, north) - azimuth + math.pi) % (2.0 * math.pi) - math.pi
     turned = math.asin(position / flat) if position < flat else math.pi if position > 0.0 else 0.0
     return abs(off) + heading + turned <= half_h + 1e-9
@@ -356,6 +366,7 @@ def hold(
             sure[which, side] = length * math.sin(turn) + _HAIR if turn < math.pi / 2.0 else math.inf
         sure[2, side] = length * position
     group = 9 if tilt > 0.0 else 1
+    edges = _sector_edges(azimuth, elevation, half_v, half_h - heading, tilt)
     boresights = np.ascontiguousarray(frames[:, 0, :])
     count = np.uintp(0)
     for i in range(len(easts)):
@@ -376,7 +387,7 @@ def hold(
             if not _held_pyramid(planes, offsets, boresights, sure, group, east, north, highest):
                 continue
         elif not _held_sector(
-            azimuth, elevation, half_h, half_v, heading, tilt, position, east, north, lowest, highest
+            edges, azimuth, elevation, half_h, half_v, heading, tilt, position, east, north, lowest, highest
         ):
             continue
         kept[count], nearest[count], farthest[count] = i, near, far
