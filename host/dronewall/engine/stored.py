@@ -183,9 +183,9 @@ def stored(window: Rate) -> Stored:
     _locate(cells, cols, top, left, numbers, at)
 
     def spread(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The cells' values tile after tile."""
+        """The cells' values (..., cells) tile after tile."""
         whole = np.zeros((*values.shape[:-1], len(tiles) * AREA), dtype=values.dtype)
-        whole[..., at] = values
+        _scatter(np.atleast_2d(values), at, np.atleast_2d(whole))
         return whole
 
     unknown = None
@@ -200,7 +200,7 @@ def stored(window: Rate) -> Stored:
         ceiling = spread(np.rint(ceilings * _SURE).astype(np.uint16))
     draws = window.draws
     if draws is not None:
-        draws = Draws(np.stack([spread(share) for share in kept(draws.shares)]), draws.weights)
+        draws = Draws(spread(kept(draws.shares)), draws.weights)
     first = window.row // SIDE, window.col // SIDE
     return Stored(
         shape=(rows, cols),
@@ -231,6 +231,14 @@ def _locate(cells: Indices, cols: int, top: int, left: int, numbers: npt.NDArray
         row = cells[i] // cols
         y, x = top + row, left + cells[i] - row * cols
         at[i] = numbers[y // SIDE, x // SIDE] * AREA + y % SIDE * SIDE + x % SIDE
+
+
+@njit()
+def _scatter(values: npt.NDArray[Any], at: Indices, whole: npt.NDArray[Any]) -> None:
+    """Puts values (rows, cells) where they lie: at (cells,)."""
+    for row in range(len(values)):
+        for i in range(len(at)):
+            whole[row, at[i]] = values[row, i]
 
 
 def glance(rate: npt.ArrayLike, ceiling: npt.ArrayLike, look_s: float) -> Floats:
