@@ -23,7 +23,7 @@ from peers import peak_of
 from scipy import ndimage
 
 from dronewall.engine.detection import Rate, Target, rate
-from dronewall.engine.field import Field
+from dronewall.engine.field import Field, stored
 from dronewall.engine.frustum import Frustum
 from dronewall.engine.levels import rates
 from dronewall.engine.terrain import Terrain
@@ -162,7 +162,7 @@ def whole(terrain: Terrain, frusta: list[Frustum], threads: int) -> tuple[Field,
     else:
         with ThreadPoolExecutor(threads) as pool:
             for frustum, window in zip(
-                frusta, pool.map(lambda frustum: rate(terrain, frustum, WALKER), frusta), strict=True
+                frusta, pool.map(lambda frustum: stored(rate(terrain, frustum, WALKER)), frusta), strict=True
             ):
                 total.add(frustum.name, window)
     return total, time.perf_counter() - began
