@@ -15,7 +15,7 @@ further out, has a second family of rays half way between the first. Next to the
 than that; there each ray looks up its own.
 
 It is not exact: the crossings with the rows between two columns are left out and the interpolation blurs.
-benchmarks/RESULTS.md says how much. Heights over the eye are 32-bit floats, good to 0.1 mm.
+benchmarks/RESULTS.md says how much. Heights are 32-bit floats, good to 0.2 mm.
 """
 
 import math
@@ -138,9 +138,9 @@ def _refit(new, rays, between, double, at, a, b, ratio, offset, least, most):
 
 @_vector
 def _read(z, ground, drops, start, first, count, eye):
-    """Heights over the eye, less what curvature takes off them for their distance along the column."""
+    """Heights over the eye [m], less what curvature takes off them for their distance along the column."""
     for i in range(count):
-        z[first + i] = _f(ground[start + i] - eye) - drops[first + i]
+        z[first + i] = (ground[start + i] - _f(eye)) - drops[first + i]
 
 
 @_vector
@@ -152,10 +152,10 @@ def _read_across(z, size, ground, drops, start, stride, step, first, count, colu
     for i in range(_u(0), whole, _u(8)):
         for c in range(columns):
             for m in range(i, i + _u(8)):
-                z[c * size + first + m] = _f(ground[start + m * stride + c * step] - eye) - drops[first + m]
+                z[c * size + first + m] = (ground[start + m * stride + c * step] - _f(eye)) - drops[first + m]
     for m in range(whole, count):
         for c in range(columns):
-            z[c * size + first + m] = _f(ground[start + m * stride + c * step] - eye) - drops[first + m]
+            z[c * size + first + m] = (ground[start + m * stride + c * step] - _f(eye)) - drops[first + m]
 
 
 @_vector
@@ -313,9 +313,9 @@ def sweep(ground, x, y, slopes, cell, reach, bend, eye, target, as_height, first
     """Fills the window `seen` (bool) or, as_height, `heights` (float32 [m], left alone outside the sector and the
     range).
 
-    ground: (north, east) [m], unknown cells at 1e30 or more. x, y: the eye in cells from the middle of the first
-    cell. slopes (n, 3): quadrant (0 east, 1 west, 2 north, 3 south) and the range of slopes in it. reach [m], eye
-    [m AMSL]; target [m] over the ground.
+    ground: float32 (north, east) [m over some level], unknown cells at 1e30 or more. x, y: the eye in cells from the
+    middle of the first cell. slopes (n, 3): quadrant (0 east, 1 west, 2 north, 3 south) and the range of slopes in it.
+    reach [m], eye [m over the same level]; target [m] over the ground.
     """
     rows, cols = ground.shape
     flat, seen_flat, heights_flat = ground.ravel(), seen.ravel(), heights.ravel()

@@ -138,6 +138,17 @@ class Terrain:
         return np.where(unknown, 1e30, self.blocks_amsl) if unknown.any() else self.blocks_amsl
 
     @cached_property
+    def level(self) -> float:
+        """A height [m AMSL] in the middle of what is known; 0 where nothing is."""
+        low, high = (float(reduced(self.blocks_amsl, axis=None)) for reduced in (np.fmin.reduce, np.fmax.reduce))
+        return float(round((low + high) / 2.0)) if low <= high else 0.0
+
+    @cached_property
+    def relief(self) -> npt.NDArray[np.float32]:
+        """`solid` over `level`, as 32-bit floats: half the memory to read, good to 0.1 mm within 1000 m of it."""
+        return np.asarray(self.solid - self.level, dtype=np.float32)
+
+    @cached_property
     def canopy_tops(self) -> Floats:
         """The canopy's greatest height AMSL among the middles that bound each block of BLOCK x BLOCK squares between
         them, blocks (north, east); -inf where it has none.
