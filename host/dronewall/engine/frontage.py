@@ -72,8 +72,19 @@ class Frontage:
         side = 1.0 if self.threat_left else -1.0
         return -side * north / length, side * east / length
 
-    def locate(self, east: npt.ArrayLike, north: npt.ArrayLike) -> tuple[Floats, Floats]:
+    def near(self, east: float, north: float, reach: float) -> npt.NDArray[np.intp]:
+        """The segments that come within `reach` metres of a point, by number."""
+        start, along = self.points[:-1], np.diff(self.points, axis=0)
+        away = np.array((east, north)) - start
+        share = np.clip((away * along).sum(axis=1) / np.maximum((along**2).sum(axis=1), 1e-300), 0.0, 1.0)
+        return np.flatnonzero(np.hypot(*(away - share[:, None] * along).T) <= reach)
+
+    def locate(
+        self, east: npt.ArrayLike, north: npt.ArrayLike, segments: npt.NDArray[np.intp] | None = None
+    ) -> tuple[Floats, Floats]:
         """Chainage and offset [m] of points: the nearest point of the frontage, ties to the smaller chainage.
+
+        segments: the numbers of those that may be the nearest to one of the points; left out, all.
 
         The offset is positive towards the threat. Where the nearest point is a vertex, the side is that of the segment
         whose line is farther away, which is right for bends of either hand.
@@ -82,8 +93,9 @@ class Frontage:
         nearest = np.full(x.shape, np.inf)
         chainage = np.zeros(x.shape)
         beside = np.zeros(x.shape)
-        for start, end, passed in zip(self.points[:-1], self.points[1:], self._chainages[:-1], strict=True):
-            along = end - start
+        for number in range(len(self.points) - 1) if segments is None else segments:
+            start, passed = self.points[number], self._chainages[number]
+            along = self.points[number + 1] - start
             length = float(np.hypot(*along))
             unit = along / length
             foot = np.clip((x - start[0]) * unit[0] + (y - start[1]) * unit[1], 0.0, length)

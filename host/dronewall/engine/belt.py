@@ -1,0 +1,96 @@
+"""The belt as cells of the raster: which of them it holds, where along the frontage they lie, and its two edges."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dronewall.engine.frontage import Frontage
+from dronewall.engine.terrain import Terrain
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+_BLOCK = 64
+"""Cells along the edge of a block that is asked at once for its place on the frontage."""
+
+
+@dataclass(frozen=True)
+class Belt:
+    """A piece of the raster whose first cell is (row, col) and that holds the whole belt. All arrays (north, east).
+
+    chainage, offset [m]: of the cells' middles, as `Frontage.locate` says; nan far away. inside: the cells whose
+    middles lie in the belt, between the square ends of its first and last segment. far, near: the cells inside beyond
+    whose side the belt ends, towards the threat and away from it.
+    """
+
+    row: int
+    col: int
+    chainage: npt.NDArray[np.float32]
+    offset: npt.NDArray[np.float32]
+    inside: Bools
+    far: Bools
+    near: Bools
+    cell: float
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns of the raster that the piece covers."""
+        rows, cols = self.inside.shape
+        return slice(self.row, self.row + rows), slice(self.col, self.col + cols)
+
+
+def belt_of(frontage: Frontage, terrain: Terrain) -> Belt:
+    """The belt of a frontage on a terrain's raster."""
+    cell = terrain.cell
+    reach = max(frontage.front, frontage.behind) + 2.0 * cell
+    west, _, south, _ = terrain.extent
+    rows, cols = terrain.shape
+    low = (frontage.points.min(axis=0) - reach - (west, south)) / cell
+    high = (frontage.points.max(axis=0) + reach - (west, south)) / cell
+    first_col, first_row = (max(int(np.floor(end)), 0) for end in low)
+    last_col = min(int(np.ceil(high[0])), cols)
+    last_row = min(int(np.ceil(high[1])), rows)
+    columns, lines = terrain.centres
+    columns, lines = columns[first_col:last_col], lines[first_row:last_row]
+    chainage = np.full((len(lines), len(columns)), np.nan, dtype=np.float32)
+    offset = chainage.copy()
+    ends = np.ones(chainage.shape, dtype=np.bool_)
+    first, last = (np.diff(frontage.points[pair], axis=0)[0] for pair in (slice(0, 2), slice(-2, None)))
+    for i in range(0, len(lines), _BLOCK):
+        for j in range(0, len(columns), _BLOCK):
+            piece = slice(i, i + _BLOCK), slice(j, j + _BLOCK)
+            east, north = np.meshgrid(columns[piece[1]], lines[piece[0]])
+            near = frontage.near(float(east.mean()), float(north.mean()), reach + 0.75 * _BLOCK * cell)
+            if not len(near):
+                continue
+            at, aside = frontage.locate(east, north, near)
+            chainage[piece], offset[piece] = at, aside
+            # Square to the first and the last segment: the belt has no round ends.
+            behind = (east - frontage.points[0, 0]) * first[0] + (north - frontage.points[0, 1]) * first[1] < -1e-9
+            beyond = (east - frontage.points[-1, 0]) * last[0] + (north - frontage.points[-1, 1]) * last[1] > 1e-9
+            ends[piece] = ((at <= 0.0) & behind) | ((at >= frontage.length) & beyond)
+    with np.errstate(invalid="ignore"):
+        inside = (offset <= frontage.front + 1e-6) & (offset >= -frontage.behind - 1e-6) & ~ends
+        over = (offset > frontage.front + 1e-6) & ~ends
+        under = (offset < -frontage.behind - 1e-6) & ~ends
+    return Belt(
+        row=first_row,
+        col=first_col,
+        chainage=chainage,
+        offset=offset,
+        inside=inside,
+        far=inside & _beside(over),
+        near=inside & _beside(under),
+        cell=cell,
+    )
+
+
+def _beside(cells: Bools) -> Bools:
+    """Cells with one of these at one of their four sides."""
+    found = np.zeros_like(cells)
+    found[1:] |= cells[:-1]
+    found[:-1] |= cells[1:]
+    found[:, 1:] |= cells[:, :-1]
+    found[:, :-1] |= cells[:, 1:]
+    return found
