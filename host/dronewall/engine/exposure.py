@@ -37,12 +37,7 @@ def _moves() -> tuple[npt.NDArray[np.int64], Floats, npt.NDArray[np.int64], Floa
     """The moves (32, 2) row, column; their lengths (32,) [cells]; the cells that each crosses (32, 6, 2), from the
     first to the last, and the cells' shares of its length (32, 6), 0 where there are fewer.
     """
-    steps = [
-        (row, col)
-        for row in range(-3, 4)
-        for col in range(-3, 4)
-        if math.gcd(row, col) == 1
-    ]
+    steps = [(row, col) for row in range(-3, 4) for col in range(-3, 4) if math.gcd(row, col) == 1]
     crossed = np.zeros((len(steps), _CROSSED, 2), dtype=np.int64)
     shares = np.zeros((len(steps), _CROSSED))
     for move, (row, col) in enumerate(steps):
@@ -90,6 +85,12 @@ class Ways:
 
     def __getitem__(self, number: int) -> Cells:
         return self.cells[self.ends[number - 1] if number else 0 : self.ends[number]]
+
+    def without(self, left_out: npt.NDArray[np.bool_], origin: tuple[int, int] = (0, 0)) -> "Ways":
+        """The same, counted from a cell `origin` before, of no cells where they are left out (n,)."""
+        lengths = np.diff(self.ends, prepend=0)
+        kept = self.cells[np.repeat(~left_out, lengths)] + np.array(origin)
+        return Ways(kept, np.cumsum(np.where(left_out, 0, lengths)))
 
 
 @dataclass(frozen=True)
@@ -194,9 +195,24 @@ def _flat(grid: Grid) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
 @njit()
 def pace(slope: float) -> float:
     """Time on a slope (rise over run, uphill above 0) over time on the level: Tobler's hiking function (1993), in which
-    speed falls as exp(-3.5 |slope + 0.05|).
+    speed falls as exp(-3.5 |slope + 0.05|); 1 where it is nan.
     """
+    if math.isnan(slope):  # the ground is unknown
+        return 1.0
     return math.exp(3.5 * (abs(slope + 0.05) - 0.05))
+
+
+@njit()
+def _paces(slopes, found):
+    for i in range(slopes.size):
+        found[i] = pace(slopes[i])
+
+
+def paces(slopes: Floats) -> Floats:
+    """`pace` of an array."""
+    found = np.empty(slopes.size)
+    _paces(np.ascontiguousarray(slopes).ravel(), found)
+    return found.reshape(slopes.shape)
 
 
 @njit(error_model="numpy")

@@ -127,6 +127,15 @@ class Field:
         """The sum of the stored rates [UNIT] over rows and columns of the raster."""
         return self._assembled(self._total, slices)
 
+    def rates_at(self, cells: Cells) -> Integers:
+        """The sum of the stored rates [UNIT] at cells of the raster; 0 outside it."""
+        if not len(self._total):
+            return np.zeros(np.shape(cells[0]), dtype=np.int64)
+        inside = (cells[0] >= 0) & (cells[1] >= 0)
+        slots = np.where(inside, self._slots[cells[0] // SIDE, cells[1] // SIDE], -1)
+        found = self._total[slots, cells[0] % SIDE * SIDE + cells[1] % SIDE]
+        return np.asarray(np.where(slots >= 0, found, 0))
+
     def doubtful(self) -> Bools:
         """Cells (north, east) that nobody sees and of which somebody cannot say whether he does."""
         if self._unsure is None:

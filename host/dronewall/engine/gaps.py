@@ -2,14 +2,20 @@
 little.
 """
 
-from collections.abc import Mapping
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from dronewall.engine.belt import Belt, belt_of
+from dronewall.engine.breach import Counted, Going, crossings, lane_paths, summed
+from dronewall.engine.crossing import Paths, audited, warnings
 from dronewall.engine.detection import Target
+from dronewall.engine.exposure import Ways
 from dronewall.engine.field import Field
 from dronewall.engine.frontage import Frontage
 from dronewall.engine.levels import Level
@@ -19,7 +25,8 @@ from dronewall.engine.terrain import Terrain
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-Kind = Literal["line", "lane"]
+Kind = Literal["line", "lane", "breach"]
+KINDS: tuple[Kind, ...] = ("line", "lane", "breach")
 
 _PIECES = 500_000
 """Pieces of lanes that are looked at together: some 50 MB."""
@@ -27,24 +34,44 @@ _PIECES = 500_000
 
 @dataclass(frozen=True)
 class Stations:
-    """The frontage cut into equal pieces; all arrays (n,) unless said otherwise.
+    """The frontage cut into equal pieces of `step` metres; all arrays (n,) unless said otherwise.
 
     chainage: middles of the pieces [m]; east, north [site m]. line_p: probability that a look at the station
-    detects the target. lane: far and near end of the straight lane through it (n, 2, 2) [site m]. lane_p:
-    probability of being detected on the lane, at the target's speed. unknown, lane_unknown: the terrain does not
-    say all there is to know at the station, or on its lane; unknown ground counts as unwatched. Where k nodes are
-    asked for, nothing is detected where fewer count: line_p is 0 there, and that part of a lane adds nothing.
+    detects the target. lane: far and near end of the straight lane through it (n, 2, 2) [site m]. lane_p, breach_p:
+    probability of being detected on the lane, and on the best crossing that there is at the station, the lane included
+    (`breach`); 1 where nobody can go. lane_before, breach_before: of being detected there before the frontage is
+    reached. lane_warning, breach_warning: median time left to the frontage then [s], nan where nobody is detected.
+    routes: the best crossing's cells in the raster; none where it is the lane.
+
+    unknown, lane_unknown, breach_unknown: the terrain does not say all there is to know at the station, on its lane, on
+    its best crossing; unknown ground counts as unwatched. Where k nodes are asked for, nothing is detected where fewer
+    count: line_p is 0 there, and that part of a way adds nothing.
     """
 
     chainage: Floats
     east: Floats
     north: Floats
-    line_p: Floats
-    lane_p: Floats
-    unknown: Bools
-    lane_unknown: Bools
-    lane: Floats
     step: float
+    line_p: Floats
+    unknown: Bools
+    lane: Floats
+    lane_p: Floats
+    lane_before: Floats
+    lane_warning: Floats
+    lane_unknown: Bools
+    routes: Ways
+    breach_p: Floats
+    breach_before: Floats
+    breach_warning: Floats
+    breach_unknown: Bools
+
+    def probability(self, kind: Kind) -> Floats:
+        """P of a kind's gaps."""
+        return {"line": self.line_p, "lane": self.lane_p, "breach": self.breach_p}[kind]
+
+    def doubt(self, kind: Kind) -> Bools:
+        """Where a kind's P rests on unknown ground."""
+        return {"line": self.unknown, "lane": self.lane_unknown, "breach": self.breach_unknown}[kind]
 
 
 @dataclass(frozen=True)
@@ -53,7 +80,9 @@ class Gap:
 
     unknown: share of its stations about which the terrain does not say all. flank: within the lateral distance of
     the frontage's end. below_resolution: shorter than two postings of the terrain. nearest_posts: the post on
-    either side, by chainage.
+    either side, by chainage. weakest: chainage of the station with the least P, the first of several [m]. before:
+    probability of being detected there before the frontage is reached; warning: median time left then [s]; both nan for
+    a line gap, where nobody moves.
     """
 
     id: str
@@ -69,6 +98,9 @@ class Gap:
     flank: bool
     below_resolution: bool
     nearest_posts: tuple[str, ...]
+    weakest: float = math.nan
+    before: float = math.nan
+    warning: float = math.nan
 
     @property
     def length(self) -> float:
@@ -88,6 +120,41 @@ def _unknown_at(terrain: Terrain, field: Field, cells: Cells) -> Bools:
     return np.asarray((cells[0] < 0) | np.isnan(terrain.ground_amsl[cells]) | field.doubtful_at(cells))
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """What becomes of who takes one way at each station: (n,) each; P is 1 where nobody can."""
+
+    probability: Floats
+    before: Floats
+    warning: Floats
+    unknown: Bools
+
+
+def _taken(
+    terrain: Terrain, field: Field, counted: Counted, count: int, pieces: int, some: Callable[[slice], Paths]
+) -> _Taken:
+    """The ways of `count` stations, some at a time: what a long line takes grows with its length and no faster.
+
+    pieces: about how many each has. some: the ways of a few stations.
+    """
+    found = _Taken(np.ones(count), np.ones(count), np.full(count, math.nan), np.zeros(count, dtype=np.bool_))
+    together = max(1, _PIECES // max(pieces, 1))
+    for part in (slice(first, first + together) for first in range(0, count, together)):
+        paths = some(part)
+        closed = ~np.isfinite(paths.durations) | (np.diff(paths.ends, prepend=0) == 0)
+        if not np.isfinite(paths.seconds).all():
+            paths = dataclasses.replace(paths, seconds=np.where(np.isfinite(paths.seconds), paths.seconds, 0.0))
+        cells = paths.cells[:, 0], paths.cells[:, 1]
+        counting = None if counted.k == 1 else field.count_at(cells, counted.look_s, counted.count_p) >= counted.k
+        probability, before = audited(field, paths, counting)
+        found.probability[part] = np.where(closed, 1.0, probability)
+        found.before[part] = np.where(closed, 1.0, before)
+        found.warning[part] = np.where(closed, math.nan, warnings(field, paths, counting))
+        dark = np.concatenate(([0], np.cumsum(_unknown_at(terrain, field, cells))))
+        found.unknown[part] = dark[paths.ends] > dark[paths.starts]
+    return found
+
+
 def stations(
     terrain: Terrain,
     frontage: Frontage,
@@ -96,52 +163,57 @@ def stations(
     look_s: float,
     k: int = 1,
     count_p: float = 0.5,
+    *,
+    lateral: float = 100.0,
+    belt: Belt | None = None,
+    going: Going | None = None,
 ) -> Stations:
     """The frontage's stations, one per cell or closer, audited sensor by sensor.
 
     Lanes run from the belt's far edge to its near edge and are cut into pieces of half a cell at most; a piece's
     exposure is the rate in the cell that holds its middle times the time the target takes for it. k: where fewer nodes
     than this detect the target in a look with at least `count_p`, nothing is detected; 1 asks nothing of the kind.
+    lateral: how far [m] the best crossing may wander aside. belt: of this frontage and terrain, left out: made here.
+    going: how the target gets on over the belt; left out, with its speed everywhere.
     """
+    belt = belt_of(frontage, terrain) if belt is None else belt
+    going = Going(target.speed) if going is None else going
     chainage = frontage.stations(terrain.cell)
     east, north = frontage.at(chainage)
-    lanes = frontage.lanes(chainage)
-    pieces = max(2, int(np.ceil(frontage.depth / (terrain.cell / 2.0) - 1e-9)))
-    share = (np.arange(pieces) + 0.5) / pieces
-    station_cells = terrain.cells(east, north)
-    seconds = frontage.depth / pieces / target.speed
-    line_p = field.glance(station_cells, look_s)
+    cells = terrain.cells(east, north)
+    line_p = field.glance(cells, look_s)
     if k > 1:
-        line_p[field.count_at(station_cells, look_s, count_p) < k] = 0.0
-    lane_missed = np.ones(chainage.shape)
-    lane_unknown = np.zeros(chainage.shape, dtype=np.bool_)
-    # Some lanes at a time, and of them each sensor gets only those that it may reach: what a long line takes grows
-    # with its length and no faster.
-    together = max(1, _PIECES // pieces)
-    for part in (slice(first, first + together) for first in range(0, len(chainage), together)):
-        far, near = lanes[part, None, 0], lanes[part, None, 1]
-        along = far + share[None, :, None] * (near - far)
-        rows, cols = terrain.cells(along[..., 0], along[..., 1])
-        lane_unknown[part] = np.any(_unknown_at(terrain, field, (rows, cols)), axis=1)
-        counting = field.count_at((rows, cols), look_s, count_p) >= k if k > 1 else None
-        low_row, low_col, high_row, high_col = rows.min(axis=1), cols.min(axis=1), rows.max(axis=1), cols.max(axis=1)
-        missed = lane_missed[part]
-        for name in field.near((rows, cols)):
-            (first_row, last_row), (first_col, last_col) = field[name].reach
-            reached = (low_row < last_row) & (high_row >= first_row) & (low_col < last_col) & (high_col >= first_col)
-            some = np.flatnonzero(reached)
-            counted = None if counting is None else counting[some]
-            missed[some] *= 1.0 - field[name].passage((rows[some], cols[some]), seconds, counted)
+        line_p[field.count_at(cells, look_s, count_p) < k] = 0.0
+    lanes = frontage.lanes(chainage)
+    counted, count = Counted(k, look_s, count_p), len(chainage)
+    pieces = max(2, int(np.ceil(frontage.depth / (terrain.cell / 2.0) - 1e-9)))
+    lane = _taken(
+        terrain, field, counted, count, pieces,
+        lambda part: lane_paths(terrain, belt, going, lanes[part], pieces, frontage.front),
+    )  # fmt: skip
+    best = crossings(
+        belt, summed(field, belt, counted), going, frontage.front, frontage.behind, np.stack(cells, axis=-1), chainage,
+        lateral,
+    )  # fmt: skip
+    route = _taken(terrain, field, counted, count, pieces, best.paths.some)
+    straight = lane.probability <= route.probability
     return Stations(
         chainage=chainage,
         east=east,
         north=north,
-        line_p=line_p,
-        lane_p=1.0 - lane_missed,
-        unknown=_unknown_at(terrain, field, station_cells),
-        lane_unknown=lane_unknown,
-        lane=lanes,
         step=frontage.length / len(chainage),
+        line_p=line_p,
+        unknown=_unknown_at(terrain, field, cells),
+        lane=lanes,
+        lane_p=lane.probability,
+        lane_before=lane.before,
+        lane_warning=lane.warning,
+        lane_unknown=lane.unknown,
+        routes=best.ways.without(straight, (belt.row, belt.col)),
+        breach_p=np.where(straight, lane.probability, route.probability),
+        breach_before=np.where(straight, lane.before, route.before),
+        breach_warning=np.where(straight, lane.warning, route.warning),
+        breach_unknown=np.where(straight, lane.unknown, route.unknown),
     )
 
 
@@ -165,8 +237,13 @@ def gaps(
     gap is on the flank. posting, cell: of the terrain; a gap under twice the larger is marked. level: the
     stations'.
     """
-    probability = at.line_p if kind == "line" else at.lane_p
-    dark = at.unknown if kind == "line" else at.lane_unknown
+    probability, dark = at.probability(kind), at.doubt(kind)
+    none = np.full(probability.shape, math.nan)
+    early, warning = {
+        "line": (none, none),
+        "lane": (at.lane_before, at.lane_warning),
+        "breach": (at.breach_before, at.breach_warning),
+    }[kind]
     edges = np.flatnonzero(np.diff(np.concatenate(([False], probability < threshold, [False])).astype(np.int8)))
     found = []
     for first, after in zip(edges[::2], edges[1::2], strict=True):
@@ -177,6 +254,7 @@ def gaps(
         before = [name for name in posts if posts[name] < start]
         behind = [name for name in posts if posts[name] > end]
         beside = (*sorted(before, key=posts.__getitem__)[-1:], *sorted(behind, key=posts.__getitem__)[:1])
+        worst = first + int(np.argmin(probability[first:after]))
         nearest = tuple(sorted(inside, key=posts.__getitem__)) or beside
         found.append(
             Gap(
@@ -193,6 +271,9 @@ def gaps(
                 flank=bool(start < lateral or end > frontage.length - lateral),
                 below_resolution=bool(end - start < 2.0 * max(posting, cell)),
                 nearest_posts=nearest,
+                weakest=float(at.chainage[worst]),
+                before=float(early[worst]),
+                warning=float(warning[worst]),
             )
         )
     return tuple(found)

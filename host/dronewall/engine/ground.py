@@ -1,9 +1,11 @@
 """What of a scenario stays when reports come and go: its frame, its frontage and its terrain."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from dronewall.engine.belt import Belt, belt_of
 from dronewall.engine.earth import Site, site_of
 from dronewall.engine.frontage import Frontage
 from dronewall.engine.terrain import Terrain, read
@@ -22,6 +24,11 @@ class Ground:
     site: Site
     frontage: Frontage
     terrain: Terrain
+
+    @cached_property
+    def belt(self) -> Belt:
+        """The cells of the belt."""
+        return belt_of(self.frontage, self.terrain)
 
 
 def check(scenario: Scenario) -> None:

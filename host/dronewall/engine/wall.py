@@ -389,15 +389,25 @@ def _target_coverage(ground: Ground, spec: TargetSpec, target: Target, level: Le
     thresholds, terrain, frontage = ground.scenario.thresholds, ground.terrain, ground.frontage
     look = field.look(thresholds.look_s)
     look[unknown(terrain, field)] = np.nan
-    at = stations(terrain, frontage, field, target, thresholds.look_s, thresholds.k, thresholds.count_p)
+    at = stations(
+        terrain,
+        frontage,
+        field,
+        target,
+        thresholds.look_s,
+        thresholds.k,
+        thresholds.count_p,
+        lateral=thresholds.lateral_m,
+        belt=ground.belt,
+    )
     chainages = {}
     for post in ground.scenario.posts:
         chainage, _ = frontage.locate(*ground.site.to_site(post.latitude_deg, post.longitude_deg))
         chainages[post.name] = float(chainage)
-    kinds: tuple[tuple[Kind, float], ...] = (("line", thresholds.line_p), ("lane", thresholds.lane_p))
+    asked: dict[Kind, float] = {"line": thresholds.line_p, "lane": thresholds.lane_p, "breach": thresholds.lane_p}
     found = [
         gap
-        for kind, threshold in kinds
+        for kind, threshold in asked.items()
         for gap in gaps(
             at,
             kind,
