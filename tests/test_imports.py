@@ -26,7 +26,8 @@ ORDER = [
         "engine.frontage",
         "engine.models",
     ],  # the frontage is plain geometry; terrain asks it what must be covered
-    ["engine.terrain"],
+    ["engine.terrain", "engine.exposure"],
+    ["engine.belt"],
     ["engine.frustum"],
     ["engine.tops"],  # what a ray of the fan carries
     ["engine.fan", "engine.horizon", "engine.certify"],
@@ -37,6 +38,8 @@ ORDER = [
     ["engine.levels"],
     ["engine.stored"],
     ["engine.field"],
+    ["engine.crossing"],
+    ["engine.breach"],
     ["engine.gaps"],
     ["engine.patrol", "engine.resilience", "engine.placement"],
     ["engine.ground"],

@@ -115,20 +115,20 @@ def crossings(
     return _crossings(belt, rate, going, front, behind, _joined(*sides))
 
 
-def weakest(belt: Belt, rate: Floats, going: Going, front: float, behind: float) -> Crossings:
+def weakest_route(belt: Belt, rate: Floats, going: Going, front: float, behind: float) -> Crossings:
     """The one least-exposure route of all from the belt's far edge to its near edge; no cells where there is none."""
     weight = _weight(belt, rate, going)
     return _route(belt, rate, going, weight, front, behind)
 
 
-def bottleneck(belt: Belt, rate: Floats, going: Going, front: float, behind: float) -> tuple[float, Crossings]:
-    """The least rate [1/s] that a route cannot avoid, and of the routes that meet no higher one the least exposed."""
+def bottleneck_route(belt: Belt, rate: Floats, going: Going, front: float, behind: float) -> Crossings:
+    """Of the routes whose highest rate is the least that no route can avoid the least exposed."""
     weight = _weight(belt, rate, going)
     free = np.where(np.isfinite(weight), rate, np.inf)
     start, end = (np.where(edge, free, np.inf) for edge in (belt.far, belt.near))
     found = search(Grid(free, belt.cell, None), start, worst=True).cost
     most = float(np.maximum(found, end).min(initial=np.inf))
-    return most, _route(belt, rate, going, np.where(free <= most, weight, np.inf), front, behind)
+    return _route(belt, rate, going, np.where(free <= most, weight, np.inf), front, behind)
 
 
 def _route(belt: Belt, rate: Floats, going: Going, weight: Floats, front: float, behind: float) -> Crossings:

@@ -84,7 +84,7 @@ def warnings(field: Field, paths: Paths, counting: Bools | None = None) -> Float
     rates = field.rates_at((paths.cells[:, 0], paths.cells[:, 1])) * UNIT
     if counting is not None:
         rates[~counting] = 0.0
-    return _warnings(rates, paths.seconds, paths.ends, paths.before)
+    return np.asarray(_warnings(rates, paths.seconds, paths.ends, paths.before))
 
 
 @njit(error_model="numpy")

@@ -169,7 +169,10 @@ def pieces(grid: Grid, ways: Ways) -> tuple[Cells, Floats, Floats, npt.NDArray[n
     the level (m,), and where each way ends in these. A way of one cell crosses none.
     """
     heights = np.zeros((0, 0)) if grid.heights is None else grid.heights
-    return _pieces(ways.cells, ways.ends, heights, grid.cell, _NUMBER, CROSSED, _COUNTS, LENGTHS, SHARES)
+    cells, metres, times, ends = _pieces(
+        ways.cells, ways.ends, heights, grid.cell, _NUMBER, CROSSED, _COUNTS, LENGTHS, SHARES
+    )
+    return cells, metres, times, ends
 
 
 def _padded(values: npt.NDArray[Any], beyond: float = np.inf) -> npt.NDArray[Any]:

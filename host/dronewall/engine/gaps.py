@@ -12,7 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from dronewall.engine.belt import Belt, belt_of
-from dronewall.engine.breach import Counted, Going, crossings, lane_paths, summed
+from dronewall.engine.breach import (
+    Counted,
+    Going,
+    bottleneck_route,
+    crossings,
+    lane_paths,
+    summed,
+    weakest_route,
+)
 from dronewall.engine.crossing import Paths, audited, warnings
 from dronewall.engine.detection import Target
 from dronewall.engine.exposure import Ways
@@ -24,6 +32,7 @@ from dronewall.engine.terrain import Terrain
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
 
 Kind = Literal["line", "lane", "breach"]
 KINDS: tuple[Kind, ...] = ("line", "lane", "breach")
@@ -215,6 +224,73 @@ def stations(
         breach_warning=np.where(straight, lane.warning, route.warning),
         breach_unknown=np.where(straight, lane.unknown, route.unknown),
     )
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """One way across the line, from the belt's far edge to its near edge: points (m, 2) east, north [site m].
+
+    chainage: where it first reaches the frontage [m]. length [m], seconds: what it takes. probability: of being
+    detected on it; before: before it reaches the frontage; warning: median time left then [s], nan where nobody is
+    detected. worst: the highest summed rate that it meets [1/s]. unknown: whether some of it lies on unknown ground.
+    """
+
+    points: Floats
+    chainage: float
+    length: float
+    seconds: float
+    probability: float
+    before: float
+    warning: float
+    worst: float
+    unknown: bool
+
+
+def weakest(
+    terrain: Terrain, frontage: Frontage, field: Field, belt: Belt, going: Going, counted: Counted
+) -> tuple[Crossing | None, Crossing | None]:
+    """The route of all on which exposure is least, and of those that meet the least possible highest rate the least
+    exposed; None where nobody can cross at all.
+    """
+    rate = summed(field, belt, counted)
+    found: list[Crossing | None] = []
+    for routes in (
+        weakest_route(belt, rate, going, frontage.front, frontage.behind),
+        bottleneck_route(belt, rate, going, frontage.front, frontage.behind),
+    ):
+        cells, paths = routes.ways.cells, routes.paths
+        if not len(cells):
+            found.append(None)
+            continue
+        taken = _taken(terrain, field, counted, 1, 1, paths.some)
+        columns, rows = terrain.centres
+        points = np.stack((columns[cells[:, 1] + belt.col], rows[cells[:, 0] + belt.row]), axis=-1)
+        points = np.concatenate((_edge(frontage, belt, cells[0]), points, _edge(frontage, belt, cells[-1])))
+        met = paths.cells - (belt.row, belt.col)
+        first = min(int(paths.before[0]), len(met) - 1)
+        found.append(
+            Crossing(
+                points=points,
+                chainage=float(belt.chainage[tuple(met[first])]),
+                length=float(np.hypot(*np.diff(points, axis=0).T).sum()),
+                seconds=float(paths.durations[0]),
+                probability=float(taken.probability[0]),
+                before=float(taken.before[0]),
+                warning=float(taken.warning[0]),
+                worst=float(rate[tuple(met.T)].max()),
+                unknown=bool(taken.unknown[0]),
+            )
+        )
+    return found[0], found[1]
+
+
+def _edge(frontage: Frontage, belt: Belt, cell: Integers) -> Floats:
+    """The point (1, 2) on the belt's edge next to a cell beside it."""
+    chainage, offset = belt.chainage[tuple(cell)], belt.offset[tuple(cell)]
+    on_east, on_north = frontage.at(chainage)
+    ahead_east, ahead_north = frontage.normal(chainage)
+    edge = frontage.front if offset > 0.0 else -frontage.behind
+    return np.array([[on_east + edge * ahead_east, on_north + edge * ahead_north]])
 
 
 def gaps(

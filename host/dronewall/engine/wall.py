@@ -21,12 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dronewall import __version__, wire
+from dronewall.engine.breach import Counted, Going
 from dronewall.engine.detection import DetectionError, Environment, Rate, Target, rate
 from dronewall.engine.earth import Site
 from dronewall.engine.field import Field
 from dronewall.engine.frontage import Frontage
 from dronewall.engine.frustum import Frustum, frustum_of
-from dronewall.engine.gaps import Gap, Kind, Stations, gaps, stations, unknown
+from dronewall.engine.gaps import Crossing, Gap, Kind, Stations, gaps, stations, unknown, weakest
 from dronewall.engine.ground import Ground
 from dronewall.engine.levels import LEVELS, Level, rates
 from dronewall.engine.plan import PLANNED_MAST_SIGMA_M
@@ -60,7 +61,9 @@ _FARTHEST_SENSOR = 100_000.0
 @dataclass(frozen=True)
 class TargetCoverage:
     """What the line sees of one target at one level (`levels`). look: float32 (north, east), probability of a look; nan
-    where unknown. line_p: the threshold of a look. field: of the rates; None where nobody kept it.
+    where unknown. line_p: the threshold of a look. weakest, bottleneck: the least exposed route of the whole line, and
+    the one whose highest rate is the least; None where nobody can cross. field: of the rates; None where nobody kept
+    it.
     """
 
     target: TargetSpec
@@ -69,6 +72,8 @@ class TargetCoverage:
     stations: Stations
     line_p: float
     gaps: tuple[Gap, ...]
+    weakest: Crossing | None = None
+    bottleneck: Crossing | None = None
     field: Field | None = None
 
     @property
@@ -421,7 +426,9 @@ def _target_coverage(ground: Ground, spec: TargetSpec, target: Target, level: Le
             level=level,
         )
     ]
-    return TargetCoverage(spec, level, look, at, thresholds.line_p, tuple(found), field)
+    counted = Counted(thresholds.k, thresholds.look_s, thresholds.count_p)
+    routes = weakest(terrain, frontage, field, ground.belt, Going(target.speed), counted)
+    return TargetCoverage(spec, level, look, at, thresholds.line_p, tuple(found), *routes, field)
 
 
 def digest_of(ground: Ground, reports: Sequence[wire.Report]) -> str:
