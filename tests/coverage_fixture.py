@@ -16,6 +16,7 @@ import numpy as np
 import pyproj
 
 from dronewall.engine.earth import Site
+from dronewall.engine.exposure import Ways
 from dronewall.engine.frontage import Frontage
 from dronewall.engine.frustum import Frustum
 from dronewall.engine.gaps import Gap, Stations
@@ -118,6 +119,16 @@ def _frustum(name: str, east: float, north: float, azimuth_deg: float, moving: b
     )
 
 
+def stations_of(
+    chainage: Any, east: Any, north: Any, step: float, line_p: Any, lane_p: Any, unknown: Any, lane: Any
+) -> Stations:
+    """Stations whose best crossing is their lane, half of it before the frontage, with a minute of warning."""
+    warning = np.where(lane_p > 0.0, 60.0, np.nan)
+    way = (lane_p, lane_p / 2.0, warning, unknown)
+    nobody = Ways(np.zeros((0, 2), dtype=np.int64), np.zeros(len(chainage), dtype=np.int64))
+    return Stations(chainage, east, north, step, line_p, unknown, lane, *way, nobody, *way)
+
+
 def _target(
     frontage: Frontage, terrain: Terrain, target: Any, line: Any, lane: Any, level: Level = "expected"
 ) -> TargetCoverage:
@@ -155,7 +166,7 @@ def _target(
         target,
         level,
         look,
-        Stations(chainage, east, north, line_p, lane_p, unknown, unknown.copy(), frontage.lanes(chainage), STEP),
+        stations_of(chainage, east, north, STEP, line_p, lane_p, unknown, frontage.lanes(chainage)),
         0.5,
         tuple(gaps),
     )

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from coverage_fixture import stations_of
 from dronewall.engine.detection import Rate, Target, rate
 from dronewall.engine.field import UNIT, Field
 from dronewall.engine.frontage import Frontage
 from dronewall.engine.frustum import Frustum
-from dronewall.engine.gaps import Stations, gaps, stations, unknown
+from dronewall.engine.gaps import gaps, stations, unknown
 from dronewall.engine.terrain import Terrain
 
 CELL = 5.0
@@ -191,9 +192,7 @@ def straight(probability, length=1000.0):
     step = length / n
     chainage = (np.arange(n) + 0.5) * step
     zeros = np.zeros(n)
-    return Stations(
-        chainage, chainage, zeros, probability, probability, zeros > 0, zeros > 0, np.zeros((n, 2, 2)), step
-    )
+    return stations_of(chainage, chainage, zeros, step, probability, probability, zeros > 0, np.zeros((n, 2, 2)))
 
 
 @given(

@@ -90,8 +90,8 @@ class Gap:
     unknown: share of its stations about which the terrain does not say all. flank: within the lateral distance of
     the frontage's end. below_resolution: shorter than two postings of the terrain. nearest_posts: the post on
     either side, by chainage. weakest: chainage of the station with the least P, the first of several [m]. before:
-    probability of being detected there before the frontage is reached; warning: median time left then [s]; both nan for
-    a line gap, where nobody moves.
+    probability of being detected there before the frontage is reached; warning: median time left then [s]; None for a
+    line gap, where nobody moves, and where nobody is detected.
     """
 
     id: str
@@ -108,8 +108,8 @@ class Gap:
     below_resolution: bool
     nearest_posts: tuple[str, ...]
     weakest: float = math.nan
-    before: float = math.nan
-    warning: float = math.nan
+    before: float | None = None
+    warning: float | None = None
 
     @property
     def length(self) -> float:
@@ -231,7 +231,7 @@ class Crossing:
     """One way across the line, from the belt's far edge to its near edge: points (m, 2) east, north [site m].
 
     chainage: where it first reaches the frontage [m]. length [m], seconds: what it takes. probability: of being
-    detected on it; before: before it reaches the frontage; warning: median time left then [s], nan where nobody is
+    detected on it; before: before it reaches the frontage; warning: median time left then [s], None where nobody is
     detected. worst: the highest summed rate that it meets [1/s]. unknown: whether some of it lies on unknown ground.
     """
 
@@ -241,7 +241,7 @@ class Crossing:
     seconds: float
     probability: float
     before: float
-    warning: float
+    warning: float | None
     worst: float
     unknown: bool
 
@@ -276,7 +276,7 @@ def weakest(
                 seconds=float(paths.durations[0]),
                 probability=float(taken.probability[0]),
                 before=float(taken.before[0]),
-                warning=float(taken.warning[0]),
+                warning=None if math.isnan(taken.warning[0]) else float(taken.warning[0]),
                 worst=float(rate[tuple(met.T)].max()),
                 unknown=bool(taken.unknown[0]),
             )
@@ -348,8 +348,8 @@ def gaps(
                 below_resolution=bool(end - start < 2.0 * max(posting, cell)),
                 nearest_posts=nearest,
                 weakest=float(at.chainage[worst]),
-                before=float(early[worst]),
-                warning=float(warning[worst]),
+                before=None if math.isnan(early[worst]) else float(early[worst]),
+                warning=None if math.isnan(warning[worst]) else float(warning[worst]),
             )
         )
     return tuple(found)
