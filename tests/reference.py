@@ -6,6 +6,7 @@ and refraction raise the terrain by d (D - d)(1 - k) / 2R. All in fractions wher
 of ours hides in it.
 """
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -66,3 +67,16 @@ def _height(ground, x, y):
                 return None
             total += weight * Fraction(height)
     return total
+
+
+def passage(exposure, ceiling):
+    """One sensor's probability along a way, from the exposures X and ceilings c of its pieces.
+
+    The sensor is able to resolve the target in the pieces whose ceiling exceeds u, with u uniform in 0..1 and the same
+    for the whole way: the integral over u of 1 - exp(-sum of X where c > u).
+    """
+    edges = sorted({0.0, *(float(one) for one in ceiling)})
+    found = 0.0
+    for low, high in itertools.pairwise(edges):
+        found += (high - low) * -math.expm1(-sum(x for x, c in zip(exposure, ceiling, strict=True) if c >= high))
+    return found

@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from dronewall.engine.detection import Draws, Rate
-from dronewall.engine.field import SIDE, UNIT, Field, glance, node_of, passage, stored
+from dronewall.engine.field import SIDE, UNIT, Field, glance, node_of, stored
 
 SHAPE = (2 * SIDE + 9, 2 * SIDE + 11)  # nine tiles, the outer ones cut off by the raster's edge
 
@@ -189,7 +188,6 @@ def test_what_sees_nothing_takes_nothing():
     field = Field((100, 100))
     field.add("P1/cam", nothing)
     assert not field.look(10.0).any()
-    assert nothing.passage((np.array([[10, 11]]), np.array([[10, 10]])), 1.0) == 0.0
     assert field.who(10, 10, 10.0) == []
 
 
@@ -220,35 +218,3 @@ def test_two_looks_miss_with_the_product_of_their_misses():
 def test_random_search_finds_what_koopman_says():
     # FACTS: 1 - exp(-C): .6321 at coverage 1, .3935 at .5.
     assert glance(0.1, 1.0, 10.0) == pytest.approx(0.6321, abs=5e-5)
-    assert passage([0.25, 0.25], [1.0, 1.0]) == pytest.approx(0.3935, abs=5e-5)
-
-
-def test_a_constant_ceiling_caps_a_passage():
-    exposure = np.array([0.2, 0.5, 0.1])
-    assert passage(exposure, 0.6) == pytest.approx(0.6 * -math.expm1(-0.8))
-
-
-def test_what_cannot_be_resolved_far_off_may_still_be_close_by():
-    # Half of all cases resolve it near (c = .5, X = 2), a tenth also far off (c = .1, X = 3).
-    expected = 0.1 * -math.expm1(-5.0) + 0.4 * -math.expm1(-2.0)
-    assert passage([3.0, 2.0], [0.1, 0.5]) == pytest.approx(expected)
-
-
-exposures = hnp.arrays(np.float64, 8, elements=st.floats(0.0, 10.0))
-ceilings = hnp.arrays(np.float64, 8, elements=st.floats(0.0, 1.0))
-
-
-@given(exposures, ceilings)
-def test_audited_never_exceeds_the_field_nor_the_highest_ceiling(exposure, ceiling):
-    audited = passage(exposure, ceiling)
-    assert -1e-12 <= audited <= -math.expm1(-exposure.sum()) + 1e-12
-    assert audited <= ceiling.max() + 1e-12
-
-
-@given(exposures, ceilings, st.integers(0, 7), st.floats(0.0, 1.0))
-def test_more_exposure_and_a_higher_ceiling_never_make_detection_less_likely(exposure, ceiling, piece, more):
-    raised, higher = exposure.copy(), ceiling.copy()
-    raised[piece] += more
-    higher[piece] = min(1.0, higher[piece] + more)
-    assert passage(raised, ceiling) >= passage(exposure, ceiling) - 1e-12
-    assert passage(exposure, higher) >= passage(exposure, ceiling) - 1e-12

@@ -24,11 +24,10 @@ from dronewall.engine.stored import (
     Integers,
     Stored,
     glance,
-    passage,
     stored,
 )
 
-__all__ = ["SIDE", "UNIT", "Field", "Stored", "Watch", "glance", "node_of", "passage", "stored"]
+__all__ = ["SIDE", "UNIT", "Field", "Stored", "Watch", "glance", "node_of", "stored"]
 
 _TOGETHER = 2048
 """Tiles of which probabilities are held at a time: 16 MB."""

@@ -81,37 +81,6 @@ class Stored:
         """Probability that a look of `look_s` seconds detects the target, over some of the tiles (tiles, SIDE SIDE)."""
         return self._look(tiles[:, None] * AREA + np.arange(AREA), look_s)
 
-    def passage(self, cells: Cells, seconds: float, counting: Bools | None = None) -> Floats:
-        """Probability of detection along paths: rows and columns (paths, pieces) of the cells, `seconds` in each ->
-        (paths,). Only the pieces that are `counting` do; left out, all.
-
-        Under each draw the pieces that are only probably in view are taken to be in view together as far as they
-        can be: no dependence between them detects less (detection is concave in the exposure), and for one piece,
-        or a heading that turns them out one after the other, it is exact.
-        """
-        inside, at = self._positions(cells)
-        found = np.zeros(inside.shape[0])
-        if counting is not None:
-            at, inside = at[counting[inside]], inside & counting
-        rate = np.zeros(inside.shape)
-        rate[inside] = self._rate(at)
-        watched = np.flatnonzero(rate.any(axis=1))
-        if len(watched) == 0:
-            return found
-        where = np.zeros(inside.shape, dtype=np.intp)
-        where[inside] = at
-        at = where[watched]
-        exposure = rate[watched] * seconds
-        ceiling = self._ceiling(at)
-        if self.draws is None:
-            found[watched] = self.duty * passage(exposure, ceiling)
-            return found
-        likely = self.draws.likely_at(at)
-        exposure = np.divide(exposure, likely, out=np.zeros_like(exposure), where=likely > 0.0)
-        for share, weight in zip(self.draws.shares, self.draws.weights, strict=True):
-            found[watched] += self.duty * weight * passage(exposure, ceiling * (share[at] / 255.0))
-        return found
-
     def watch(self, row: int, col: int, look_s: float) -> tuple[float, float, float]:
         """Rate [1/s], ceiling and probability in a look at one cell."""
         inside, at = self._positions((np.array([row]), np.array([col])))
@@ -244,20 +213,3 @@ def _scatter(values: npt.NDArray[Any], at: Indices, whole: npt.NDArray[Any]) -> 
 def glance(rate: npt.ArrayLike, ceiling: npt.ArrayLike, look_s: float) -> Floats:
     """One sensor's probability in a look of `look_s` seconds at one place: min(ceiling, 1 - exp(-rate look_s))."""
     return np.asarray(np.minimum(ceiling, -np.expm1(-np.asarray(rate) * look_s)))
-
-
-def passage(exposure: npt.ArrayLike, ceiling: npt.ArrayLike) -> Floats:
-    """One sensor's probability along paths: exposures X and ceilings c of their pieces, both (..., pieces) -> (...).
-
-    The sensor is able to resolve the target in the pieces whose ceiling exceeds u, with u uniform in 0..1 and the
-    same for the whole path: what it cannot resolve at its best place it never will. So P = integral over u of 1 -
-    exp(-sum of X where c > u), c (1 - exp(-X)) for a constant ceiling, and never above 1 - exp(-sum X).
-    """
-    pieces, ceilings = np.broadcast_arrays(
-        np.asarray(exposure, dtype=np.float64), np.asarray(ceiling, dtype=np.float64)
-    )
-    order = np.argsort(-ceilings, axis=-1, kind="stable")
-    falling = np.take_along_axis(ceilings, order, axis=-1)
-    reached = -np.expm1(-np.cumsum(np.take_along_axis(pieces, order, axis=-1), axis=-1))
-    below = np.concatenate((falling[..., 1:], np.zeros((*falling.shape[:-1], 1))), axis=-1)
-    return np.asarray(((falling - below) * reached).sum(axis=-1))
