@@ -84,12 +84,53 @@ def test_every_lane_gap_has_its_worst_lane(collection):
     assert near == pytest.approx([lane["properties"]["chainage_m"], -150.0], abs=0.02)
 
 
+def test_every_breach_gap_has_its_best_crossing_from_edge_to_edge(collection):
+    crossings = {f["properties"]["gap"]: f for f in of_type(collection, "crossing")}
+    assert set(crossings) == {
+        "walker-expected-breach-00000",
+        "walker-expected-breach-01140",
+        "low-drone-expected-breach-00000",
+    }
+    way = crossings["walker-expected-breach-01140"]
+    places = site_metres(way["geometry"]["coordinates"])
+    bends = [(1305, 300), (1305, 295), (1305, 125), (1295, 105), (1305, 85), (1305, -145), (1305, -150)]
+    assert np.allclose(places, bends, atol=0.02)
+    properties = way["properties"]
+    assert (properties["chainage_m"], properties["breach_probability"]) == (1305.0, 0.02)
+    assert (properties["before_probability"], properties["warning_s"], properties["number"]) == (0.01, 95.0, 2)
+    assert properties["length_m"] == pytest.approx(450.0 - 40.0 + 2.0 * np.hypot(10.0, 20.0), abs=0.01)
+
+
+def test_a_crossing_that_is_a_lane_is_that_lane(collection):
+    way = next(
+        f for f in of_type(collection, "crossing") if f["properties"]["gap"] == "low-drone-expected-breach-00000"
+    )
+    assert np.allclose(site_metres(way["geometry"]["coordinates"]), [[5.0, 300.0], [5.0, -150.0]], atol=0.02)
+
+
+def test_the_routes_of_the_whole_line_are_there_with_what_becomes_of_those_who_take_them(collection):
+    routes = {(f["properties"]["target"], f["properties"]["route"]): f for f in of_type(collection, "route")}
+    assert set(routes) == {("walker", "weakest"), ("walker", "bottleneck"), ("low-drone", "weakest")}
+    weakest = routes["walker", "weakest"]
+    assert np.allclose(
+        site_metres(weakest["geometry"]["coordinates"]), [(1305, 300), (1305, 5), (1305, -150)], atol=0.02
+    )
+    assert (weakest["properties"]["probability"], weakest["properties"]["warning_s"]) == (0.02, 95.0)
+    assert weakest["properties"]["duration_s"] == round(450.0 / 1.4, 1)
+    assert weakest["properties"]["input_hash"] == DIGEST
+
+
 def test_stations_carry_their_probabilities(collection):
     stations = [s for s in of_type(collection, "station") if s["properties"]["target"] == "walker"]
     assert len(stations) == LENGTH / 10
     inside = [s["properties"] for s in stations if 1200 < s["properties"]["chainage_m"] < 1400]
     assert {p["line_probability"] for p in inside} == {0.1}
     assert sum(s["properties"]["unknown"] for s in stations) == 10
+    weakest = next(p for p in inside if p["chainage_m"] == 1305.0)
+    assert (weakest["lane_probability"], weakest["lane_before_probability"]) == (0.1, 0.05)
+    assert weakest["lane_warning_s"] == 60.0
+    assert (weakest["breach_probability"], weakest["breach_before_probability"]) == (0.02, 0.01)
+    assert weakest["breach_warning_s"] == 95.0
 
 
 def test_a_long_wall_leaves_its_stations_out(monkeypatch):

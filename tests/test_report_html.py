@@ -96,13 +96,15 @@ def test_the_page_refers_to_nothing_outside_itself():
 
 def test_the_ribbon_shows_the_gap_at_its_share_of_the_frontage_without_any_script():
     page = Page(html.page(coverage()))
-    gap = next(attributes for attributes in page.of_class("seg") if attributes.get("data-gap") == "2")
-    assert gap["style"] == "left:40.000%;width:6.667%"  # 1200 and 200 m of 3000
+    line, lane, breach = (attributes for attributes in page.of_class("seg") if attributes.get("data-gap") == "2")
+    assert line["style"] == "left:40.000%;width:6.667%"  # 1200 and 200 m of 3000
+    assert lane["style"] == "left:38.333%;width:11.667%"  # 1150 and 350 m
+    assert breach["style"] == "left:38.000%;width:12.667%"  # 1140 and 380 m
     # a gap all of whose ground is unknown is shown as unknown
     assert not [attributes for attributes in page.of_class("seg") if attributes.get("data-gap") == "1"]
-    assert len([attributes for attributes in page.of_class("seg") if "unknown" in attributes["class"]]) == 4
-    assert "1.20–1.40" in page.texts["gaps"]
-    assert "3 gaps, 350 m of 3.0 km" in page.texts["sentence"]
+    assert len([attributes for attributes in page.of_class("seg") if "unknown" in attributes["class"]]) == 6
+    assert "1.14–1.52" in page.texts["gaps"]
+    assert "2 gaps, 480 m of 3.0 km" in page.texts["sentence"]
     assert "never reported" in page.texts["sensors"]
 
 
@@ -130,26 +132,31 @@ def test_scripts_run_without_error_and_the_page_is_all_there(chromium, tmp_path)
     root = page.elements[0][1]
     assert "data-error" not in root
     assert root["data-ready"] == "1"
-    assert len(page.having("data-of")) == 7
-    assert len([row for row in page.having("data-of") if "hidden" not in row]) == 5  # of the walker
-    assert page.texts["gapcount"] == "walker: 5"
+    assert len(page.having("data-of")) == 4
+    assert len([row for row in page.having("data-of") if "hidden" not in row]) == 3  # of the walker
+    assert page.texts["gapcount"] == "walker: 3"
+    shown = [row["data-kind"] for row in page.having("data-kind") if "hidden" not in row]
+    assert shown == ["line", "lane", "breach"]
 
 
 def test_a_link_goes_to_the_gap_and_puts_the_marker_on_the_frontage(chromium, tmp_path):
     page = opened(chromium, tmp_path, html.page(coverage()), "#gap=2", size="1400,1300")
-    assert "km 1.30, between P2 and P3. walker: line 10 %, lane 10 %." in page.texts["readout"]
-    assert "gap 2 (line, 200 m)" in page.texts["readout"]
+    said = (
+        "km 1.30, between P2 and P3. walker: line 10 %, lane 10 %, breach 2 % (1 % before the frontage, warning 1:35)."
+    )
+    assert said in page.texts["readout"]
+    assert "gap 2 (breach, lane, line; 380 m)" in page.texts["readout"]
     (marker,) = page.having("id", "marker")
     data = json.loads(page.texts["data"])
     x, y = (float(value) for value in re.match(r"translate\(([\d.]+) ([\d.]+)\)", marker["transform"]).groups())
-    # the first leg runs due east: 1300 m from its start
+    # the first leg runs due east: 1305 m from its start, where the gap is weakest
     assert (x - data["points"][0][0], y - data["points"][0][1]) == (
-        pytest.approx(1300.0, abs=0.2),
+        pytest.approx(1305.0, abs=0.2),
         pytest.approx(0.0, abs=0.2),
     )
     # HTMLParser lowers the names of attributes
     left, top, width, height = (float(value) for value in page.having("id", "map")[0]["viewbox"].split())
-    assert left < x < left + width < left + 1500.0
+    assert left < x < left + width < left + 2000.0
     assert top < y < top + height
 
 
@@ -177,6 +184,8 @@ def test_keys_and_pointer_move_the_marker_both_ways_and_the_target_can_be_switch
       document.querySelector("input[name=target][value='1']").click();
       const rows = [...document.querySelectorAll("#gaps tr[data-of]")];
       seen.shown = rows.filter(row => !row.hidden).map(row => row.dataset.gap);
+      const stripes = [...document.querySelectorAll("#ribbon [data-name]")];
+      seen.rows = stripes.filter(row => !row.hidden).map(row => row.dataset.name);
       seen.images = [...document.querySelectorAll("image.look")].map(image => image.hasAttribute("hidden"));
       document.querySelector(".wedge[data-sensor='0']").dispatchEvent(new PointerEvent("pointerenter"));
       seen.lit = [...document.querySelectorAll(".wedge.lit")].length;
@@ -196,11 +205,42 @@ def test_keys_and_pointer_move_the_marker_both_ways_and_the_target_can_be_switch
         "cursor": 23,
         "zoomed": True,
         "back": True,
-        "clicked": "2625",
-        "shown": ["6", "7"],
+        "clicked": "2605",
+        "shown": ["4"],
+        "rows": ["1", "1", "1"],
         "images": [True, False],
         "lit": 1,
     }
+
+
+def test_hovering_the_breach_row_moves_the_marker_and_says_all_three_chances(chromium, tmp_path):
+    script = """
+      const row = document.querySelector("#ribbon [data-kind=breach]"), box = row.getBoundingClientRect();
+      const spot = {clientX: box.left + box.width * 1305 / 3000, clientY: box.top + 5, bubbles: true};
+      row.dispatchEvent(new PointerEvent("pointermove", spot));
+      const data = JSON.parse(document.getElementById("data").textContent);
+      const marker = document.getElementById("marker");
+      const [x, y] = /translate\\(([-0-9.]+) ([-0-9.]+)/.exec(marker.getAttribute("transform")).slice(1).map(Number);
+      const readout = document.getElementById("readout").textContent, ribbon = document.getElementById("ribbon");
+      say([Math.round(x - data.points[0][0]), Math.round(y - data.points[0][1]), marker.hasAttribute("hidden"), readout,
+           ribbon.getAttribute("aria-valuetext")]);
+    """
+    page = opened(chromium, tmp_path, doing(html.page(coverage()), script))
+    assert "data-error" not in page.elements[0][1]
+    east, south, hidden, readout, spoken = json.loads(page.texts["found"])
+    assert abs(east - 1305) <= 2  # the ribbon's pixels are 2 m wide
+    assert (south, hidden) == (0, False)
+    chances = "line 10 %, lane 10 %, breach 2 % (1 % before the frontage, warning 1:35)."
+    assert chances in readout
+    assert chances in spoken
+
+
+def test_a_chosen_gap_shows_its_best_crossing_on_the_map(chromium, tmp_path):
+    page = opened(chromium, tmp_path, html.page(coverage()), "#gap=2")
+    ways = {way["data-gap"]: "hidden" not in way for way in page.of_class("way") if "data-gap" in way}
+    assert ways == {"1": False, "2": True, "4": False}  # the third is a line gap alone: nobody gets through there
+    routes = [way["class"] for way in page.of_class("way") if "data-gap" not in way]
+    assert routes == ["way bottleneck", "way weakest", "way weakest"]
 
 
 def test_thirty_sensors_and_fifty_gaps_stay_a_small_page():
@@ -236,4 +276,4 @@ def test_a_switch_shows_each_target_at_each_level(chromium, tmp_path):
     for name in ("walker", "low-drone", "walker assured", "low-drone assured"):
         assert f">{name}</label>" in html.page(coverage(assured=True))
     # The map's layers, the curve and the list of gaps are the assured walker's now.
-    assert page.texts["gapcount"].startswith("walker assured: 3")
+    assert page.texts["gapcount"].startswith("walker assured: 2")

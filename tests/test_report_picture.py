@@ -41,21 +41,41 @@ def alarm_at(drawn, axes, x, y, reach=1):
 def test_gaps_on_the_map_are_alarm_coloured_at_their_place_and_nowhere_else(drawn):
     axes = axes_of(drawn[0], "map")  # at 50 m the terrain is unknown: not an alarm
     for chainage, gap in (
-        (1205, True),
+        (1150, True),
         (1250, True),
-        (1390, True),
-        (1420, False),
-        (1170, False),
+        (1420, True),
+        (1510, True),
+        (1535, False),
+        (1125, False),
         (700, False),
     ):
         assert alarm_at(drawn, axes, chainage, 0.0) is gap, chainage
-    for north, gap in ((625.0, True), (500.0, False), (700.0, False)):
-        assert alarm_at(drawn, axes, 2000.0, north) is gap, north
+    # a line gap alone is hollow: alarm along its sides, not in its middle
+    for east, north, gap in (
+        (2000.0, 625.0, False),
+        (2005.5, 625.0, True),
+        (1994.5, 625.0, True),
+        (2005.5, 500, False),
+    ):
+        assert alarm_at(drawn, axes, east, north) is gap, (east, north)
+
+
+def test_the_weakest_route_goes_over_the_frontage_at_its_place_and_the_other_is_thinner(drawn):
+    axes = axes_of(drawn[0], "map")
+    lines = {line.get_label(): line for line in axes.lines if "route" in str(line.get_label())}
+    assert set(lines) == {"weakest route", "bottleneck route"}
+    assert set(lines["weakest route"].get_xdata()) == {1305.0}
+    assert lines["weakest route"].get_linewidth() > lines["bottleneck route"].get_linewidth()
+    said = [text.get_text() for text in axes.texts]
+    assert "weakest 2 %\nat km 1.30" in said
+    same = picture.figure_of(dataclasses.replace(coverage(), targets=coverage().targets[1:]))
+    assert "bottleneck route" not in {line.get_label() for line in axes_of(same, "map").lines}
 
 
 def test_gaps_in_the_ribbon_stand_at_their_chainage_in_their_row(drawn):
     axes = axes_of(drawn[0], "ribbon")
-    rows = {"walker line": 0, "walker lane": 1, "low-drone line": 2}
+    names = ("walker line", "walker lane", "walker breach", "low-drone line")
+    rows = dict(zip(names, axes.get_yticks(), strict=False))
     for name, kilometre, gap in (
         ("walker line", 1.21, True),
         ("walker line", 1.39, True),
@@ -65,6 +85,9 @@ def test_gaps_in_the_ribbon_stand_at_their_chainage_in_their_row(drawn):
         ("walker lane", 1.17, True),
         ("walker lane", 1.48, True),
         ("walker lane", 1.53, False),
+        ("walker breach", 1.145, True),
+        ("walker breach", 1.515, True),
+        ("walker breach", 1.535, False),
         ("low-drone line", 1.3, False),
     ):
         assert alarm_at(drawn, axes, kilometre, rows[name]) is gap, (name, kilometre)

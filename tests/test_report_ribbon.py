@@ -20,6 +20,19 @@ def test_runs_follow_the_gaps_exactly_and_reach_from_end_to_end():
     ]
 
 
+def test_each_kind_has_runs_of_its_own():
+    wall = coverage()
+    gaps = {
+        kind: [run[:2] for run in ribbon.runs(wall, wall.targets[0], kind) if run.state == "gap"]
+        for kind in ribbon.KINDS
+    }
+    assert gaps == {
+        "line": [(1200.0, 1400.0), (2600.0, 2650.0)],
+        "lane": [(1150.0, 1500.0)],
+        "breach": [(1140.0, 1520.0)],
+    }
+
+
 def test_between_threshold_and_half_way_to_certainty_the_line_is_weak():
     wall = coverage(gaps=False)
     for value, state in ((0.5, "weak"), (0.74, "weak"), (0.75, "covered")):
@@ -90,32 +103,7 @@ def test_kilometre_steps_are_round(length, most, step):
 def test_a_ribbon_shows_a_target_at_both_levels_before_the_next():
     rows = [(ribbon.name(target), kind) for target, kind in ribbon.rows(coverage(assured=True))]
     assert rows == [
-        ("walker", "line"),
-        ("walker", "lane"),
-        ("walker assured", "line"),
-        ("walker assured", "lane"),
-        ("low-drone", "line"),
-        ("low-drone", "lane"),
-        ("low-drone assured", "line"),
-        ("low-drone assured", "lane"),
+        (name, kind)
+        for name in ("walker", "walker assured", "low-drone", "low-drone assured")
+        for kind in ("line", "lane", "breach")
     ]
-
-
-def test_what_is_expected_keeps_its_numbers_when_more_is_asked():
-    assert ribbon.numbered(coverage(assured=True))[7][:2][1].level == "assured"
-    for (number, _, gap), (same, _, other) in zip(
-        ribbon.numbered(coverage()), ribbon.numbered(coverage(assured=True)), strict=False
-    ):
-        assert (number, gap.id) == (same, other.id)
-
-
-def test_gaps_are_numbered_by_target_then_kind_then_chainage():
-    found = [(number, target.target.name, gap.kind, gap.start) for number, target, gap in ribbon.numbered(coverage())]
-    assert found[:5] == [
-        (1, "walker", "line", 0.0),
-        (2, "walker", "line", 1200.0),
-        (3, "walker", "line", 2600.0),
-        (4, "walker", "lane", 0.0),
-        (5, "walker", "lane", 1150.0),
-    ]
-    assert found[5][:3] == (6, "low-drone", "line")

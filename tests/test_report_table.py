@@ -1,13 +1,12 @@
 import dataclasses
 import io
-import json
 import math
 
 import pytest
 from rich.console import Console
 
-from coverage_fixture import DIGEST, coverage
-from dronewall.report import figures, table
+from coverage_fixture import coverage
+from dronewall.report import figures, records, table
 from dronewall.report.colours import LOOKS
 
 
@@ -71,11 +70,29 @@ def test_thirty_posts_do_not_run_into_each_other():
     assert len(words) == len(set(words)) > 20
 
 
+def row_of(text, span):
+    return " ".join(next(line for line in text.splitlines() if span in line).split())
+
+
 def test_the_table_of_gaps_says_where_how_long_how_likely_and_between_whom():
     text = printed(table.gaps(coverage()), width=120)
-    line = next(line for line in text.splitlines() if "1.20–1.40" in line)
-    assert line.split() == ["2", "1.20–1.40", "200", "m", "10", "%", "10", "%", "line", "walker", "P2,", "P3"]
-    assert "terrain unknown, flank, below resolution" in text
+    # 37 stations at 0.1 and one at 0.02; half of it before the frontage, with 95 s to go
+    assert row_of(text, "1.14–1.52") == "2 1.14–1.52 380 m 1.30 2 % 10 % 1 % 1:35 all P2, P3"
+    assert row_of(text, "0.00–0.10").endswith("0 % 0 % 0 % none all P1 terrain unknown, flank")
+    assert "100 m*" in row_of(text, "0.00–0.10")
+    assert "* shorter than two postings" in text
+
+
+def test_what_is_open_at_one_place_is_one_row_and_a_line_gap_alone_has_no_warning():
+    text = printed(table.gaps(coverage()), width=120)
+    assert "1.15–1.50" not in text
+    assert "1.20–1.40" not in text
+    assert row_of(text, "2.600–2.650") == "3 2.600–2.650 50 m* 2.60 10 % 10 % line P3, P4"
+
+
+def test_80_columns_hold_all_but_the_mean_and_the_posts():
+    text = printed(table.gaps(coverage()), width=80)
+    assert row_of(text, "1.14–1.52") == "2 1.14–1.52 380 m 1.30 2 % 1 % 1:35 all P2, P3"
 
 
 def test_missing_sensors_are_named_with_their_reason():
@@ -90,17 +107,28 @@ def test_stale_sensors_count_but_are_shown():
     wall = coverage()
     sensors = (dataclasses.replace(wall.sensors[0], state="stale", note="12 s late"), *wall.sensors[1:])
     wall = dataclasses.replace(wall, sensors=sensors, source="live")
-    assert figures.summary(wall)["sensors_heard"] == 3
+    assert records.summary(wall)["sensors_heard"] == 3
     assert "12 s late" in printed(table.sensors(wall))
 
 
 def test_the_sentence_says_it_all():
     assert figures.sentence(coverage()) == (
-        "3 gaps, 350 m of 3.0 km (walker, line); the longest 200 m at km 1.20 to 1.40 near P2 and "
-        "P3; 2 lane gaps, 450 m. "
-        "1 gap, 100 m of 3.0 km (low-drone, line): km 0.00 to 0.10 near P1; 1 lane gap, 100 m. "
+        "walker: 2 gaps, 480 m of 3.0 km. Weakest crossing at km 1.30: 2 % chance of being seen. "
+        "low-drone: 1 gap, 100 m of 3.0 km. "
+        "Weakest crossing at km 0.06: 0 % chance of being seen, over unknown ground. "
         "100 m unknown for want of terrain, and counted as open. 3 of 4 sensors count; P3/cam missing."
     )
+
+
+def test_one_target_is_not_named_and_the_worst_loss_comes_last():
+    wall = coverage()
+    first = wall.targets[0]
+    first.stations.unknown[:] = False
+    wall = dataclasses.replace(wall, targets=(first,), sensors=wall.sensors[:2])
+    assert figures.sentence(wall, ("P4", 600.0)) == (
+        "2 gaps, 480 m of 3.0 km. Weakest crossing at km 1.30: 2 % chance of being seen. Losing P4 opens 600 m more."
+    )
+    assert "Losing" not in figures.sentence(wall, ("P4", 0.0))
 
 
 def test_a_plan_hears_nobody():
@@ -146,29 +174,19 @@ def test_what_is_assured_has_rows_totals_and_one_clause_but_no_table():
     # 15 columns of labels and a free last one leave 84: the gap from 1100 to 1600 m fills 31 to 45
     cells = ribbon_cells(text, "assured line", 15)
     assert [i for i, cell in enumerate(cells) if cell == "×"] == list(range(31, 45))
-    assert "assured    covered 80 %, unknown 3 %; 2 line gaps 600 m (longest 500 m)" in text
+    assert row_of(text, "assured   ") == "assured 80 % 3 % 2, 600 m 1, 100 m 2, 600 m"
     assert text.count("1.10–1.60") == 0
     assert "within its own 90 % region" in " ".join(text.split())
-    assert "2 lane gaps, 450 m; assured: 600 m open. 1 gap, 100 m of 3.0 km (low-drone" in figures.sentence(wall)
-
-
-def test_assured_figures_carry_the_confidence_of_each_sensor():
-    records = figures.as_json(coverage(assured=True))
-    assert {(gap["level"], gap["confidence_per_sensor"]) for gap in records["gaps"]} == {
-        ("expected", None),
-        ("assured", 0.9),
-    }
-    assert [record["level"] for record in records["summary"]["targets"]] == ["expected"] * 2 + ["assured"] * 2
-    assert records["dronewall"]["level"] == "expected, assured"
+    assert "walker: 2 gaps, 480 m of 3.0 km (assured: 600 m open). Weakest" in figures.sentence(wall)
 
 
 def test_a_line_that_holds_says_so():
     wall = coverage()
-    whole = tuple(dataclasses.replace(target, gaps=()) for target in wall.targets)
+    whole = tuple(dataclasses.replace(target, gaps=(), weakest=None, bottleneck=None) for target in wall.targets)
     for target in whole:
         target.stations.unknown[:] = False
     wall = dataclasses.replace(wall, targets=whole[:1], sensors=wall.sensors[:2])
-    assert figures.sentence(wall) == "No gap in 3.0 km (walker, line)."
+    assert figures.sentence(wall) == "No gap in 3.0 km."
     assert "No gaps." in printed(table.gaps(wall))
     assert "2 sensors planned." in printed(table.sensors(wall))
 
@@ -177,46 +195,6 @@ def test_control_characters_in_names_do_not_reach_the_terminal():
     # The third post's camera is missing, so its name stands among the sensors, too.
     wall = coverage(posts={"P\x1b[2J": (200.0, 0.0), "P2": (900.0, 0.0), "P3\x1b[2J": (1700.0, 0.0)})
     assert "\x1b" not in printed(table.report(wall))
-
-
-def test_every_figure_in_json_carries_what_it_depends_on_and_nan_is_null():
-    wall = coverage()
-    broken = dataclasses.replace(wall.targets[0].gaps[0], probability_mean=math.nan)
-    target = dataclasses.replace(wall.targets[0], gaps=(broken, *wall.targets[0].gaps[1:]))
-    wall = dataclasses.replace(
-        wall, targets=(target, wall.targets[1]), terrain=dataclasses.replace(wall.terrain, le90=math.nan)
-    )
-    found = json.loads(json.dumps(figures.as_json(wall), allow_nan=False))
-    assert found["gaps"][0]["probability_mean"] is None
-    for record in found["gaps"] + found["summary"]["targets"]:
-        assert record["target"] in ("walker", "low-drone")
-        assert record["level"] == "expected"
-        assert record["line_p"] == record["lane_p"] == 0.5
-        assert record["speed_mps"] in (1.4, 15.0)
-        assert (record["belt_front_m"], record["belt_behind_m"]) == (300.0, 150.0)
-        assert record["posting_m"] == 90.0
-        assert record["le90_m"] is None
-        assert record["input_hash"] == DIGEST
-        assert record["version"] == "1.2.3"
-    gap = next(gap for gap in found["gaps"] if gap["number"] == 2)
-    assert (gap["chainage_from_m"], gap["chainage_to_m"], gap["length_m"], gap["threshold"]) == (
-        1200.0,
-        1400.0,
-        200.0,
-        0.5,
-    )
-    assert found["summary"]["targets"][0]["line_gap_total_m"] == 350.0
-    assert found["summary"]["targets"][0]["covered_share"] == pytest.approx(1 - 350 / 3000, abs=1e-4)
-    assert found["summary"]["sensors_troubled"] == [{"sensor": "P3/cam", "state": "missing", "note": "never reported"}]
-
-
-def test_a_sensors_azimuth_is_told_from_true_north():
-    # at 84 degrees west in UTM 16, whose meridian is 87 west: convergence = atan(tan 3 deg * sin latitude),
-    # about 1.79 at 36.6
-    record = figures.sensor_record(coverage(), coverage().sensors[0])
-    longitude, latitude = (math.radians(record[key]) for key in ("longitude_deg", "latitude_deg"))
-    convergence = math.degrees(math.atan(math.tan(longitude + math.radians(87.0)) * math.sin(latitude)))
-    assert record["azimuth_deg"] == pytest.approx(60.0 + convergence, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -232,3 +210,11 @@ def test_a_sensors_azimuth_is_told_from_true_north():
 )
 def test_percentages_never_round_to_certainty(value, said):
     assert figures.percent(value) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.0, "0 s"), (59.4, "59 s"), (59.6, "1:00"), (379.0, "6:19"), (3600.0, "60:00"), (None, "none")],
+)
+def test_a_time_reads_like_a_watch(seconds, said):
+    assert figures.clock(seconds) == said

@@ -411,7 +411,7 @@ def gaps(
         talk.step(2, f"coverage: {len(coverage.sensors)} sensors, {len(coverage.scenario.targets)} targets")
         written = _write(coverage, folder, talk, 3)
     if as_json:
-        from dronewall.report.figures import as_json as record
+        from dronewall.report.records import as_json as record
 
         click.echo(json.dumps(record(coverage), indent=2, allow_nan=False))
     else:

@@ -1,6 +1,6 @@
 """A Coverage as GeoJSON (RFC 7946): longitude, latitude in WGS 84, right-hand rings, bbox.
 
-Every feature has a `type` property to filter by: frontage, belt, gap, lane, station, post, sensor. All
+Every feature has a `type` property to filter by: frontage, belt, gap, lane, crossing, route, station, post, sensor. All
 figures that depend on the target, the thresholds and the terrain carry them along, so that one feature alone
 still says what it means.
 """
@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dronewall.report import figures, files, ribbon
+from dronewall.report import figures, files, records, ribbon, routes
+from dronewall.report.entries import numbered
 
 if TYPE_CHECKING:
-    from dronewall.engine.wall import Coverage
+    from dronewall.engine.gaps import Gap
+    from dronewall.engine.wall import Coverage, TargetCoverage
 
 _MOST_STATIONS = 5000
 _DIGITS = 7  # 1e-7 degree is a centimetre, as on the wire
 
 
 def features(coverage: Coverage) -> dict[str, Any]:
-    """The FeatureCollection: frontage, belt, gaps, the worst lane of every lane gap, stations, sensors, posts.
+    """The FeatureCollection: frontage, belt, gaps, the worst lane of every lane gap and the best crossing of every
+    breach gap, the weakest route and the one with the least bottleneck, stations, sensors, posts.
 
     Stations are left out where they are more than 5000: the file is for looking at the gaps.
     """
@@ -47,22 +50,16 @@ def features(coverage: Coverage) -> dict[str, Any]:
             {"belt_front_m": frontage.front, "belt_behind_m": frontage.behind},
         ),
     ]
-    for number, target, gap in ribbon.numbered(coverage):
-        record = figures.gap_record(coverage, target, gap, number)
+    for number, target, gap in numbered(coverage):
+        record = records.gap_record(coverage, target, gap, number)
         place = ribbon.stretch(frontage, gap.start, gap.end)
         found.append(_feature(coverage, "gap", "LineString", place, record))
-        if gap.kind == "lane":
-            at = target.stations
-            inside = ribbon.stations_in(target, gap)
-            worst = inside[np.argmin(np.asarray(at.lane_p)[inside])]
-            lane = {
-                "gap": gap.id,
-                "chainage_m": figures.figure(at.chainage[worst], 2),
-                "lane_probability": figures.figure(at.lane_p[worst]),
-            }
-            found.append(
-                _feature(coverage, "lane", "LineString", at.lane[worst], lane | figures.provenance(coverage, target))
-            )
+        if gap.kind != "line":
+            found.append(_way(coverage, target, gap, number))
+    for target in coverage.targets:
+        for which, route in routes.whole(target):
+            record = records.route_record(coverage, target, which, route)
+            found.append(_feature(coverage, "route", "LineString", route.points, record))
     count = sum(len(target.stations.chainage) for target in coverage.targets)
     for target in coverage.targets if count <= _MOST_STATIONS else ():
         at = target.stations
@@ -72,12 +69,18 @@ def features(coverage: Coverage) -> dict[str, Any]:
                 "chainage_m": figures.figure(chainage, 2),
                 "line_probability": figures.figure(at.line_p[index]),
                 "lane_probability": figures.figure(at.lane_p[index]),
+                "lane_before_probability": figures.figure(at.lane_before[index]),
+                "lane_warning_s": figures.figure(at.lane_warning[index], 1),
+                "breach_probability": figures.figure(at.breach_p[index]),
+                "breach_before_probability": figures.figure(at.breach_before[index]),
+                "breach_warning_s": figures.figure(at.breach_warning[index], 1),
                 "unknown": bool(at.unknown[index]),
                 "lane_unknown": bool(at.lane_unknown[index]),
+                "breach_unknown": bool(at.breach_unknown[index]),
             }
             found.append(_feature(coverage, "station", "Point", [at.east[index], at.north[index]], values | own))
     for sensor in coverage.sensors:
-        record = figures.sensor_record(coverage, sensor)
+        record = records.sensor_record(coverage, sensor)
         record |= {"input_hash": coverage.digest, "version": coverage.version}
         if sensor.frustum is not None:
             found.append(_feature(coverage, "sensor", "Polygon", outline(sensor.frustum), record))
@@ -131,6 +134,29 @@ _STATION_KEYS = (
     "input_hash",
     "version",
 )
+
+
+def _way(coverage: Coverage, target: TargetCoverage, gap: Gap, number: int) -> dict[str, Any]:
+    """The lane, or the best crossing, at the station where a gap is weakest."""
+    at = target.stations
+    station = routes.weakest_station(target, gap)
+    if gap.kind == "lane":
+        kind, place = "lane", at.lane[station]
+        before, warning, dark = at.lane_before, at.lane_warning, at.lane_unknown
+    else:
+        kind, place = "crossing", routes.crossing(coverage, target, station)
+        before, warning, dark = at.breach_before, at.breach_warning, at.breach_unknown
+    values = {
+        "gap": gap.id,
+        "number": number,
+        "chainage_m": figures.figure(at.chainage[station], 2),
+        "length_m": figures.figure(np.hypot(*np.diff(place, axis=0).T).sum(), 2),
+        f"{gap.kind}_probability": figures.figure(at.probability(gap.kind)[station]),
+        "before_probability": figures.figure(before[station]),
+        "warning_s": figures.figure(warning[station], 1),
+        "unknown": bool(dark[station]),
+    }
+    return _feature(coverage, kind, "LineString", place, values | figures.provenance(coverage, target))
 
 
 def _feature(coverage: Coverage, kind: str, geometry: str, place: Any, properties: dict[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,9 @@ LOOKS: dict[State, Look] = {
     "gap": Look("gap", "detection below the threshold", "×", "x", "bold #ff5a1f", "#d5450a", ()),
     "unknown": Look("unknown", "no terrain known: counted as not covered", "?", "?", "#9a9a9a", "#7a7a7a", (1.5, 1.5)),
 }
+ROUTE = "#8a1c6a"
+"""Ways across the line: purple, which neither states nor ground have."""
+
 # where several meet in one column of a ribbon the first wins
 WORST_FIRST: tuple[State, ...] = ("gap", "unknown", "weak", "covered")
 

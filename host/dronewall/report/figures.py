@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dronewall.report import ribbon
 
 if TYPE_CHECKING:
-    from dronewall.engine.gaps import Gap
+    from dronewall.engine.gaps import Crossing, Gap
     from dronewall.engine.wall import Coverage, SensorState, TargetCoverage
 
 _SOUND = ("planned", "heard")
@@ -106,6 +106,14 @@ def span(gap: Gap, between: str = "–") -> str:
     return kilometres(gap.start, digits) + between + kilometres(gap.end, digits)
 
 
+def clock(seconds: float | None) -> str:
+    """A time as people read it off a watch: `45 s`, from a minute on `6:19`; `none` of None."""
+    if seconds is None or not math.isfinite(seconds):
+        return "none"
+    whole = round(seconds)
+    return f"{whole} s" if whole < 60 else f"{whole // 60}:{whole % 60:02}"
+
+
 def true_azimuth_deg(coverage: Coverage, sensor: SensorState) -> float:
     """The sensor's azimuth clockwise from true north [degrees, 0..360)."""
     frustum = sensor.frustum
@@ -138,145 +146,6 @@ def notes(gap: Gap) -> list[str]:
     if gap.below_resolution:
         said.append("below resolution")
     return said
-
-
-def gap_record(coverage: Coverage, target: TargetCoverage, gap: Gap, number: int | None = None) -> dict[str, Any]:
-    """One gap with all that its figures depend on, flat and ready for JSON."""
-    own = {
-        "id": gap.id,
-        "number": number,
-        "kind": gap.kind,
-        "chainage_from_m": figure(gap.start, 2),
-        "chainage_to_m": figure(gap.end, 2),
-        "length_m": figure(gap.length, 2),
-        "probability_least": figure(gap.probability_least),
-        "probability_mean": figure(gap.probability_mean),
-        "threshold": figure(gap.threshold),
-        "unknown_share": figure(gap.unknown),
-        "flank": bool(gap.flank),
-        "below_resolution": bool(gap.below_resolution),
-        "nearest_posts": list(gap.nearest_posts),
-    }
-    return own | provenance(coverage, target)
-
-
-def sensor_record(coverage: Coverage, sensor: SensorState) -> dict[str, Any]:
-    """One sensor's state and where it looks, flat and ready for JSON; None where no report says."""
-    record: dict[str, Any] = {
-        "sensor": sensor.name,
-        "post": sensor.post,
-        "state": sensor.state,
-        "note": sensor.note,
-        "moving": bool(sensor.moving),
-    }
-    frustum = sensor.frustum
-    keys = (
-        "latitude_deg",
-        "longitude_deg",
-        "position_sigma_m",
-        "eye_amsl_m",
-        "eye_agl_m",
-        "height_sigma_m",
-        "azimuth_deg",
-        "azimuth_sigma_deg",
-        "elevation_deg",
-        "roll_deg",
-        "tilt_sigma_deg",
-        "shape",
-        "hfov_deg",
-        "vfov_deg",
-        "range_min_m",
-        "range_max_m",
-    )
-    if frustum is None:
-        return record | dict.fromkeys(keys)
-    latitude, longitude = coverage.site.to_geodetic(frustum.east, frustum.north)
-    values = (
-        figure(latitude, 7),
-        figure(longitude, 7),
-        figure(frustum.position_sigma, 2),
-        figure(frustum.eye_amsl, 2),
-        figure(frustum.eye_agl, 2),
-        figure(frustum.height_sigma, 2),
-        figure(true_azimuth_deg(coverage, sensor), 2),
-        figure(math.degrees(frustum.azimuth_sigma), 2),
-        figure(math.degrees(frustum.elevation), 2),
-        figure(math.degrees(frustum.roll), 2),
-        figure(math.degrees(frustum.tilt_sigma), 2),
-        frustum.shape,
-        figure(math.degrees(frustum.hfov), 2),
-        figure(math.degrees(frustum.vfov), 2),
-        figure(frustum.range_min, 2),
-        figure(frustum.range_max, 2),
-    )
-    return record | dict(zip(keys, values, strict=True))
-
-
-def sensor_said(coverage: Coverage, index: int) -> str:
-    """One sensor in words."""
-    record = sensor_record(coverage, coverage.sensors[index])
-    said = f"{record['sensor']}: {record['state']}"
-    if record["azimuth_deg"] is not None:
-        said += (
-            f", azimuth {record['azimuth_deg']:.0f}° true, elevation "
-            f"{record['elevation_deg']:.0f}°, field {record['hfov_deg']:.0f}° x "
-            f"{record['vfov_deg']:.0f}°, {record['range_min_m']:.0f} to {record['range_max_m']:.0f} m"
-        )
-    return said + (f" ({record['note']})" if record["note"] else "")
-
-
-def target_record(coverage: Coverage, target: TargetCoverage) -> dict[str, Any]:
-    """The totals of one target, with all that they depend on."""
-    record: dict[str, Any] = {
-        "frontage_m": figure(coverage.frontage.length, 2),
-        "covered_share": figure(target.covered_share),
-        "unknown_share": figure(target.unknown_share),
-    }
-    for kind in ribbon.KINDS:
-        listed = ribbon.gaps(target, kind)
-        longest = max(listed, key=lambda gap: gap.length, default=None)
-        record[f"{kind}_gap_count"] = len(listed)
-        record[f"{kind}_gap_total_m"] = figure(sum(gap.length for gap in listed), 2)
-        record[f"{kind}_gap_longest_m"] = figure(longest.length, 2) if longest else 0.0
-        record[f"{kind}_gap_longest_id"] = longest.id if longest else None
-    return record | provenance(coverage, target)
-
-
-def summary(coverage: Coverage) -> dict[str, Any]:
-    """The totals per target and level, the sensors heard and missing, and the sentence."""
-    return {
-        "sentence": sentence(coverage),
-        "targets": [target_record(coverage, target) for target in coverage.targets],
-        "sensors_total": len(coverage.sensors),
-        "sensors_heard": len(counted(coverage)),
-        "sensors_troubled": [
-            {"sensor": sensor.name, "state": sensor.state, "note": sensor.note} for sensor in troubled(coverage)
-        ],
-    }
-
-
-def as_json(coverage: Coverage) -> dict[str, Any]:
-    """Everything a machine may want, ready for `json.dumps`: summary, gaps, sensors, posts. nan has become
-    None.
-    """
-    posts = []
-    for name, chainage in ribbon.post_chainages(coverage):
-        latitude, longitude = coverage.site.to_geodetic(*coverage.posts[name])
-        posts.append(
-            {
-                "post": name,
-                "chainage_m": figure(chainage, 2),
-                "latitude_deg": figure(latitude, 7),
-                "longitude_deg": figure(longitude, 7),
-            }
-        )
-    return {
-        "dronewall": provenance(coverage) | {"what": "coverage"},
-        "summary": summary(coverage),
-        "gaps": [gap_record(coverage, target, gap, number) for number, target, gap in ribbon.numbered(coverage)],
-        "sensors": [sensor_record(coverage, sensor) for sensor in coverage.sensors],
-        "posts": posts,
-    }
 
 
 def counted(coverage: Coverage) -> list[SensorState]:
@@ -344,11 +213,15 @@ def sensors_phrase(coverage: Coverage) -> str:
     return f"{heard} of {number_of(total, 'sensor')} {'count' if coverage.source == 'plan' else 'heard'}"
 
 
-def sentence(coverage: Coverage) -> str:
-    """What a tired person has to know: how much of the line is open, for whom, where it is worst, who is
-    silent.
+def sentence(coverage: Coverage, worst_loss: tuple[str, float] | None = None) -> str:
+    """What a tired person has to know: how much of the line is open, where it is weakest, who is silent.
+
+    The gaps are the breach gaps: where somebody who picks his way gets through. worst_loss: the unit whose loss opens
+    most, and how many metres more.
     """
     said = [_target_sentence(coverage, target) for target in coverage.targets if target.level == "expected"]
+    if worst_loss is not None and worst_loss[1] > 0.0:
+        said.append(f"Losing {worst_loss[0]} opens {metres(worst_loss[1])} more.")
     unknown = max((target.unknown_share for target in coverage.targets), default=0.0)
     if unknown > 0:
         said.append(f"{metres(unknown * coverage.frontage.length)} unknown for want of terrain, and counted as open.")
@@ -359,34 +232,35 @@ def sentence(coverage: Coverage) -> str:
 
 
 def _target_sentence(coverage: Coverage, target: TargetCoverage) -> str:
-    name = target.target.name
     whole = metres(coverage.frontage.length)
-    listed = ribbon.gaps(target, "line")
-    lanes = ribbon.gaps(target, "lane")
+    listed = ribbon.gaps(target, "breach")
+    said = f"{target.target.name}: " if len(coverage.at_level("expected")) > 1 else ""
     if listed:
-        total = metres(sum(gap.length for gap in listed))
-        worst = max(listed, key=lambda gap: gap.length)
-        where = f"km {span(worst, ' to ')}"
-        posts = f" near {' and '.join(worst.nearest_posts[:2])}" if worst.nearest_posts else ""
-        if len(listed) == 1:
-            said = f"1 gap, {total} of {whole} ({name}, line): {where}{posts}."
-        else:
-            longest = f"the longest {metres(worst.length)} at {where}{posts}"
-            said = f"{number_of(len(listed), 'gap')}, {total} of {whole} ({name}, line); {longest}."
+        said += f"{number_of(len(listed), 'gap')}, {metres(sum(gap.length for gap in listed))} of {whole}"
     else:
-        said = f"No gap in {whole} ({name}, line)."
-    if lanes:
-        said = f"{said[:-1]}; {number_of(len(lanes), 'lane gap')}, {metres(sum(gap.length for gap in lanes))}."
+        said += f"{'no' if said else 'No'} gap in {whole}"
     sure = assured(coverage, target)
-    return said if sure is None else f"{said[:-1]}; assured: {_open(coverage, sure)}."
+    if sure is not None:
+        said += f" (assured: {_open(coverage, sure)})"
+    if target.weakest is None:
+        return f"{said}."
+    return f"{said}. {crossing_said(target.weakest)}."
+
+
+def crossing_said(route: Crossing) -> str:
+    """`Weakest crossing at km 3.42: 11 % chance of being seen`"""
+    dark = ", over unknown ground" if route.unknown else ""
+    return (
+        f"Weakest crossing at km {kilometres(route.chainage)}: {percent(route.probability)} chance of being seen{dark}"
+    )
 
 
 def _open(coverage: Coverage, target: TargetCoverage) -> str:
     """How much of the line is open, in a few words."""
-    total = sum(gap.length for gap in ribbon.gaps(target, "line"))
+    total = sum(gap.length for gap in ribbon.gaps(target, "breach"))
     if total == 0.0:
         return "no gap"
-    return "nothing" if total >= coverage.frontage.length - 0.5 else f"{metres(total)} open"
+    return "all of it open" if total >= coverage.frontage.length - 0.5 else f"{metres(total)} open"
 
 
 def _plain(value: Any) -> Any:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dronewall.report import figures, files, ribbon
-from dronewall.report.colours import LOOKS, css_gradient
+from dronewall.report import figures, files, records, ribbon
+from dronewall.report.colours import LOOKS, ROUTE, css_gradient
+from dronewall.report.entries import entries, numbered
 from dronewall.report.html_map import Sheet, map_of
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def page(coverage: Coverage) -> str:
         "SENSORS": _sensors(coverage),
         "PROVENANCE": _provenance(coverage),
         "DATA": _data(coverage, sheet),
+        "ROUTE": ROUTE,
         **{state.upper(): look.colour for state, look in LOOKS.items()},
     }
     template = resources(__package__).joinpath("report.html.in").read_text(encoding="utf-8")
@@ -71,14 +73,14 @@ def _subtitle(coverage: Coverage) -> str:
 def _cards(coverage: Coverage) -> str:
     cards = []
     for target in coverage.at_level("expected"):
-        line = ribbon.gaps(target, "line")
+        listed = ribbon.gaps(target, "breach")
         name = target.target.name
         sure = figures.assured(coverage, target)
         said = f"; {figures.percent(sure.covered_share)} assured" if sure is not None else ""
         cards.append((figures.percent(target.covered_share), f"covered, {name}{said}", ""))
-        total = figures.metres(sum(gap.length for gap in line))
-        count = f"in {figures.number_of(len(line), 'line gap')}, {name}"
-        cards.append((total if line else "none", count if line else f"line gaps, {name}", "alarm" if line else ""))
+        total = figures.metres(sum(gap.length for gap in listed))
+        count = f"in {figures.number_of(len(listed), 'gap')}, {name}"
+        cards.append((total if listed else "none", count if listed else f"gaps, {name}", "alarm" if listed else ""))
     unknown = max((target.unknown_share for target in coverage.targets), default=0.0)
     if unknown > 0:
         cards.append((figures.percent(unknown), "unknown: no terrain", ""))
@@ -114,7 +116,16 @@ def _key() -> str:
             ),
             swatch(
                 f"background:{LOOKS['gap'].colour};height:1rem",
-                "gap: detection below the threshold; its number as in the table",
+                "gap: who crosses at his best is hardly seen; its number as in the table",
+            ),
+            swatch(
+                f"height:.8rem;border:solid {LOOKS['gap'].colour};border-width:3px 0",
+                "line gap only: who crosses there is seen all the same",
+            ),
+            swatch(f"background:{ROUTE};height:4px;vertical-align:4px", "weakest route of the line"),
+            swatch(
+                f"border-top:2px dashed {ROUTE};height:0;vertical-align:4px",
+                "route with the least bottleneck; best crossing of the gap chosen",
             ),
             swatch(f"background:{LOOKS['gap'].colour};opacity:.25;height:1rem", "lane gap, across the belt"),
             swatch(
@@ -138,7 +149,8 @@ def _ribbon(coverage: Coverage) -> str:
         parts.append(
             f'<div class="curve" data-target="{index}"{" hidden" if index else ""}>{_curve(coverage, target)}</div>'
         )
-    numbers = {(ribbon.name(which), gap.id): number for number, which, gap in ribbon.numbered(coverage)}
+    numbers = {(ribbon.name(which), gap.id): number for number, which, gap in numbered(coverage)}
+    names = _names(coverage)
     for target, kind in ribbon.rows(coverage):
         sure = target.level == "assured"
         label = f"assured {kind}" if sure else f"{escape(target.target.name)} {kind}"
@@ -149,18 +161,26 @@ def _ribbon(coverage: Coverage) -> str:
         for gap in ribbon.gaps(target, kind):
             number = numbers[ribbon.name(target), gap.id]
             if gap.unknown < 1:
-                cells.append(_segment(gap.start, gap.end, length, "gap", f"gap {number}: {_gap_said(gap)}", number))
+                cells.append(
+                    _segment(gap.start, gap.end, length, "gap", f"gap {number}, {kind}: {_gap_said(gap)}", number)
+                )
         for run in ribbon.runs(coverage, target, kind):
             if run.state == "unknown":
                 cells.append(_segment(run.start, run.end, length, "unknown", "unknown: no terrain"))
-        parts.append(
-            f'<div class="row{" sure" if sure else ""}"><span class="label">{label}</span>{"".join(cells)}</div>'
-        )
+        if kind == "breach" and target.weakest is not None:
+            at = 100 * target.weakest.chainage / length
+            cells.append(f'<i class="weakest" style="left:{at:.3f}%" title="weakest route"></i>')
+        shown = f'class="row{" sure" if sure else ""}" data-kind="{kind}" data-name="{names.index(target.target.name)}"'
+        parts.append(f'<div {shown}><span class="label">{label}</span>{"".join(cells)}</div>')
     ticks = "".join(
         f'<span style="left:{100 * chainage / length:.3f}%">{chainage / 1000:g}{" km" if chainage == 0 else ""}</span>'
         for chainage in ribbon.ticks(length, 16)
     )
     return "\n".join([*parts, f'<div class="axis">{ticks}</div>'])
+
+
+def _names(coverage: Coverage) -> list[str]:
+    return list(dict.fromkeys(target.target.name for target in coverage.targets))
 
 
 def _segment(start: float, end: float, length: float, state: str, said: str, number: int | None = None) -> str:
@@ -186,7 +206,8 @@ def _heads(coverage: Coverage) -> str:
             ends[storey] = middle + half
         kind = "up" if storey == 1 else ""
         parts.append(f'<span class="{kind}" style="left:{middle / 10:.3f}%" title="{escape(name)}">{text}</span>')
-    return f'<div class="head">{"".join(parts)}</div>'
+    flat = " flat" if ends[1] < 0.0 else ""
+    return f'<div class="head{flat}">{"".join(parts)}</div>'
 
 
 def _curve(coverage: Coverage, target: TargetCoverage) -> str:
@@ -206,15 +227,16 @@ def _curve(coverage: Coverage, target: TargetCoverage) -> str:
             pieces.append(f"M{edges[first]:.2f} {100 - 100 * value[first]:.1f}{steps}")
             area.append(f"M{edges[first]:.2f} 100V{100 - 100 * value[first]:.1f}{steps}V100Z")
         drawn[kind] = ("".join(pieces), "".join(area))
-    level = 100 - 100 * ribbon.threshold(coverage, "line")
+    level = 100 - 100 * ribbon.threshold(coverage, "breach")
     return (
-        f'<span class="label">{escape(ribbon.name(target))}<br><span class="faint">── line &nbsp;╌╌ '
-        f"lane</span></span>"
+        f'<span class="label">{escape(ribbon.name(target))}<br><span class="faint"><b>━ breach</b><br>'
+        "╌ lane &nbsp;─ line</span></span>"
         '<span class="tick" style="top:1px">100 %</span><span class="tick" style="bottom:1px">0 %</span>'
         '<svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">'
-        f'<path class="area" d="{drawn["line"][1]}"/><line class="level" x1="0" x2="100" '
+        f'<path class="area" d="{drawn["breach"][1]}"/><line class="level" x1="0" x2="100" '
         f'y1="{level:.1f}" y2="{level:.1f}"/>'
-        f'<path class="line" d="{drawn["line"][0]}"/><path class="lane" d="{drawn["lane"][0]}"/></svg>'
+        f'<path class="line" d="{drawn["line"][0]}"/><path class="lane" d="{drawn["lane"][0]}"/>'
+        f'<path class="breach" d="{drawn["breach"][0]}"/></svg>'
     )
 
 
@@ -231,34 +253,41 @@ def _gap_said(gap: Gap) -> str:
 
 
 def _gaps(coverage: Coverage) -> str:
+    """A row per entry of the list: the gap that made it, and which kinds are open there."""
     rows = []
     owners = {id(target): index for index, target in enumerate(coverage.targets)}
-    for number, target, gap in ribbon.numbered(coverage):
+    for entry in entries(coverage):
+        gap, number = entry.gap, entry.number
+        moves = gap.kind != "line"
         cells = [
             f'<td><button type="button" aria-label="Go to gap {number}">{number}</button></td>',
             f"<td>{figures.span(gap)}</td>",
             f'<td class="n">{figures.metres(gap.length)}</td>',
+            f'<td class="n">{figures.kilometres(gap.weakest)}</td>',
             f'<td class="n">{figures.percent(gap.probability_least)}</td>',
             f'<td class="n">{figures.percent(gap.probability_mean)}</td>',
-            f"<td>{gap.kind}</td>",
-            f"<td>{escape(ribbon.name(target))}</td>",
+            f'<td class="n">{figures.percent(gap.before) if moves else ""}</td>',
+            f'<td class="n">{figures.clock(gap.warning) if moves else ""}</td>',
+            f"<td>{entry.kinds}</td>",
+            f"<td>{escape(ribbon.name(entry.target))}</td>",
             f"<td>{escape(', '.join(gap.nearest_posts))}</td>",
             f"<td>{escape(', '.join(figures.notes(gap)))}</td>",
         ]
-        rows.append(f'<tr data-gap="{number}" data-of="{owners[id(target)]}">{"".join(cells)}</tr>')
+        rows.append(f'<tr data-gap="{number}" data-of="{owners[id(entry.target)]}">{"".join(cells)}</tr>')
     thresholds = coverage.scenario.thresholds
     rule = (
-        f"Line: the chance that a look of {thresholds.look_s:g} s at the frontage detects the "
-        f"target is below {thresholds.line_p:g}. "
-        f"Lane: the chance that it is detected while it crosses the belt straight, at its speed, is "
-        f"below {thresholds.lane_p:g}. "
+        f"Breach: the chance that somebody who picks the best way across within {thresholds.lateral_m:g} m is detected "
+        f"is below {thresholds.lane_p:g}. Lane: the same for the straight way across the belt. Line: the chance that "
+        f"a look of {thresholds.look_s:g} s at the frontage detects the target is below {thresholds.line_p:g}. "
+        "Least, before and warning hold for the weakest place: the chance of being detected on the whole way, and "
+        "before the frontage is reached, and the median time left to the frontage then. "
         f"{figures.at_once(coverage)} Chances are modelled."
     )
+    names = ("at km", "least chance", "mean", "before", "warning")
+    middle = "".join(f'<th class="n">{name}</th>' for name in names)
     return (
-        f'<p class="faint">{escape(rule)}</p><table id="gaps"><thead><tr><th>gap</th><th>km</th><th '
-        f'class="n">length</th>'
-        '<th class="n">least chance</th><th class="n">mean</th><th>kind</th><th>target</th><th>'
-        "nearest posts</th><th>notes</th>"
+        f'<p class="faint">{escape(rule)}</p><table id="gaps"><thead><tr><th>gap</th><th>km</th>'
+        f'<th class="n">length</th>{middle}<th>kinds</th><th>target</th><th>nearest posts</th><th>notes</th>'
         f"</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
 
@@ -267,7 +296,7 @@ def _sensors(coverage: Coverage) -> str:
     rows = []
     bad = figures.troubled(coverage)
     for index, sensor in enumerate(coverage.sensors):
-        record = figures.sensor_record(coverage, sensor)
+        record = records.sensor_record(coverage, sensor)
         looks = "" if record["azimuth_deg"] is None else f"{record['azimuth_deg']:.0f}°"
         farthest = "" if record["range_max_m"] is None else figures.metres(record["range_max_m"])
         where = sensor.post or ("drone" if sensor.moving else "")
@@ -305,7 +334,7 @@ def _data(coverage: Coverage, sheet: Sheet) -> str:
     """What the script needs, as JSON that cannot end its element."""
     frontage = coverage.frontage
     numbers: dict[int, list[dict[str, Any]]] = {}
-    for number, target, gap in ribbon.numbered(coverage):
+    for number, target, gap in numbered(coverage):
         numbers.setdefault(id(target), []).append(
             {
                 "number": number,
@@ -313,6 +342,7 @@ def _data(coverage: Coverage, sheet: Sheet) -> str:
                 "start": round(gap.start, 2),
                 "end": round(gap.end, 2),
                 "length": round(gap.length, 2),
+                "weakest": figures.figure(gap.weakest, 2),
                 "said": figures.metres(gap.length),
             }
         )
@@ -324,15 +354,18 @@ def _data(coverage: Coverage, sheet: Sheet) -> str:
         "points": [[round(float(x), 1), round(float(y), 1)] for x, y in sheet.points(frontage.points)],
         "chainages": [round(float(chainage), 2) for chainage in ribbon.vertices(frontage)],
         "posts": [{"name": name, "chainage": round(chainage, 1)} for name, chainage in ribbon.post_chainages(coverage)],
-        "sensors": [figures.sensor_said(coverage, index) for index in range(len(coverage.sensors))],
+        "sensors": [records.sensor_said(coverage, index) for index in range(len(coverage.sensors))],
         "targets": [
             {
                 "name": ribbon.name(target),
+                "row": _names(coverage).index(target.target.name),
                 "gaps": numbers.get(id(target), []),
                 **{
                     kind: [figures.figure(value, 3) for value in ribbon.probability(coverage, target, kind)]
                     for kind in ribbon.KINDS
                 },
+                "before": [figures.figure(value, 3) for value in target.stations.breach_before],
+                "warning": [figures.figure(value, 0) for value in target.stations.breach_warning],
             }
             for target in coverage.targets
         ],

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dronewall.report import figures, ribbon
+from dronewall.report import figures, records, ribbon, routes
 from dronewall.report.colours import LOOKS, probability_rgba
+from dronewall.report.entries import entries
 from dronewall.report.ground import Window, relief_rgb, unknown_stripes, window
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def map_of(coverage: Coverage, sheet: Sheet) -> str:
         parts.append(
             f'<path class="{kind}" data-sensor="{index}" '
             f'd="{sheet.path(outline(sensor.frustum), closed=True)}">'
-            f"<title>{escape(figures.sensor_said(coverage, index))}</title></path>"
+            f"<title>{escape(records.sensor_said(coverage, index))}</title></path>"
         )
     for index, target in enumerate(coverage.targets):
         parts.append(
@@ -110,15 +111,25 @@ def _target_on_map(coverage: Coverage, target: TargetCoverage, sheet: Sheet) -> 
         f'<path class="lanes" d="{sheet.path(ribbon.lane_band(target, gap), closed=True)}"/>'
         for gap in ribbon.gaps(target, "lane")
     ]
-    for number, _, gap in ribbon.numbered(coverage, target):
-        piece = sheet.path(ribbon.stretch(frontage, gap.start, gap.end))
-        parts.append(f'<path class="chosen" data-gap="{number}" hidden d="{piece}"/>')
+    listed = entries(coverage, target)
+    for entry in listed:
+        piece = sheet.path(ribbon.stretch(frontage, entry.gap.start, entry.gap.end))
+        parts.append(f'<path class="chosen" data-gap="{entry.number}" hidden d="{piece}"/>')
     parts.append(f'<path class="case" d="{sheet.path(frontage.points)}"/>')
-    states = ribbon.runs(coverage, target, "line")
+    states = ribbon.runs(coverage, target, "breach")
     for run in sorted(states, key=lambda run: run.state == "gap"):
         parts.append(f'<path class="run {run.state}" d="{sheet.path(ribbon.stretch(frontage, run.start, run.end))}"/>')
+    for entry in listed:
+        piece = sheet.path(ribbon.stretch(frontage, entry.gap.start, entry.gap.end))
+        if entry.gap.kind != "breach" and entry.gap.unknown < 1.0:
+            parts += [f'<path class="run gap" d="{piece}"/><path class="hollow" d="{piece}"/>']
+        if entry.gap.kind == "breach":
+            way = sheet.path(routes.crossing(coverage, target, routes.weakest_station(target, entry.gap)))
+            parts.append(f'<g class="chosen way" data-gap="{entry.number}" hidden>{_way(way, "crossing")}</g>')
+    parts += _routes(target, sheet)
     outward, last = 22.0, -math.inf
-    for number, _, gap in ribbon.numbered(coverage, target, "line"):
+    for entry in sorted(listed, key=lambda entry: entry.gap.start):
+        gap = entry.gap
         middle = (gap.start + gap.end) / 2
         # neighbours that would touch take turns farther out
         outward = 44.0 if middle - last < 24 * sheet.width / _NOMINAL and outward < 30 else 22.0
@@ -128,10 +139,31 @@ def _target_on_map(coverage: Coverage, target: TargetCoverage, sheet: Sheet) -> 
             f'<path class="leader" d="M0 0L{x:.1f} {y:.1f}"/><circle cx="{x:.1f}" cy="{y:.1f}" '
             f'r="9.5" fill="{LOOKS["gap"].colour}" stroke="#fff" '
             f'stroke-width="1.3"/><text class="badge" x="{x:.1f}" y="{y + 3.8:.1f}" '
-            f'text-anchor="middle">{number}</text>'
+            f'text-anchor="middle">{entry.number}</text>'
         )
         parts.append(sheet.fix(ribbon.places(frontage, middle), "gapmark", inner))
     return "".join(parts)
+
+
+def _routes(target: TargetCoverage, sheet: Sheet) -> list[str]:
+    """The weakest route over the one with the least bottleneck, each with an arrow and its chance at the near end."""
+    parts = []
+    for which, route in reversed(routes.whole(target)):
+        said = f"{which} {figures.percent(route.probability)}, km {figures.kilometres(route.chainage)}"
+        east, north = route.points[-1] - route.points[-2]
+        tip = '<path class="tip" d="M0 0L-5.5 -14L0 -11L5.5 -14Z"/>'
+        turn = math.degrees(math.atan2(east, north)) + 180.0  # the tip's drawing points down
+        parts += [
+            f'<g class="way {which}"><title>{said}</title>{_way(sheet.path(route.points), "route")}</g>',
+            sheet.fix(route.points[-1], "routetip", tip, turn=turn),
+            sheet.fix(route.points[-1], "routemark", f'<text class="route" x="9" y="14">{said}</text>'),
+        ]
+    return parts
+
+
+def _way(path: str, kind: str) -> str:
+    """A way over its clear casing."""
+    return f'<path class="casing" d="{path}"/><path class="{kind}" d="{path}"/>'
 
 
 def _behind(coverage: Coverage, chainage: float) -> NDArray[np.float64]:

@@ -14,12 +14,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import withStroke
 
-from dronewall.report import files, ribbon
-from dronewall.report.colours import LOOKS, probability_rgba
+from dronewall.report import files, ribbon, routes
+from dronewall.report.colours import LOOKS, ROUTE, probability_rgba
+from dronewall.report.entries import entries
 from dronewall.report.figures import (
     assurance,
     assured,
+    clock,
+    kilometres,
     level,
     metres,
     number_of,
@@ -35,7 +39,7 @@ from dronewall.report.figures import (
 from dronewall.report.ground import window
 from dronewall.report.picture_labels import ALARM, FAINT, INK, plain, short
 from dronewall.report.picture_map import draw_map
-from dronewall.report.picture_straight import draw_curve, draw_ribbon
+from dronewall.report.picture_straight import draw_curve, draw_ribbon, ribbon_height
 
 if TYPE_CHECKING:
     from dronewall.engine.wall import Coverage, TargetCoverage
@@ -43,7 +47,7 @@ if TYPE_CHECKING:
 _WIDTH = 13.0  # inches
 _MAP_LEFT, _MAP_WIDTH = 0.3, 9.4
 _SIDE_LEFT = 9.95
-_FOOT = 1.22
+_FOOT = 1.36
 _FLAT, _ROW_HEIGHT = 0.42, 2.9  # height / width under which the words go below the map, in a row so high
 
 
@@ -77,9 +81,8 @@ def figure_of(coverage: Coverage) -> Figure:
     map_width = _WIDTH - 2 * _MAP_LEFT if flat else _MAP_WIDTH
     map_height = map_width * shape
     words = _ROW_HEIGHT if flat else 0.0
-    rows = len(coverage.targets) * len(ribbon.KINDS)
-    ribbon_height, curve_height = (0.27 if rows <= 4 else 0.22) * rows + 0.05, 1.0
-    words_bottom = _FOOT + ribbon_height + curve_height + 0.62
+    straight_height, curve_height = ribbon_height(coverage) + 0.05, 1.0
+    words_bottom = _FOOT + straight_height + curve_height + 0.62
     map_bottom = words_bottom + words
     height = map_bottom + map_height + 0.85
     figure = Figure(figsize=(_WIDTH, height), facecolor="white")
@@ -96,8 +99,8 @@ def figure_of(coverage: Coverage) -> Figure:
 
     straight_left, straight_width = 1.35, _WIDTH - 1.35 - 0.35
     map_axes = axes(_MAP_LEFT, map_bottom, map_width, map_height, "map")
-    curve_axes = axes(straight_left, _FOOT + ribbon_height + 0.06, straight_width, curve_height, "curve")
-    ribbon_axes = axes(straight_left, _FOOT, straight_width, ribbon_height, "ribbon")
+    curve_axes = axes(straight_left, _FOOT + straight_height + 0.06, straight_width, curve_height, "curve")
+    ribbon_axes = axes(straight_left, _FOOT, straight_width, straight_height, "ribbon")
     _title(figure, coverage, height)
     _footer(figure, coverage, height)
     if flat:
@@ -137,7 +140,7 @@ def _title(figure: Figure, coverage: Coverage, height: float) -> None:
 
 def _footer(figure: Figure, coverage: Coverage, height: float) -> None:
     lines = textwrap.wrap(plain(sentence(coverage)), 150, break_on_hyphens=False)
-    lines = [*lines[:1], short(" ".join(lines[1:]), 150)]
+    lines = [*lines[:2], short(" ".join(lines[2:]), 150)]
     figure.text(
         _MAP_LEFT / _WIDTH,
         0.4 / height,
@@ -151,8 +154,8 @@ def _footer(figure: Figure, coverage: Coverage, height: float) -> None:
     said = (
         f"dronewall {coverage.version}  ·  input {coverage.digest[:16]}  ·  modelled coverage, not "
         f"observed  ·  "
-        f"gap: line P < {thresholds.line_p:g} in {thresholds.look_s:g} s, lane P < {thresholds.lane_p:g} at "
-        f"{coverage.targets[0].target.speed_mps:g} m/s  ·  belt {frontage.front:g} m ahead, "
+        f"gap: line P < {thresholds.line_p:g} in {thresholds.look_s:g} s, lane and breach P < {thresholds.lane_p:g} "
+        f"at {coverage.targets[0].target.speed_mps:g} m/s  ·  belt {frontage.front:g} m ahead, "
         f"{frontage.behind:g} m behind  ·  "
         f"terrain posting {posting(coverage)}"
     )
@@ -163,22 +166,28 @@ def _footer(figure: Figure, coverage: Coverage, height: float) -> None:
 
 def _totals(axes: Axes, coverage: Coverage, target: TargetCoverage) -> float:
     """Write the totals; what comes back is the height they take [inches]."""
-    line = ribbon.gaps(target, "line")
+    listed = ribbon.gaps(target, "breach")
     y = 0.02
     axes.text(0, y, percent(target.covered_share), size=27, weight="bold", color=LOOKS["covered"].colour, va="top")
     axes.text(0.42, y + 0.06, f"of {metres(coverage.frontage.length)}\ncovered", size=9.5, color=INK, va="top")
     y += 0.56
-    total = sum(gap.length for gap in line)
-    if line:
+    total = sum(gap.length for gap in listed)
+    if listed:
         axes.text(0, y, metres(total), size=17, weight="bold", color=ALARM, va="top")
         axes.text(
             0.42,
             y + 0.02,
-            f"in {number_of(len(line), 'line gap')},\nlongest {metres(max(gap.length for gap in line))}",
+            f"in {number_of(len(listed), 'gap')},\nlongest {metres(max(gap.length for gap in listed))}",
             size=9,
             color=INK,
             va="top",
         )
+        y += 0.46
+    if target.weakest is not None:
+        route = target.weakest
+        axes.text(0, y, percent(route.probability), size=17, weight="bold", color=ROUTE, va="top")
+        said = f"chance of being seen at the\nweakest crossing, km {kilometres(route.chainage)}"
+        axes.text(0.42, y + 0.02, said, size=9, color=INK, va="top")
         y += 0.46
     sure = assured(coverage, target)
     if sure is not None:
@@ -193,12 +202,8 @@ def _totals(axes: Axes, coverage: Coverage, target: TargetCoverage) -> float:
         axes.text(0, y, plain(short(troubles(coverage), 46)), size=8, color=ALARM, va="top")
         y += 0.2
     for other in coverage.at_level("expected")[1:4]:
-        opened = (
-            metres(sum(gap.length for gap in ribbon.gaps(other, "line"))) if ribbon.gaps(other, "line") else "nothing"
-        )
-        sure = assured(coverage, other)
-        text = f"{other.target.name}: {percent(other.covered_share)} covered"
-        text += f" ({percent(sure.covered_share)} assured)" if sure is not None else f", {opened} open"
+        opened = metres(other.gap_length("breach")) if ribbon.gaps(other, "breach") else "nothing"
+        text = f"{other.target.name}: {percent(other.covered_share)} covered, {opened} open"
         axes.text(0, y, plain(short(text, 44)), size=9, color=INK, va="top")
         y += 0.2
     return y
@@ -245,8 +250,23 @@ def _legend(coverage: Coverage) -> list[Any]:
     handles: list[Any] = [
         Line2D([], [], color=LOOKS["covered"].colour, linewidth=3.4, label="frontage, covered"),
         Line2D([], [], color=LOOKS["weak"].colour, linewidth=3.4, dashes=(2.2, 0.6), label="frontage, weak"),
-        Line2D([], [], color=ALARM, linewidth=6, label="line gap, with its number"),
+        Line2D([], [], color=ALARM, linewidth=6, label="gap, with its number"),
     ]
+    if any(entry.gap.kind == "line" for entry in entries(coverage, coverage.targets[0])):
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color="white",
+                linewidth=2.4,
+                path_effects=[withStroke(linewidth=5.5, foreground=ALARM)],
+                label="line gap only",
+            )
+        )
+    if coverage.targets[0].weakest is not None:
+        handles.append(Line2D([], [], color=ROUTE, linewidth=2.6, marker="^", markersize=5, label="weakest route"))
+    if len(routes.whole(coverage.targets[0])) > 1:
+        handles.append(Line2D([], [], color=ROUTE, linewidth=1.3, dashes=(4.0, 1.5), label="least bottleneck"))
     if any(ribbon.gaps(target, "lane") for target in coverage.targets[:1]):
         handles.append(
             Patch(
@@ -290,25 +310,25 @@ def _legend(coverage: Coverage) -> list[Any]:
 
 
 def _gap_list(axes: Axes, coverage: Coverage) -> None:
-    """As many of the map's gaps as there is room for, longest kept."""
+    """As many of the map's gaps as there is room for: those that somebody gets through, and the longest, kept."""
     y, inches = 0.0, axes.get_ylim()[0]
-    listed = ribbon.numbered(coverage, coverage.targets[0], "line")
+    listed = entries(coverage, coverage.targets[0])
     room = int((inches - y - 0.1) / 0.165) - 1
     if not listed or room < 2:
         return
-    shown = sorted(listed, key=lambda item: -item[2].length)[: room if len(listed) <= room else room - 1]
-    for x, text, align in (
-        (0.0, "gap", "left"),
-        (0.16, "km", "left"),
-        (0.66, "length", "right"),
-        (1.0, "chance", "right"),
-    ):
+    first = sorted(listed, key=lambda entry: (entry.gap.kind == "line", -entry.gap.length))
+    shown = first[: room if len(listed) <= room else room - 1]
+    columns = ((0.0, "gap", "left"), (0.12, "km", "left"), (0.6, "length", "right"), (0.8, "chance", "right"))
+    for x, text, align in (*columns, (1.0, "warning", "right")):
         axes.text(x, y, text, size=7.5, color=FAINT, va="top", ha=align)
-    for number, _, gap in sorted(shown, key=lambda item: item[0]):
+    for entry in sorted(shown, key=lambda entry: entry.number):
+        gap = entry.gap
         y += 0.165
-        axes.text(0, y, str(number), size=8, weight="bold", color=ALARM, va="top")
-        axes.text(0.16, y, span(gap), size=8, color=INK, va="top")
-        axes.text(0.66, y, metres(gap.length), size=8, color=INK, va="top", ha="right")
-        axes.text(1.0, y, percent(gap.probability_mean), size=8, color=INK, va="top", ha="right")
+        axes.text(0, y, str(entry.number), size=8, weight="bold", color=ALARM, va="top")
+        axes.text(0.12, y, span(gap), size=8, color=INK, va="top")
+        axes.text(0.6, y, metres(gap.length), size=8, color=INK, va="top", ha="right")
+        axes.text(0.8, y, percent(gap.probability_least), size=8, color=INK, va="top", ha="right")
+        last = "line only" if gap.kind == "line" else clock(gap.warning)
+        axes.text(1.0, y, last, size=8, color=FAINT if gap.kind == "line" else INK, va="top", ha="right")
     if len(shown) < len(listed):
-        axes.text(0.16, y + 0.165, f"and {len(listed) - len(shown)} shorter", size=8, color=FAINT, va="top")
+        axes.text(0.12, y + 0.165, f"and {len(listed) - len(shown)} shorter", size=8, color=FAINT, va="top")

@@ -1,4 +1,4 @@
-"""The map of a picture: ground, coverage, wedges, frontage with its gaps, posts and drones."""
+"""The map of a picture: ground, coverage, wedges, frontage with its gaps, the weakest route, posts and drones."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from matplotlib.patheffects import withStroke
 
 from dronewall.report import ribbon
 from dronewall.report.colours import LOOKS, probability_rgba
+from dronewall.report.entries import entries
 from dronewall.report.figures import drone_places, troubled
 from dronewall.report.ground import Window, relief_rgb
 from dronewall.report.picture_labels import ALARM, FAINT, HALO, INK, Labels, plain
+from dronewall.report.picture_routes import draw_routes, label_routes
 
 if TYPE_CHECKING:
     from dronewall.engine.wall import Coverage, TargetCoverage
@@ -54,6 +56,7 @@ def draw_map(axes: Axes, coverage: Coverage, target: TargetCoverage, box: Window
     for gap in ribbon.gaps(target, "lane"):
         axes.add_patch(Polygon(ribbon.lane_band(target, gap), facecolor=ALARM, alpha=0.16, linewidth=0))
     _line(axes, coverage, target)
+    draw_routes(axes, target)
 
     labels = Labels(axes)
     labels.avoid(belt, 1.0, 0.3)
@@ -83,11 +86,12 @@ def draw_map(axes: Axes, coverage: Coverage, target: TargetCoverage, box: Window
             zorder=8,
         )
     _furniture(axes, coverage, target, box, labels)
-    shown = ribbon.numbered(coverage, target, "line")
-    for number, _, gap in sorted(shown, key=lambda item: -item[2].length)[:_MOST_BADGES]:
+    label_routes(target, labels)
+    shown = entries(coverage, target)
+    for entry in sorted(shown, key=lambda entry: (entry.gap.kind == "line", -entry.gap.length))[:_MOST_BADGES]:
         labels.put(
-            ribbon.places(coverage.frontage, (gap.start + gap.end) / 2),
-            str(number),
+            ribbon.places(coverage.frontage, (entry.gap.start + entry.gap.end) / 2),
+            str(entry.number),
             size=8,
             weight="bold",
             color="white",
@@ -142,10 +146,12 @@ def _wedges(axes: Axes, coverage: Coverage) -> None:
 
 
 def _line(axes: Axes, coverage: Coverage, target: TargetCoverage) -> None:
-    """The frontage: state by colour, dash and width, gaps boldest and last."""
+    """The frontage: who crosses it at his best is seen or not, by colour, dash and width; gaps boldest and last. A gap
+    of another kind alone is hollow.
+    """
     frontage = coverage.frontage
     axes.plot(*np.asarray(frontage.points).T, color="white", linewidth=5.5, solid_capstyle="round", zorder=4)
-    for run in ribbon.runs(coverage, target, "line"):
+    for run in ribbon.runs(coverage, target, "breach"):
         piece = ribbon.stretch(frontage, run.start, run.end).T
         if run.state == "gap":
             axes.plot(*piece, color="white", linewidth=9.0, solid_capstyle="butt", zorder=6)
@@ -161,6 +167,11 @@ def _line(axes: Axes, coverage: Coverage, target: TargetCoverage) -> None:
             solid_capstyle="butt",
             dash_capstyle="butt",
         )
+    for entry in entries(coverage, target):
+        if entry.gap.kind != "breach" and entry.gap.unknown < 1.0:
+            piece = ribbon.stretch(frontage, entry.gap.start, entry.gap.end).T
+            for colour, width in (("white", 8.0), (ALARM, 5.5), ("white", 2.6)):
+                axes.plot(*piece, color=colour, linewidth=width, solid_capstyle="butt", zorder=6)
 
 
 def _kilometres(axes: Axes, coverage: Coverage, labels: Labels) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from dronewall.engine.gaps import Gap, Kind
     from dronewall.engine.wall import Coverage, TargetCoverage
 
-KINDS: tuple[Kind, ...] = ("line", "lane")
+KINDS: tuple[Kind, ...] = ("line", "lane", "breach")
+"""The rows of a target, from the top."""
 
 
 def name(target: TargetCoverage) -> str:
@@ -50,36 +51,17 @@ def probability(coverage: Coverage, target: TargetCoverage, kind: Kind) -> NDArr
     """Detection probability per station, nan where the terrain does not say and what is known does not
     suffice.
 
-    Unknown ground counts as unwatched, so a lane that reaches the threshold across it holds whatever lies
-    there.
+    Unknown ground counts as unwatched, so a lane or crossing that reaches the threshold over it holds whatever
+    lies there.
     """
-    stations = target.stations
-    if kind == "line":
-        value, dark = stations.line_p, stations.unknown
-    else:
-        value, dark = stations.lane_p, stations.lane_unknown
-    value = np.asarray(value, dtype=float)
+    value = np.asarray(target.stations.probability(kind), dtype=float)
+    dark = target.stations.doubt(kind)
     return np.where(np.asarray(dark) & (value < threshold(coverage, kind)), np.nan, value)
 
 
 def gaps(target: TargetCoverage, kind: Kind) -> list[Gap]:
     """The listed gaps of one kind in the order of their chainage."""
     return sorted((gap for gap in target.gaps if gap.kind == kind), key=lambda gap: (gap.start, gap.end))
-
-
-def numbered(
-    coverage: Coverage, of: TargetCoverage | None = None, kind: Kind | None = None
-) -> list[tuple[int, TargetCoverage, Gap]]:
-    """Every gap with the number it bears in tables and on maps: by level, then target, kind and chainage.
-
-    `of`, `kind`: only the gaps of that target and of that kind, with the numbers they have among all.
-    """
-    found = [(target, gap) for target in coverage.targets for each in KINDS for gap in gaps(target, each)]
-    return [
-        (number, target, gap)
-        for number, (target, gap) in enumerate(found, start=1)
-        if (of is None or of is target) and kind in (None, gap.kind)
-    ]
 
 
 def stations_in(target: TargetCoverage, gap: Gap) -> NDArray[np.intp]:

@@ -19,15 +19,17 @@ from rich.text import Text
 
 from dronewall.report import ribbon as straight
 from dronewall.report.colours import LOOKS
+from dronewall.report.entries import Entry, entries
 from dronewall.report.figures import (
     assurance,
     at_once,
     clean,
+    clock,
     counted,
+    kilometres,
     level,
     metres,
     notes,
-    number_of,
     percent,
     posting,
     sensors_phrase,
@@ -39,7 +41,7 @@ from dronewall.report.figures import (
 
 if TYPE_CHECKING:
     from dronewall.engine.gaps import Gap
-    from dronewall.engine.wall import Coverage, TargetCoverage
+    from dronewall.engine.wall import Coverage
 
 _ALIKE = 3
 """As many sensors in one state for one reason are listed one by one; more in one line."""
@@ -61,15 +63,18 @@ class Ribbon:
         widest = max((len(target.target.name) + 1 for target, _ in rows), default=0) if several else 0
         # a long name must not eat the ribbon
         label = min(widest, max(options.max_width // 3 - 5, 4)) + 5
+        label = max(label, max(len(kind) for kind in straight.KINDS) + 1)
         if any(target.level == "assured" for target, _ in rows):
-            label = max(label, len("assured lane") + 1)
+            label = max(label, len("assured line") + 1)
         count = max(options.max_width - label - 1, 10)
         marker, tick = ("|", "|") if options.ascii_only else ("▾", "╵")
         for line in _post_rows(
             [(clean(name), at) for name, at in straight.post_chainages(coverage)], length, count, marker
         ):
             yield from _row("", label, [(line, "")])
-        for target, kind in rows:
+        for index, (target, kind) in enumerate(rows):
+            if several and index and target.level == "expected" and kind == straight.KINDS[0]:
+                yield Segment.line()
             states = straight.columns(straight.runs(coverage, target, kind), length, count)
             cells = [
                 (
@@ -78,12 +83,10 @@ class Ribbon:
                 )
                 for state, same in groupby(states)
             ]
-            if target.level == "assured":
-                title = f"assured {kind}"
-            elif several and kind == straight.KINDS[0]:
-                title = f"{target.target.name[: label - 6].rstrip()} {kind}"
-            else:
-                title = kind
+            title: str = kind
+            if kind == straight.KINDS[0] and (several or target.level == "assured"):
+                name = "assured" if target.level == "assured" else target.target.name
+                title = f"{name[: label - 6].rstrip()} {kind}"
             yield from _row(title, label, cells)
         for index, line in enumerate(_scale_rows(length, count, tick)):
             yield from _row("km" if index else "", label, [(line, "")])
@@ -98,39 +101,47 @@ class Ribbon:
 
 
 def headline(coverage: Coverage) -> RenderableType:
-    """The totals, a line per target and level."""
-    lines = []
-    rows = [target for target, kind in straight.rows(coverage) if kind == straight.KINDS[0]]
-    widest = max((len("assured" if target.level == "assured" else target.target.name) for target in rows), default=0)
-    for target in rows:
-        name = "assured" if target.level == "assured" else target.target.name
-        text = Text(f"{name.ljust(widest)}  ", style="bold")
-        text.append(f"covered {percent(target.covered_share)}", style="default")
-        if target.unknown_share > 0:
-            text.append(f", unknown {percent(target.unknown_share)}")
+    """The totals, a row per target and level; of each kind of gaps how many there are and their metres."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column(overflow="fold", style="bold", ratio=None)
+    table.add_column("covered", justify="right", header_style="dim", no_wrap=True)
+    unknown = any(target.unknown_share > 0 for target in coverage.targets)
+    if unknown:
+        table.add_column("unknown", justify="right", header_style="dim", no_wrap=True)
+    for kind in straight.KINDS:
+        table.add_column(f"{kind} gaps", justify="right", header_style="dim")
+    for target in [target for target, kind in straight.rows(coverage) if kind == straight.KINDS[0]]:
+        sure = target.level == "assured"
+        row: list[RenderableType] = [
+            Text("  assured" if sure else clean(target.target.name), style="not bold" if sure else ""),
+            percent(target.covered_share),
+        ]
+        if unknown:
+            row.append(percent(target.unknown_share))
         for kind in straight.KINDS:
             listed = straight.gaps(target, kind)
-            if not listed:
-                text.append(f"; no {kind} gap", style="default")
-                continue
-            longest = max(gap.length for gap in listed)
-            total = sum(gap.length for gap in listed)
-            text.append(f"; {number_of(len(listed), f'{kind} gap')} ", style="default")
-            text.append(metres(total), style=LOOKS["gap"].terminal)
-            if len(listed) > 1:
-                text.append(f" (longest {metres(longest)})", style="default")
-        lines.append(text)
-    return Group(*lines)
+            text = Text(f"{len(listed)}, " if listed else "none")
+            if listed:
+                text.append(metres(sum(gap.length for gap in listed)), style=LOOKS["gap"].terminal)
+            row.append(text)
+        table.add_row(*row)
+    return table
 
 
 def gaps(coverage: Coverage) -> RenderableType:
-    """The table of the gaps to be expected, in the order of the map's numbers."""
-    listed = straight.numbered(coverage)
-    found = [each for each in listed if each[1].level == "expected"]
+    """The list of the gaps to be expected, in the order of the map's numbers."""
+    listed = entries(coverage)
+    found = [entry for entry in listed if entry.target.level == "expected"]
     if not found:
         return Text("No gaps expected." if listed else "No gaps.")
-    spare = ("mean", "posts", "least")  # what a narrow terminal does without, in this order
-    return _Fitting([_gap_table(coverage, found, spare[:count]) for count in range(len(spare) + 1)])
+    # what a narrow terminal does without, in this order
+    spare = ("mean", "posts", "weakest", "before", "warning", "least")
+    shown: list[RenderableType] = [
+        _Fitting([_gap_table(coverage, found, spare[:count]) for count in range(len(spare) + 1)])
+    ]
+    if any(entry.gap.below_resolution for entry in found):
+        shown.append(Text("* shorter than two postings of the terrain, which cannot vouch for it", style="dim"))
+    return Group(*shown)
 
 
 class _Fitting:
@@ -146,45 +157,52 @@ class _Fitting:
         yield table
 
 
-def _gap_table(coverage: Coverage, found: list[tuple[int, TargetCoverage, Gap]], left_out: tuple[str, ...]) -> Table:
-    several = len({target.target.name for target in coverage.targets}) > 1
+def _gap_table(coverage: Coverage, found: list[Entry], left_out: tuple[str, ...]) -> Table:
+    """Of each entry the gap that made it, and which kinds are open there; targets under headings of their own."""
+    several = len({entry.target.target.name for entry in found}) > 1
+    remarks = {entry.number: ", ".join(_remarks(entry.gap)) for entry in found}
+    columns = ["", "km", "length", "weakest", "least", "mean", "before", "warning", "kinds", "posts", "notes"]
+    columns = [name for name in columns if name not in left_out]
+    if not any(remarks.values()):
+        columns.remove("notes")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column("", justify="right", no_wrap=True)
-    table.add_column("km", no_wrap=True)
-    table.add_column("length", justify="right", no_wrap=True)
-    if "least" not in left_out:
-        table.add_column("least", justify="right", no_wrap=True)
-    if "mean" not in left_out:
-        table.add_column("mean", justify="right", no_wrap=True)
-    table.add_column("kind", no_wrap=True)
-    if several:
-        table.add_column("target", overflow="fold")
-    if "posts" not in left_out:
-        table.add_column("posts", overflow="fold")
-    table.add_column("notes", overflow="fold")
-    before = None
-    for number, target, gap in found:
-        group = (target.target.name, gap.kind)
-        if before not in (None, group):
-            table.add_section()
-        before = group
-        row: list[RenderableType] = [
-            str(number),
-            span(gap),
-            Text(metres(gap.length), style=LOOKS["gap"].terminal),
-        ]
-        if "least" not in left_out:
-            row.append(percent(gap.probability_least))
-        if "mean" not in left_out:
-            row.append(percent(gap.probability_mean))
-        row.append(gap.kind)
-        if several:
-            row.append(Text(clean(target.target.name)))
-        if "posts" not in left_out:
-            row.append(Text(clean(", ".join(gap.nearest_posts))))
-        row.append(Text(", ".join(notes(gap))))
-        table.add_row(*row)
+    for name in columns:
+        words = name in ("km", "kinds", "posts", "notes")
+        table.add_column(
+            {"weakest": "at km"}.get(name, name),
+            justify="left" if words else "right",
+            no_wrap=name not in ("posts", "notes"),
+            overflow="fold",
+        )
+    last = None
+    for entry in found:
+        target, gap = entry.target.target.name, entry.gap
+        if several and target != last:
+            if last is not None:
+                table.add_section()
+            table.add_row("", Text(clean(target), style="bold"))
+        last = target
+        moves = gap.kind != "line"
+        cells: dict[str, RenderableType] = {
+            "": str(entry.number),
+            "km": span(gap),
+            "length": Text(metres(gap.length) + ("*" if gap.below_resolution else " "), style=LOOKS["gap"].terminal),
+            "weakest": kilometres(gap.weakest),
+            "least": percent(gap.probability_least),
+            "mean": percent(gap.probability_mean),
+            "before": percent(gap.before) if gap.before is not None else "",
+            "warning": clock(gap.warning) if moves else "",
+            "kinds": entry.kinds,
+            "posts": Text(clean(", ".join(gap.nearest_posts))),
+            "notes": Text(remarks[entry.number]),
+        }
+        table.add_row(*(cells[name] for name in columns))
     return table
+
+
+def _remarks(gap: Gap) -> list[str]:
+    """The notes that the table has no mark for."""
+    return [note for note in notes(gap) if note != "below resolution"]
 
 
 def sensors(coverage: Coverage) -> RenderableType:
@@ -227,9 +245,15 @@ def small_print(coverage: Coverage) -> RenderableType:
     return Group(
         Text(f"Targets: {targets}.", style="dim"),
         Text(
-            f"Gap: line below {thresholds.line_p:g} in {thresholds.look_s:g} s, lane below "
-            f"{thresholds.lane_p:g}; "
-            f"belt {frontage.front:g} m ahead, {frontage.behind:g} m behind. {at_once(coverage)}".strip(),
+            f"Gap: where the chance of being seen is too small. Line: of a look of {thresholds.look_s:g} s at the "
+            f"frontage, below {thresholds.line_p:g}; lane: straight across the belt, below {thresholds.lane_p:g}; "
+            f"breach: on the best way across within {thresholds.lateral_m:g} m, below {thresholds.lane_p:g}. Belt "
+            f"{frontage.front:g} m ahead, {frontage.behind:g} m behind. {at_once(coverage)}".strip(),
+            style="dim",
+        ),
+        Text(
+            "Least and mean: chances in the gap, the least at that km; before: of being seen there before the "
+            "frontage is reached; warning: median time left to the frontage then.",
             style="dim",
         ),
         Text(f"Weak: {LOOKS['weak'].meaning}.", style="dim"),
