@@ -150,6 +150,8 @@ MEANINGS = {
     "unknown_share": "Share of the stations whose terrain is unknown.",
     "count": "Gaps there are; the list holds the longest.",
     "gaps": "The longest gaps, longest first.",
+    "gap.probability_before": "Probability of detection where it is weakest before the frontage is reached.",
+    "gap.warning_s": "Median time left to the frontage when somebody is detected there.",
     "gap.kind": "line: at the frontage; lane: straight across; breach: by the easiest route.",
     "target": "The target that this holds for.",
     "start_m": "Chainage at which the gap begins.",

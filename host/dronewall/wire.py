@@ -269,6 +269,8 @@ if sys.implementation.name == "cpython":
         probability_mean p - r
         threshold p - r
         unknown_share p - r
+        probability_before p - -
+        warning s - -
         flank b - r
         below_resolution b - r
         posts*4 w - r
