@@ -86,7 +86,7 @@ def test_gaps_as_json_is_json_and_nothing_else(site, tmp_path):
     assert (ran.returncode, ran.stderr) == (0, "")
     answer = json.loads(ran.stdout)
     assert answer["summary"]["sensors_total"] == 1
-    assert {gap["kind"] for gap in answer["gaps"]} <= {"line", "lane"}
+    assert {gap["kind"] for gap in answer["gaps"]} <= {"line", "lane", "breach"}
     assert not (tmp_path / "out").exists()
 
 

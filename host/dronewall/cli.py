@@ -356,7 +356,10 @@ def _stdout() -> "Console":
 @click.option("--no-files", is_flag=True, help="Write no files.")
 @click.option("--json", "as_json", is_flag=True, help="The answer as JSON on stdout, and files only with --out.")
 @click.option(
-    "--fail-over", type=_Length(), metavar="LENGTH", help="End with status 3 if a gap is longer, such as 200m or 0.5km."
+    "--fail-over",
+    type=_Length(),
+    metavar="LENGTH",
+    help="End with status 3 if a gap that is to be expected, of whichever kind, is longer, such as 200m or 0.5km.",
 )
 @click.option("--at", "at_s", type=_Seconds(0.0, 604_800.0), default=0.0, show_default=True, metavar="SECONDS",
               help="Drones where they are that long into their routes.")  # fmt: skip
