@@ -115,7 +115,7 @@ def test_the_sentence_says_it_all():
     assert figures.sentence(coverage()) == (
         "walker: 2 gaps, 480 m of 3.0 km. Weakest crossing at km 1.30: 2 % chance of being seen. "
         "low-drone: 1 gap, 100 m of 3.0 km. "
-        "Weakest crossing at km 0.06: 0 % chance of being seen, over unknown ground. "
+        "Weakest crossing at km 0.06 (flank): 0 % chance of being seen, over unknown ground. "
         "100 m unknown for want of terrain, and counted as open. 3 of 4 sensors count; P3/cam missing."
     )
 

@@ -244,15 +244,18 @@ def _target_sentence(coverage: Coverage, target: TargetCoverage) -> str:
         said += f" (assured: {_open(coverage, sure)})"
     if target.weakest is None:
         return f"{said}."
-    return f"{said}. {crossing_said(target.weakest)}."
+    return f"{said}. {crossing_said(coverage, target.weakest)}."
 
 
-def crossing_said(route: Crossing) -> str:
-    """`Weakest crossing at km 3.42: 11 % chance of being seen`"""
+def crossing_said(coverage: Coverage, route: Crossing) -> str:
+    """`Weakest crossing at km 3.42: 11 % chance of being seen`; says where it is on the flank or nobody knows the
+    ground.
+    """
+    lateral = coverage.scenario.thresholds.lateral_m
+    flank = " (flank)" if min(route.chainage, coverage.frontage.length - route.chainage) < lateral else ""
     dark = ", over unknown ground" if route.unknown else ""
-    return (
-        f"Weakest crossing at km {kilometres(route.chainage)}: {percent(route.probability)} chance of being seen{dark}"
-    )
+    where = f"km {kilometres(route.chainage)}{flank}"
+    return f"Weakest crossing at {where}: {percent(route.probability)} chance of being seen{dark}"
 
 
 def _open(coverage: Coverage, target: TargetCoverage) -> str:
