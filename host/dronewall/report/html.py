@@ -361,10 +361,10 @@ def _data(coverage: Coverage, sheet: Sheet) -> str:
                 "row": _names(coverage).index(target.target.name),
                 "gaps": numbers.get(id(target), []),
                 **{
-                    kind: [figures.figure(value, 3) for value in ribbon.probability(coverage, target, kind)]
+                    kind: [figures.figure(value, 4) for value in ribbon.probability(coverage, target, kind)]
                     for kind in ribbon.KINDS
                 },
-                "before": [figures.figure(value, 3) for value in target.stations.breach_before],
+                "before": [figures.figure(value, 4) for value in target.stations.breach_before],
                 "warning": [figures.figure(value, 0) for value in target.stations.breach_warning],
             }
             for target in coverage.targets
