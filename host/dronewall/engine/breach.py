@@ -116,7 +116,9 @@ def crossings(
 
 
 def weakest_route(belt: Belt, rate: Floats, going: Going, front: float, behind: float) -> Crossings:
-    """The one least-exposure route of all from the belt's far edge to its near edge; no cells where there is none."""
+    """The one least-exposure route of all from the belt's far edge to its near edge; no cells where there is none. Of
+    many that are alike the one that ends in the middle of the widest opening.
+    """
     weight = _weight(belt, rate, going)
     return _route(belt, rate, going, weight, front, behind)
 
@@ -135,10 +137,25 @@ def _route(belt: Belt, rate: Floats, going: Going, weight: Floats, front: float,
     start, end = _edges(belt, weight, front, behind)
     found = search(Grid(weight, belt.cell, going.heights), start)
     total = found.cost + end
-    at = int(np.argmin(total)) if total.size else 0
-    row, col = divmod(at, total.shape[1])
-    way = found.way(row, col) if total.size and np.isfinite(total[row, col]) else np.zeros((0, 2), dtype=np.int64)
+    least = float(total.min(initial=np.inf))
+    way = np.zeros((0, 2), dtype=np.int64)
+    if np.isfinite(least):
+        # Alike: as exposed, and longer by no more than a twentieth of the belt's depth.
+        alike = least + 0.05 * _TIE * (front + behind) / going.speed
+        way = found.way(*_middle(belt, total <= alike))
     return _crossings(belt, rate, going, front, behind, Ways(way, np.array([len(way)])))
+
+
+def _middle(belt: Belt, cells: Bools) -> tuple[int, int]:
+    """The cell in the middle of the widest of the stretches of frontage that some cells lie at."""
+    rows, cols = np.nonzero(cells)
+    order = np.argsort(belt.chainage[rows, cols], kind="stable")
+    chainage = belt.chainage[rows, cols][order]
+    cuts = np.flatnonzero(np.diff(chainage) > 3.0 * belt.cell) + 1
+    starts, ends = np.concatenate(([0], cuts)), np.concatenate((cuts, [len(order)]))
+    widest = int(np.argmax(chainage[ends - 1] - chainage[starts]))
+    one = order[(starts[widest] + ends[widest] - 1) // 2]
+    return int(rows[one]), int(cols[one])
 
 
 def _weight(belt: Belt, rate: Floats, going: Going) -> Floats:
