@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from coverage_fixture import stations_of
+from dronewall.engine.belt import belt_of
+from dronewall.engine.breach import Going
 from dronewall.engine.detection import Rate, Target, rate
 from dronewall.engine.field import UNIT, Field
 from dronewall.engine.frontage import Frontage
@@ -160,6 +162,35 @@ def test_lanes_taken_some_at_a_time_are_those_taken_together(monkeypatch):
     assert (apart.lane_p == together.lane_p).all()
     assert (apart.lane_unknown == together.lane_unknown).all()
     assert 0.0 < together.lane_p.mean() < 1.0
+
+
+def test_a_lane_that_nobody_can_walk_closes_itself_and_no_other():
+    terrain, frontage = plain(), line()
+    belt = belt_of(frontage, terrain)
+    slowness = np.ones(belt.inside.shape)
+    east = terrain.centres[0][belt.slices[1]]
+    slowness[:, (east > 500.0) & (east < 600.0)] = np.inf
+    at = stations(terrain, frontage, uniform(terrain, {"P1/a": 0.0}), WALKER, 10.0, going=Going(1.5, slowness))
+    inside = (at.chainage > 500.0) & (at.chainage < 600.0)
+    assert (at.lane_p == np.where(inside, 1.0, 0.0)).all()
+    assert np.isnan(at.lane_warning[inside]).all()
+
+
+def test_a_slanting_lane_slips_through_no_corner_that_two_closed_cells_share():
+    # Closed cells in a diagonal row from the north-west to the south-east that touch at corners alone.
+    terrain = plain()
+    frontage = Frontage(np.array([[300.0, 200.0], [900.0, 500.0]]), 200.0, 200.0, True)
+    belt = belt_of(frontage, terrain)
+    rows, cols = terrain.cells(600.0 + CELL * np.arange(-90, 91), 350.0 - CELL * np.arange(-90, 91) + 1e-6)
+    slowness = np.ones(terrain.shape)
+    slowness[rows[rows >= 0], cols[rows >= 0]] = np.inf
+    going = Going(1.5, slowness[belt.slices].copy())
+    at = stations(terrain, frontage, uniform(terrain, {"P1/a": 0.0}), WALKER, 10.0, going=going)
+    # Seen from above, a lane meets the row where its ends lie on two sides of the diagonal.
+    side = at.lane.sum(axis=2) - 950.0
+    apart = (side[:, 0] * side[:, 1] < 0.0) & (np.abs(side) > 2.0 * CELL).all(axis=1)
+    assert apart.sum() > 10
+    assert (at.lane_p[apart] == 1.0).all()
 
 
 def test_stations_on_a_hole_are_unknown_and_never_covered():

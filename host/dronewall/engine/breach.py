@@ -76,6 +76,13 @@ def lane_paths(terrain: Terrain, belt: Belt, going: Going, lanes: Floats, pieces
         row, col = rows - belt.row, cols - belt.col
         inside = (row >= 0) & (row < belt.inside.shape[0]) & (col >= 0) & (col < belt.inside.shape[1])
         seconds[inside] *= going.slowness[row[inside], col[inside]]
+        # From a cell to one that it touches at a corner alone a lane passes one of the two beside both, if only just.
+        corner = inside[:, 1:] & inside[:, :-1] & (np.diff(row) != 0) & (np.diff(col) != 0)
+        lane, at = np.nonzero(corner)
+        one = going.slowness[row[lane, at], col[lane, at + 1]]
+        other = going.slowness[row[lane, at + 1], col[lane, at]]
+        shut = ~np.isfinite(one) & ~np.isfinite(other)
+        seconds[lane[shut], at[shut]] = np.inf
     if going.heights is not None:
         heights = terrain.ground(ends[..., 0], ends[..., 1])
         seconds *= paces(np.diff(heights, axis=1) / length)

@@ -56,9 +56,9 @@ class Paths:
 
     @property
     def durations(self) -> Floats:
-        """Seconds that each way takes (n,)."""
-        way = np.repeat(np.arange(len(self.ends)), np.diff(self.ends, prepend=0))
-        return np.bincount(way, self.seconds, len(self.ends)).astype(np.float64)
+        """Seconds that each way takes (n,), inf where it takes for ever."""
+        ways = np.repeat(np.arange(len(self.ends)), self.ends - self.starts)
+        return np.bincount(ways, self.seconds, len(self.ends)).astype(np.float64)
 
 
 def audited(field: Field, paths: Paths, counting: Bools | None = None) -> tuple[Floats, Floats]:
