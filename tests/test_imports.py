@@ -27,7 +27,7 @@ ORDER = [
         "engine.models",
     ],  # the frontage is plain geometry; terrain asks it what must be covered
     ["engine.terrain", "engine.exposure"],
-    ["engine.belt"],
+    ["engine.belt", "engine.going"],
     ["engine.frustum"],
     ["engine.tops"],  # what a ray of the fan carries
     ["engine.fan", "engine.horizon", "engine.certify"],

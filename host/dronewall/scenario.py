@@ -44,7 +44,7 @@ _ID_WORDS = "1 to 32 of A-Z a-z 0-9 _ -, in quotes (it becomes part of MQTT topi
 # Neither control characters, which steer a terminal, nor those that turn the direction in which text is read.
 _TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
 _TEXT_WORDS = "text in quotes, at most 200 characters, none of them a control character"
-_RASTER_WORDS = "the path of a GeoTIFF, relative to this file, in quotes, without control characters"
+_FILE_WORDS = "the path of a {}, relative to this file, in quotes, without control characters"
 
 
 def _is(meaning: str, **bounds: Any) -> Meta:
@@ -60,8 +60,8 @@ def _id(meaning: str) -> Meta:
     return Meta(pattern=_ID_PATTERN, description=meaning, extra={"expected": _ID_WORDS, "allowed": "name"})
 
 
-def _raster(meaning: str) -> Meta:
-    said = {"expected": _RASTER_WORDS}
+def _file(meaning: str, kind: str = "GeoTIFF") -> Meta:
+    said = {"expected": _FILE_WORDS.format(kind)}
     return Meta(pattern=_TEXT_PATTERN, min_length=1, max_length=1024, description=meaning, extra=said)
 
 
@@ -101,12 +101,12 @@ class Terrain(_Table, frozen=True, kw_only=True):
 
     ground: Annotated[
         str,
-        _raster('Ground height: a GeoTIFF, or "dronewall:jacksboro" (the USGS model that matplotlib ships)'),
+        _file('Ground height: a GeoTIFF, or "dronewall:jacksboro" (the USGS model that matplotlib ships)'),
     ]
     surface: (
         Annotated[
             str,
-            _raster(
+            _file(
                 "What blocks, buildings included, as height above sea level: a GeoTIFF; where it has none, or is "
                 "lower, the ground counts"
             ),
@@ -116,7 +116,7 @@ class Terrain(_Table, frozen=True, kw_only=True):
     canopy: (
         Annotated[
             str,
-            _raster("What dims: height of the canopy's top above the ground, a GeoTIFF; no height, no canopy"),
+            _file("What dims: height of the canopy's top above the ground, a GeoTIFF; no height, no canopy"),
         ]
         | None
     ) = None
@@ -142,6 +142,40 @@ class Terrain(_Table, frozen=True, kw_only=True):
         | None
     ) = None
     le90_m: Annotated[float, _is("Vertical error that 9 heights of 10 stay within (LE90)", ge=0, le=1000)] | None = None
+
+
+class Going(_Table, frozen=True, kw_only=True):
+    """How somebody on foot gets on: what slows him down, and where he cannot go."""
+
+    slope: Annotated[
+        Literal["none", "tobler"],
+        _is(
+            "tobler: the target's speed is that on level ground, on a slope Tobler's (1993; 5 % downhill is quickest); "
+            "none: it is the same on every slope: most slopes only slow him down, so that he is watched for longer, "
+            "and how steep they are a coarse elevation model does not know"
+        ),
+    ] = "none"
+    cost: (
+        Annotated[
+            str,
+            _file(
+                "How much longer a cell takes than open ground, from 0.05 to 1000 (bog 3, a road 0.8): a GeoTIFF; "
+                "where it has no data, 1"
+            ),
+        ]
+        | None
+    ) = None
+    impassable: (
+        Annotated[
+            str,
+            _file(
+                "Where nobody can go, such as water: polygons in longitude and latitude, a GeoJSON file (RFC 7946); "
+                "a ford should be two cells wide, or it may close",
+                "GeoJSON file",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class Frontage(_Table, frozen=True, kw_only=True):
@@ -212,6 +246,13 @@ class Target(_Table, frozen=True, kw_only=True):
     ]
     width_m: Annotated[float, _is("Width as a camera sees it", ge=0.01, le=100)]
     speed_mps: Annotated[float, _is("Speed on its way across", ge=0.01, le=500)]
+    on_foot: (
+        Annotated[
+            bool,
+            _is("Whether [going] holds for it; left out: where its bottom is at 0 m"),
+        ]
+        | None
+    ) = None
     radar_cross_section_m2: Annotated[
         float,
         _is("Mean radar cross-section: small quadcopter 0.01, walker 0.5, car 10", ge=0.0001, le=100_000),
@@ -460,6 +501,7 @@ class SiteFile(_Table, frozen=True, kw_only=True):
     site: Annotated[Site, _is("Who the wall is")]
     terrain: Annotated[Terrain, _is("The ground")]
     frontage: Annotated[Frontage, _is("The line that is held")]
+    going: Annotated[Going, _is("How somebody on foot gets on")] = Going()
     thresholds: Annotated[Thresholds, _is("When a place counts as watched")] = Thresholds()
     environment: Annotated[Environment, _is("Weather")] = Environment()
     targets: Annotated[tuple[Target, ...], _is("What has to be noticed", min_length=1, max_length=16)]
@@ -476,9 +518,9 @@ class SiteFile(_Table, frozen=True, kw_only=True):
 class Scenario(SiteFile, frozen=True, kw_only=True):
     """A site file that was read and is sound.
 
-    Every `Node.name` is filled. `terrain.ground`, `surface` and `canopy` are absolute paths, or one of
-    `BUILT_IN_TERRAIN`. `path` is the file, absolute; `digest` the sha256 of its bytes, in hex. `notes` say
-    what is odd but usable, such as a post without a node.
+    Every `Node.name` is filled. `terrain.ground`, `surface` and `canopy`, `going.cost` and `impassable` are absolute
+    paths, or one of `BUILT_IN_TERRAIN`. `path` is the file, absolute; `digest` the sha256 of its bytes, in hex.
+    `notes` say what is odd but usable, such as a post without a node.
     """
 
     path: Path
@@ -543,6 +585,8 @@ def _scenario(file: SiteFile, found: Sheet, path: Path, terrain: str | Path | No
         surface=resolved(ground.surface),
         canopy=resolved(ground.canopy),
     )
+    going = file.going
+    tables["going"] = msgspec.structs.replace(going, cost=resolved(going.cost), impassable=resolved(going.impassable))
     tables["nodes"] = tuple(msgspec.structs.replace(node, name=node.name or node.post) for node in file.nodes)
     digest = hashlib.sha256(found.content).hexdigest()
     return Scenario(**tables, path=path, digest=digest, notes=tuple(found.notes))
@@ -604,7 +648,7 @@ checks while typing, write the schema to a file (`dronewall schema site > site.s
 - A place is `[latitude, longitude]` in degrees, WGS 84. An azimuth runs clockwise from true north, an
   elevation up from the horizon.
 - AGL is above the ground, AMSL above mean sea level.
-- Raster files are named relative to the site file.
+- Rasters and other files are named relative to the site file.
 - A name (of a post, node, sensor ...) is 1 to 32 of `A-Z a-z 0-9 _ -`. Nodes, drones and gateways share one
   set of names, for all are nodes on the wire. A sensor is known as `NODE/SENSOR`.
 - `[table]` stands once, `[[table]]` once for each, and NAME is yours to choose. `[[nodes.sensors]]` belongs

@@ -40,7 +40,7 @@ def check(found: Sheet, folder: Path, ground_counts: bool) -> None:
     `folder` is the one that raster files are relative to; `ground_counts` is False where another terrain
     takes the place of the file's own.
     """
-    _check_rasters(found, folder, ground_counts)
+    _check_files(found, folder, ground_counts)
     _check_frontage(found)
     for key in found.each("targets"):
         bottom, top = found.sound(*key, "height_agl_m", 0), found.sound(*key, "height_agl_m", 1)
@@ -91,17 +91,19 @@ def _note_targets(found: Sheet) -> None:
                 found.note(key, came)
 
 
-def _check_rasters(found: Sheet, folder: Path, ground_counts: bool) -> None:
-    for name in ("ground", "surface", "canopy") if ground_counts else ("surface", "canopy"):
-        raster = found.sound("terrain", name)
-        if raster is None or (name == "ground" and raster in BUILT_IN_TERRAIN):
+def _check_files(found: Sheet, folder: Path, ground_counts: bool) -> None:
+    layers = [("terrain", "surface"), ("terrain", "canopy"), ("going", "cost"), ("going", "impassable")]
+    for key in [("terrain", "ground"), *layers] if ground_counts else layers:
+        named = found.sound(*key)
+        if named is None or (key[1] == "ground" and named in BUILT_IN_TERRAIN):
             continue
-        near = nearest(raster, BUILT_IN_TERRAIN) if name == "ground" else None
-        if raster.startswith("dronewall:"):
-            words = f'a GeoTIFF or "{BUILT_IN_TERRAIN[0]}"' if name == "ground" else "a GeoTIFF"
-            found.problem(("terrain", name), shown(raster), words, near)
-        elif wrong := unfit(folder / raster):
-            found.problem(("terrain", name), f"{shown(raster)}: {wrong} ({folder / raster})", "a GeoTIFF", near)
+        near = nearest(named, BUILT_IN_TERRAIN) if key[1] == "ground" else None
+        kind = "a GeoJSON file" if key[1] == "impassable" else "a GeoTIFF"
+        if named.startswith("dronewall:"):
+            words = f'{kind} or "{BUILT_IN_TERRAIN[0]}"' if key[1] == "ground" else kind
+            found.problem(key, shown(named), words, near)
+        elif wrong := unfit(folder / named):
+            found.problem(key, f"{shown(named)}: {wrong} ({folder / named})", kind, near)
 
 
 def _check_frontage(found: Sheet) -> None:

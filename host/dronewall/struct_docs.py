@@ -35,6 +35,8 @@ def _tidy(node: Any, name: str = "") -> Any:
             continue
         if key == "properties":
             tidy[key] = {k: _tidy(v, k) for k, v in value.items()}
+        elif key == "default" and isinstance(value, dict):
+            tidy[key] = {k: v for k, v in value.items() if v is not None}
         else:
             tidy[key] = _tidy(value)
     if unit_of(name) and "description" in tidy:

@@ -4,13 +4,18 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from dronewall.engine.belt import Belt, belt_of
 from dronewall.engine.earth import Site, site_of
 from dronewall.engine.frontage import Frontage
+from dronewall.engine.going import check as check_going
+from dronewall.engine.going import with_going
 from dronewall.engine.terrain import Terrain, read
 from dronewall.engine.terrain import check as check_terrain
 from dronewall.scenario import Scenario
+
+Floats = npt.NDArray[np.float64]
 
 _FARTHEST_MARGIN = 5000.0
 """Ground is read this far around the belt [m] and no farther, however far a sensor claims to see."""
@@ -30,11 +35,24 @@ class Ground:
         """The cells of the belt."""
         return belt_of(self.frontage, self.terrain)
 
+    @cached_property
+    def belt_heights(self) -> Floats:
+        """Ground heights [m AMSL] over the belt's piece of the raster (north, east), nan where unknown."""
+        return self.terrain.ground_amsl[self.belt.slices].copy()
+
+    @cached_property
+    def belt_slowness(self) -> Floats | None:
+        """The same of `Terrain.slowness`."""
+        slowness = self.terrain.slowness
+        return None if slowness is None else slowness[self.belt.slices].copy()
+
 
 def check(scenario: Scenario) -> None:
     """Raises EarthError and TerrainError where `ground_of` would, as far as that needs no heights."""
     terrain = scenario.terrain
-    check_terrain(terrain.ground, *_frame(scenario), terrain.surface, terrain.canopy)
+    frame = _frame(scenario)
+    check_terrain(terrain.ground, *frame, terrain.surface, terrain.canopy)
+    check_going(*frame, scenario.going.cost, scenario.going.impassable)
 
 
 def _frame(scenario: Scenario) -> tuple[Site, Frontage]:
@@ -61,6 +79,7 @@ def ground_of(scenario: Scenario) -> Ground:
         canopy=scenario.terrain.canopy,
         canopy_extinction=scenario.terrain.canopy_extinction_m,
     )
+    terrain = with_going(terrain, site, frontage, scenario.going.cost, scenario.going.impassable)
     return Ground(scenario, site, frontage, terrain)
 
 

@@ -65,7 +65,8 @@ class Terrain:
     posting: spacing of the source's heights [m]. le90: vertical error, 90 % [m], nan where the source does not say.
     surface_amsl, canopy_amsl: height of what blocks and of the canopy's top, shaped as the ground, the ground's own
     height where there is none and nowhere less; None where there is none at all. canopy_extinction: metres of canopy
-    that leave 1/e of the light. notes: what is odd but usable about the sources.
+    that leave 1/e of the light. slowness: by how much longer each cell takes on foot than open ground, shaped as the
+    ground, inf where nobody can go (`going`); None: nowhere. notes: what is odd but usable about the sources.
     """
 
     ground_amsl: Floats
@@ -78,6 +79,7 @@ class Terrain:
     surface_amsl: Floats | None = None
     canopy_amsl: Floats | None = None
     canopy_extinction: float = CANOPY_EXTINCTION
+    slowness: Floats | None = None
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -229,8 +231,8 @@ def _digest_layers(digest: Any, surface: Floats | None, canopy: Floats | None, e
 
 
 @dataclass(frozen=True)
-class _Source:
-    """An opened elevation model: what rasterio's reproject needs, and what a person calls it."""
+class Source:
+    """An opened raster: what rasterio's reproject needs, and what a person calls it."""
 
     name: str
     data: Any
@@ -265,7 +267,7 @@ def read(
     edge, mean that there is none; TerrainError where the raster does not touch the belt at all, or holds what cannot
     be meant.
     """
-    with _opening(source) as opened:
+    with opening(source) as opened:
         terrain = _read(opened, site, frontage, cell, margin, posting, le90 if le90 is not None else math.nan)
     if surface is None and canopy is None:
         return terrain
@@ -274,13 +276,13 @@ def read(
     ground = terrain.ground_amsl
     built, grown = None, None
     if surface is not None:
-        with _opening(surface) as opened:
+        with opening(surface) as opened:
             heights = _layer(opened, terrain, site, frontage, (_LOWEST, _HIGHEST), notes)
         _judge_surface(opened.name, heights, ground, notes)
         built = _standing(opened.name, heights, ground)
         digest.update(b"surface" + opened.digest.encode())
     if canopy is not None:
-        with _opening(canopy) as opened:
+        with opening(canopy) as opened:
             heights = _layer(opened, terrain, site, frontage, _CANOPY_BOUNDS, notes)
         grown = _standing(opened.name, ground + heights, ground)
         digest.update(f"canopy {canopy_extinction}{opened.digest}".encode())
@@ -301,17 +303,17 @@ def check(
     import rasterio.crs
 
     site_crs = rasterio.crs.CRS.from_wkt(site.crs.to_wkt())
-    with _opening(source) as opened:
+    with opening(source) as opened:
         _refuse_uncovered(opened, site_crs, site, frontage)
     for layer in (surface, canopy):
         if layer is not None:
-            with _opening(layer) as opened:
-                _uncovered_parts(opened, site_crs, site, frontage)
+            with opening(layer) as opened:
+                uncovered_parts(opened, site, frontage)
 
 
 @contextmanager
-def _opening(source: str | Path) -> Iterator["_Source"]:
-    """The elevation model for as long as the block lasts. Raises TerrainError."""
+def opening(source: str | Path, meant: str = "ground heights in metres") -> Iterator["Source"]:
+    """A raster, of what it is meant to hold, for as long as the block lasts. Raises TerrainError."""
     import rasterio
     import rasterio.errors
 
@@ -322,17 +324,17 @@ def _opening(source: str | Path) -> Iterator["_Source"]:
     try:
         found = path.is_file()
     except OSError as error:  # a name that no file can have
-        raise TerrainError(f"{path}: cannot be read ({error.strerror}); expected an elevation model") from None
+        raise TerrainError(f"{path}: cannot be read ({error.strerror}); expected a raster of {meant}") from None
     if not found:
-        raise TerrainError(f"{path}: no such file; expected an elevation model such as a GeoTIFF")
+        raise TerrainError(f"{path}: no such file; expected a raster of {meant}, such as a GeoTIFF")
     try:
         with rasterio.open(path) as dataset:
-            yield _opened(dataset, str(path))
+            yield _opened(dataset, str(path), meant)
     except rasterio.errors.RasterioError as error:
         raise TerrainError(f"{path}: not a raster that can be read: {error}") from None
 
 
-def _opened(dataset: Any, name: str) -> _Source:
+def _opened(dataset: Any, name: str, meant: str) -> Source:
     import rasterio
 
     if dataset.crs is None:
@@ -341,9 +343,7 @@ def _opened(dataset: Any, name: str) -> _Source:
             "(gdal_edit.py -a_srs EPSG:… sets it)"
         )
     if dataset.transform.is_identity:
-        raise TerrainError(
-            f"{name}: is not georeferenced (no geotransform); expected an elevation model with its place on earth"
-        )
+        raise TerrainError(f"{name}: is not georeferenced (no geotransform); expected one with its place on earth")
     if abs(dataset.transform.determinant) < 1e-300:
         raise TerrainError(f"{name}: its geotransform {tuple(dataset.transform)[:6]} makes no cells; expected some")
     if not (dataset.crs.is_geographic or dataset.crs.is_projected):
@@ -356,7 +356,7 @@ def _opened(dataset: Any, name: str) -> _Source:
             "project it and its heights to metres first"
         )
     if dataset.count != 1:
-        raise TerrainError(f"{name}: has {dataset.count} bands; expected one band of ground heights in metres")
+        raise TerrainError(f"{name}: has {dataset.count} bands; expected one band of {meant}")
     unit = (dataset.units[0] or "").strip().lower()
     if unit not in ("", "m", "metre", "metres", "meter", "meters"):
         raise TerrainError(f"{name}: heights are in {dataset.units[0]!r}; expected metres")
@@ -366,7 +366,7 @@ def _opened(dataset: Any, name: str) -> _Source:
     with open(dataset.name, "rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
-    return _Source(
+    return Source(
         name,
         rasterio.band(dataset, 1),
         dataset.transform,
@@ -377,7 +377,7 @@ def _opened(dataset: Any, name: str) -> _Source:
     )
 
 
-def _jacksboro() -> _Source:
+def _jacksboro() -> Source:
     """The model in matplotlib's sample data. Its first row is the north, whatever its ymin and ymax say (they are
     swapped).
     """
@@ -398,11 +398,11 @@ def _jacksboro() -> _Source:
     transform = rasterio.transform.from_bounds(west, south, east, north, heights.shape[1], heights.shape[0])
     digest = hashlib.sha256(heights.tobytes()).hexdigest()
     crs = rasterio.crs.CRS.from_epsg(4326)
-    return _Source(JACKSBORO, heights, transform, crs, heights.shape, None, digest)
+    return Source(JACKSBORO, heights, transform, crs, heights.shape, None, digest)
 
 
 def _read(
-    source: _Source, site: Site, frontage: Frontage, cell: float, margin: float, posting: float | None, le90: float
+    source: Source, site: Site, frontage: Frontage, cell: float, margin: float, posting: float | None, le90: float
 ) -> Terrain:
     import rasterio.crs
 
@@ -428,7 +428,7 @@ def _read(
 
 
 def _projected(
-    source: _Source,
+    source: Source,
     site: Site,
     shape: tuple[int, int],
     west: float,
@@ -474,27 +474,28 @@ def _projected(
 
 
 def _layer(
-    source: _Source, terrain: Terrain, site: Site, frontage: Frontage, bounds: tuple[float, float], notes: list[str]
+    source: Source, terrain: Terrain, site: Site, frontage: Frontage, bounds: tuple[float, float], notes: list[str]
 ) -> Floats:
     """A layer's heights on the terrain's cells, nan where it has none; adds to `notes` where it ends on the belt."""
     import rasterio.crs
 
-    site_crs = rasterio.crs.CRS.from_wkt(site.crs.to_wkt())
-    chainages, outside = _uncovered_parts(source, site_crs, site, frontage)
+    chainages, outside = uncovered_parts(source, site, frontage)
     if outside.any():
         first, last = chainages[outside][[0, -1]] / 1000.0
         notes.append(
             f"{source.name}: does not cover the whole belt between km {first:.2f} and km {last:.2f}; where it ends, "
             "nothing stands on the ground"
         )
+    site_crs = rasterio.crs.CRS.from_wkt(site.crs.to_wkt())
     spacing = _posting(source, site_crs, site, frontage)
     return _projected(source, site, terrain.shape, terrain.west, terrain.south, terrain.cell, spacing, bounds)
 
 
-def _uncovered_parts(
-    source: _Source, site_crs: Any, site: Site, frontage: Frontage
-) -> tuple[Floats, npt.NDArray[np.bool_]]:
+def uncovered_parts(source: Source, site: Site, frontage: Frontage) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Chainages, and where a layer ends on the belt. Raises TerrainError where it is nowhere on it."""
+    import rasterio.crs
+
+    site_crs = rasterio.crs.CRS.from_wkt(site.crs.to_wkt())
     chainages, outside, anywhere = _uncovered(source, site_crs, site, frontage)
     if not anywhere:
         _refuse_uncovered(source, site_crs, site, frontage)
@@ -543,7 +544,7 @@ def _refuse_implausible(
 
 
 def _uncovered(
-    source: _Source, site_crs: Any, site: Site, frontage: Frontage
+    source: Source, site_crs: Any, site: Site, frontage: Frontage
 ) -> tuple[Floats, npt.NDArray[np.bool_], bool]:
     """Chainages, where the belt leaves the raster, and whether it is on it anywhere."""
     import rasterio.warp
@@ -559,7 +560,7 @@ def _uncovered(
     return chainages, np.asarray(~inside.reshape(5, -1).all(axis=0)), bool(inside.any())
 
 
-def _within(source: _Source, x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
+def _within(source: Source, x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
     """Whether points in the raster's CRS lie on it."""
     if source.crs.is_geographic:
         # Longitudes may count from 0 to 360 in the file, or on beyond 180 or -180.
@@ -569,7 +570,7 @@ def _within(source: _Source, x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
     return np.asarray((col >= 0.0) & (col <= source.shape[1]) & (row >= 0.0) & (row <= source.shape[0]))
 
 
-def _swapped(source: _Source, site: Site, frontage: Frontage) -> bool:
+def _swapped(source: Source, site: Site, frontage: Frontage) -> bool:
     """Whether the frontage would lie on the raster if latitude and longitude were each the other."""
     import rasterio.warp
 
@@ -580,7 +581,7 @@ def _swapped(source: _Source, site: Site, frontage: Frontage) -> bool:
     return bool(_within(source, np.array(x), np.array(y)).all())
 
 
-def _refuse_uncovered(source: _Source, site_crs: Any, site: Site, frontage: Frontage) -> None:
+def _refuse_uncovered(source: Source, site_crs: Any, site: Site, frontage: Frontage) -> None:
     """Raises TerrainError where the belt leaves the raster, with the chainages at which it does."""
     import rasterio.warp
 
@@ -605,14 +606,14 @@ def _through(affine: Any, x: Any, y: Any) -> tuple[Any, Any]:
     return affine.a * x + affine.b * y + affine.c, affine.d * x + affine.e * y + affine.f
 
 
-def _bounds(source: _Source) -> tuple[float, float, float, float]:
+def _bounds(source: Source) -> tuple[float, float, float, float]:
     rows, cols = source.shape
     corners = [_through(source.transform, *corner) for corner in ((0, 0), (cols, 0), (0, rows), (cols, rows))]
     xs, ys = zip(*corners, strict=True)
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def _posting(source: _Source, site_crs: Any, site: Site, frontage: Frontage) -> float:
+def _posting(source: Source, site_crs: Any, site: Site, frontage: Frontage) -> float:
     """Metres between neighbouring source heights in the middle of the frontage: the wider of rows and columns."""
     import rasterio.warp
 

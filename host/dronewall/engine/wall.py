@@ -46,6 +46,7 @@ __all__ = [
     "cover",
     "digest_of",
     "environment_of",
+    "going_of",
     "rate_of",
     "rates_of",
     "sensor_states",
@@ -275,6 +276,15 @@ def target_of(spec: TargetSpec) -> Target:
     )
 
 
+def going_of(ground: Ground, spec: TargetSpec) -> Going:
+    """How a target of the site file gets on over the belt: only one that goes on foot minds slope, cost and water."""
+    on_foot = spec.height_agl_m[0] == 0.0 if spec.on_foot is None else spec.on_foot
+    if not on_foot:
+        return Going(spec.speed_mps)
+    heights = ground.belt_heights if ground.scenario.going.slope == "tobler" else None
+    return Going(spec.speed_mps, ground.belt_slowness, heights)
+
+
 def environment_of(spec: EnvironmentSpec) -> Environment:
     """The site file's weather and light as the detection models take them."""
     return Environment(
@@ -394,6 +404,7 @@ def _target_coverage(ground: Ground, spec: TargetSpec, target: Target, level: Le
     thresholds, terrain, frontage = ground.scenario.thresholds, ground.terrain, ground.frontage
     look = field.look(thresholds.look_s)
     look[unknown(terrain, field)] = np.nan
+    going = going_of(ground, spec)
     at = stations(
         terrain,
         frontage,
@@ -404,6 +415,7 @@ def _target_coverage(ground: Ground, spec: TargetSpec, target: Target, level: Le
         thresholds.count_p,
         lateral=thresholds.lateral_m,
         belt=ground.belt,
+        going=going,
     )
     chainages = {}
     for post in ground.scenario.posts:
@@ -427,7 +439,7 @@ def _target_coverage(ground: Ground, spec: TargetSpec, target: Target, level: Le
         )
     ]
     counted = Counted(thresholds.k, thresholds.look_s, thresholds.count_p)
-    routes = weakest(terrain, frontage, field, ground.belt, Going(target.speed), counted)
+    routes = weakest(terrain, frontage, field, ground.belt, going, counted)
     return TargetCoverage(spec, level, look, at, thresholds.line_p, tuple(found), *routes, field)
 
 
