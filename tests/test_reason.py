@@ -319,3 +319,20 @@ def test_every_kind_of_verdict_can_be_drawn(scene, changes):
         assert section.figure_of(found, "feed").axes
         assert verdict.as_json(found, "feed")["targets"][0]["verdict"] == found.targets[0].verdict
         Console(width=80, file=open("/dev/null", "w")).print(verdict.report(found, "feed"))  # noqa: SIM115
+
+
+@pytest.mark.parametrize("changes", [{"wall_at": 150.0, "wall_top": 8.0}, {"wall_at": 300.0, "wall_top": 12.5}])
+def test_the_advised_mast_is_the_least_that_notices(scene, changes):
+    ground, state = scene(**changes)
+    _, one = asked(ground, state, 600.0)
+    assert one.verdict == "hidden"
+    enough = ground.scenario.thresholds.line_p
+    for mast, notices in ((one.mast_noticed, True), (one.mast_noticed - 0.1, False)):
+        raised = asked(*scene(**changes, eye_amsl=100.0 + mast, eye_agl=mast), 600.0)[1]
+        assert (raised.look >= enough) == notices
+    brief = reason.reason_of(ground, state, (MIDDLE + 600.0, MIDDLE), "walker", brief=True)
+    assert math.isnan(brief.targets[0].mast_noticed)
+    assert math.isnan(brief.targets[0].look_assured)
+    assert verdict.verdict(reason.with_masts(brief), reason.with_masts(brief).targets[0]) == verdict.verdict(
+        reason.reason_of(ground, state, (MIDDLE + 600.0, MIDDLE), "walker"), one
+    )

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from dronewall.engine.detection import Target, eye_of, refraction_of, sight, watched
+from dronewall.engine.detection import Target, check, eye_of, refraction_of, sight, watched
 from dronewall.engine.field import glance
 from dronewall.engine.frustum import Frustum, elevations, in_view, sweep
 from dronewall.engine.ground import Ground
@@ -132,12 +132,18 @@ def place_of(ground: Ground | Coverage, latitude_deg: float, longitude_deg: floa
 
 
 def reason_of(
-    ground: Ground | Coverage, sensor: SensorState, asked: tuple[float, float], target: str | None = None
+    ground: Ground | Coverage,
+    sensor: SensorState,
+    asked: tuple[float, float],
+    target: str | None = None,
+    *,
+    brief: bool = False,
 ) -> Reason:
     """Why `sensor` sees each of the site's targets, or the one named, at a place (east, north [site m]), or does not.
 
-    Raises ReasonError where the sensor does not count or the place is outside the terrain, DetectionError for a
-    detection model that makes no sense.
+    brief: without what takes long, the two levels and `mast_noticed` (see `with_masts`): these are nan. Raises
+    ReasonError where the sensor does not count or the place is outside the terrain, DetectionError for a detection
+    model that makes no sense.
     """
     frustum = sensor.frustum
     if frustum is None or frustum.eye_amsl is None:
@@ -152,12 +158,31 @@ def reason_of(
     azimuth = math.atan2(east, north) % math.tau
     asked_for = [target_of(spec) for spec in ground.scenario.targets if target in (None, spec.name)]
     look_s = ground.scenario.thresholds.look_s
-    targets = []
-    for one, (mean, least) in zip(asked_for, rates_of(ground, frustum, asked_for), strict=True):
-        expected, surely = (stored(window).watch(row, col, look_s)[2] for window in (mean, least))
-        levels = expected, surely if assures(sensor) else 0.0
-        targets.append(_target_reason(ground, frustum, one, (row, col), place, levels))
-    return Reason(ground, sensor, frustum, asked, place, azimuth, math.hypot(east, north), tuple(targets))
+    levels = [(math.nan, math.nan)] * len(asked_for)
+    if brief:
+        check(frustum)
+    else:
+        for number, pair in enumerate(rates_of(ground, frustum, asked_for)):
+            expected, surely = (stored(window).watch(row, col, look_s)[2] for window in pair)
+            levels[number] = expected, surely if assures(sensor) else 0.0
+    targets = [
+        _target_reason(ground, frustum, one, (row, col), place, looks)
+        for one, looks in zip(asked_for, levels, strict=True)
+    ]
+    found = Reason(ground, sensor, frustum, asked, place, azimuth, math.hypot(east, north), tuple(targets))
+    return found if brief else with_masts(found)
+
+
+def with_masts(reason: Reason) -> Reason:
+    """The same with `mast_noticed` of what is hidden or faint."""
+    row, col = (int(index) for index in reason.ground.terrain.cells(*reason.place))
+    targets = [
+        dataclasses.replace(one, mast_noticed=_mast(reason, one, (row, col)))
+        if one.verdict in ("hidden", "faint")
+        else one
+        for one in reason.targets
+    ]
+    return dataclasses.replace(reason, targets=tuple(targets))
 
 
 @dataclass(frozen=True)
@@ -187,14 +212,22 @@ class _Seen:
 
 
 def _seen(
-    ground: Ground | Coverage, frustum: Frustum, target: Target, cell: tuple[int, int], place: tuple[float, float]
+    ground: Ground | Coverage,
+    frustum: Frustum,
+    target: Target,
+    cell: tuple[int, int],
+    place: tuple[float, float],
+    profile: Profile | None = None,
 ) -> _Seen:
-    """What the coverage does with a whole window, for one cell alone and with the exact height."""
+    """What the coverage does with a whole window, for one cell alone and with the exact height. profile: the section
+    to the target's top, where it is known already.
+    """
     terrain, eye = ground.terrain, eye_of(frustum)
     foot = float(terrain.ground_amsl[cell])
     # Where the ground is unknown the line is drawn level; it is not judged.
     base = foot if math.isfinite(foot) else eye[2] - target.top_agl
-    profile = why(terrain, eye, (*place, base + target.top_agl), refraction=refraction_of(frustum))
+    if profile is None:
+        profile = why(terrain, eye, (*place, base + target.top_agl), refraction=refraction_of(frustum))
     seen = sight(terrain, frustum, target, Window(*cell, np.array([[profile.least_target_agl]])))
     east, north = float(seen.east[0, 0]), float(seen.north[0, 0])
     up = float(seen.up[0, 0]) if math.isfinite(foot) else base + target.top_agl - eye[2]
@@ -271,14 +304,13 @@ def _target_reason(
         look_still=seen.noticed(still=True)[2],
         look_expected=levels[0],
         look_assured=levels[1],
-        mast_noticed=_mast(ground, frustum, target, cell, place) if verdict in ("hidden", "faint") else math.nan,
+        mast_noticed=math.nan,
     )
 
 
-def _mast(
-    ground: Ground | Coverage, frustum: Frustum, target: Target, cell: tuple[int, int], place: tuple[float, float]
-) -> float:
+def _mast(reason: Reason, one: TargetReason, cell: tuple[int, int]) -> float:
     """`TargetReason.mast_noticed`: a metre at a time, then to `_MAST_STEP` within the metre that did it."""
+    ground, frustum = reason.ground, reason.frustum
     floor = float(ground.terrain.ground(frustum.east, frustum.north))
     eye = eye_of(frustum)[2] - floor
     if not math.isfinite(floor) or frustum.moving:
@@ -286,10 +318,15 @@ def _mast(
 
     def notices(height: float) -> bool:
         raised = dataclasses.replace(frustum, eye_amsl=floor + height, eye_agl=height)
-        look = _seen(ground, raised, target, cell, place).noticed()[2]
+        # The section is the same from every height; only the lines over it are others.
+        profile = dataclasses.replace(one.profile, eye=eye_of(raised))
+        look = _seen(ground, raised, one.target, cell, reason.place, profile).noticed()[2]
         return look >= ground.scenario.thresholds.line_p
 
     low = max(eye, 0.0)
+    if one.verdict == "hidden" and one.mast_top > low + 1.0:
+        # From lower down not even the target's top is in sight.
+        low += math.floor(min(one.mast_top, HIGHEST_MAST) - low)
     while low < HIGHEST_MAST:
         high = min(low + 1.0, HIGHEST_MAST)
         if notices(high):
