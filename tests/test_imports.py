@@ -46,6 +46,7 @@ ORDER = [
     ["engine.plan"],
     ["engine.wall"],
     ["engine.reason"],
+    ["engine.closing"],
     ["report", "live"],
     ["interop"],  # says in other formats what the report's figures say
     ["outputs"],
