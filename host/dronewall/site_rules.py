@@ -71,6 +71,7 @@ def check(found: Sheet, folder: Path, ground_counts: bool) -> None:
     for key in found.each("drones"):
         _check_drone(found, key)
     _note_targets(found)
+    _note_going(found)
     for key in itertools.chain(found.each("nodes"), found.each("drones")):
         sensors = found.raw(*key, "sensors")
         if isinstance(sensors, list) and len(sensors) > BOARD_SENSORS:
@@ -89,6 +90,16 @@ def _note_targets(found: Sheet) -> None:
             if asking and found.raw(*key, name) is None:
                 came = f"no {name}, which {' and '.join(asking)} models ask for: its default is hard to detect"
                 found.note(key, came)
+
+
+def _note_going(found: Sheet) -> None:
+    """Whether what is said of going holds for anybody."""
+    said = found.raw("going", "cost"), found.raw("going", "impassable"), found.raw("going", "slope") == "tobler"
+    on_foot = (
+        found.sound(*key, "on_foot", default=found.sound(*key, "height_agl_m", 0) == 0) for key in found.each("targets")
+    )
+    if any(said) and not any(on_foot):
+        found.note(("going",), "no target goes on foot: it holds for none", "a target whose bottom is at 0 m")
 
 
 def _check_files(found: Sheet, folder: Path, ground_counts: bool) -> None:
