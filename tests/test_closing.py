@@ -153,7 +153,7 @@ def test_the_nearest_come_first_turned_then_in_range_then_in_sight(scene):
 def test_what_sees_by_its_pose_and_leaves_a_gap_comes_last_with_the_levels_figure(scene):
     field = Field((101, 201))
     rate = np.full((101, 201), 0.01)
-    field.add("P1/cam", Rate(0, 0, rate, np.ones(rate.shape), np.zeros(rate.shape, bool)))
+    field.add("P1/cam", Rate.of(0, 0, rate, np.ones(rate.shape), np.zeros(rate.shape, bool)))
     coverage = scene(("P1/cam", EAST, 305.0, 0.0), ("P2/cam", EAST, 105.0, 60.0), field=field)
     first, last = closers(coverage, gap())
     assert (first.sensor, first.miss, first.level_look) == ("P2/cam", "angle", 0.0)

@@ -40,7 +40,7 @@ def watched(terrain, rate):
     """A field of one sensor that sees with this rate [1/s], the same everywhere or cell by cell."""
     rates = np.broadcast_to(np.asarray(rate, dtype=np.float64), terrain.shape).copy()
     field = Field(terrain.shape)
-    field.add("P1/a", Rate(0, 0, rates, np.ones(terrain.shape), np.zeros(terrain.shape, bool)))
+    field.add("P1/a", Rate.of(0, 0, rates, np.ones(terrain.shape), np.zeros(terrain.shape, bool)))
     return field
 
 
