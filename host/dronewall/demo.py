@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from dronewall import scenario as scenario_module
-from dronewall import wire
 from dronewall.engine import wall
 from dronewall.engine.ground import Ground, ground_of
 from dronewall.engine.plan import route_of, track
 from dronewall.live.broker import Broker
 from dronewall.live.ingest import Ingest
+from dronewall.live.moment import latest, state_of
 from dronewall.live.simulate import Failure, SimulatedNodes, micropython
 from dronewall.live.state import State
 from dronewall.report.figures import clean
@@ -60,10 +60,8 @@ def run(
     rows, cols = ground.terrain.shape
     length, cell = ground.frontage.length / 1000.0, ground.terrain.cell
     say(1, f"site {scenario.site.name}: {length:.1f} km of frontage, {cols} x {rows} cells of {cell:g} m")
-    expected = [f"{node.name}/{sensor.name}" for node in scenario.nodes for sensor in node.sensors]
-    expected += [f"{drone.name}/{sensor.name}" for drone in scenario.drones for sensor in drone.sensors]
-    planned = [node.name for node in scenario.nodes] + [drone.name for drone in scenario.drones]
-    state = State(scenario.site.name, planned)
+    expected = list(scenario.sensor_names)
+    state = state_of(scenario)
     told = Told()
     with Broker() as broker:
         nodes = SimulatedNodes(
@@ -109,23 +107,6 @@ def _last_words(failed: Mapping[str, Failure]) -> str:
 
 def _said(failure: Failure) -> str:
     return clean(failure.lines[-1]) if failure.lines else f"exit status {failure.status}"
-
-
-def latest(state: State, at_unix_ms: int) -> tuple[list[wire.Report], dict[str, tuple[wall.State, str]]]:
-    """The live state as `wall.cover` takes it: the latest birth and frustum reports, and what is to be said of each
-    sensor.
-    """
-    reports = [
-        wire.Report(state.wall, node.name, "birth", None, node.birth)
-        for node in state.nodes(at_unix_ms)
-        if node.birth is not None
-    ]
-    states: dict[str, tuple[wall.State, str]] = {}
-    for sensor in state.snapshot(at_unix_ms):
-        reports.append(sensor.report)
-        status: wall.State = "missing" if sensor.status == "lost" else sensor.status
-        states[sensor.name] = ("suspect" if sensor.suspect and status == "heard" else status, sensor.note)
-    return reports, states
 
 
 def _placed(state: State) -> set[str]:

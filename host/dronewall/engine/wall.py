@@ -54,6 +54,7 @@ __all__ = [
 ]
 
 State = Literal["planned", "heard", "suspect", "stale", "missing", "refused"]
+Source = Literal["plan", "live", "recorded"]
 
 
 _FARTHEST_SENSOR = 100_000.0
@@ -136,7 +137,7 @@ class Coverage:
     sensors: tuple[SensorState, ...]
     posts: dict[str, tuple[float, float]]
     at_unix_ms: int | None
-    source: Literal["plan", "live"]
+    source: Source
     digest: str
     version: str
 
@@ -167,7 +168,7 @@ def cover(
     reports: Iterable[wire.Report],
     at_unix_ms: int | None = None,
     *,
-    source: Literal["plan", "live"] = "plan",
+    source: Source = "plan",
     states: Mapping[str, tuple[State, str]] | None = None,
     progress: Callable[[int, int], None] | None = None,
     told: Callable[[str, list[tuple[int, int]]], None] | None = None,

@@ -1,15 +1,17 @@
 """From the broker to a queue: how messages come in, and what becomes of those that are none.
 
-paho-mqtt's thread stays inside this module. It decodes, stamps the arrival and queues; nothing that a node sends can
-end it. A message that is none is queued with the reason, for the state to count, and the loop goes on.
+paho-mqtt's thread stays inside this module and `announce`. It decodes, stamps the arrival and queues; nothing that a
+node sends can end it. A message that is none is queued with the reason, for the state to count, and the loop goes on.
 """
 
 import contextlib
 import logging
 import queue
+import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -24,14 +26,74 @@ QUEUE = 10_000  # messages; 200 sensors at 5 Hz fill it in 10 s
 _HOST = "$host"
 
 
+class LinkError(OSError):
+    """A broker that cannot be reached or that refuses us, and why."""
+
+
+class Account(NamedTuple):
+    """How a broker is entered. user: "" for nobody in particular. trusted: the certificates (PEM) of whom we trust to
+    be the broker; with them the link is TLS.
+    """
+
+    user: str = ""
+    password: str = ""
+    trusted: Path | None = None
+
+
 class Arrival(NamedTuple):
-    """A message that came: the report, or None and the reason why it is none."""
+    """A message that came: the report, or None and the reason why it is none; and what came, as it came."""
 
     node: str
     report: wire.Report | None
     reason: str
     arrived_unix_ms: int
     retained: bool
+    topic: str
+    payload: bytes
+
+
+def arrival_of(topic: str, payload: bytes, arrived_unix_ms: int, retained: bool) -> Arrival | None:
+    """The message decoded; None where no node says it: what a host says, perhaps we ourselves, and its commands."""
+    node = _sender(topic)
+    if node == _HOST:
+        return None
+    try:
+        report, reason = wire.decode(topic, payload), ""
+        if report.kind == "command":
+            return None
+    except wire.WireError as error:
+        report, reason = None, str(error)
+    except Exception as error:  # a fault of ours, but no message may end the thread
+        _log.exception("decoding a message of %s", node)
+        report, reason = None, f"{type(error).__name__}: {error}"
+    return Arrival(node, report, reason, arrived_unix_ms, retained, topic, payload)
+
+
+def take(state: State, arrival: Arrival) -> None:
+    """Puts a message into the state: its report, or that it is none."""
+    if arrival.report is not None:
+        state.apply(arrival.report, arrival.arrived_unix_ms, arrival.retained)
+    else:
+        state.refuse(arrival.node, arrival.reason)
+
+
+def client_of(account: Account) -> mqtt.Client:
+    """A client that connects again by itself and enters a broker by that account. Raises LinkError for certificates
+    that are none.
+    """
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
+    client.reconnect_delay_set(min_delay=1, max_delay=10)
+    if account.user:
+        client.username_pw_set(account.user, account.password)
+    if account.trusted is not None:
+        try:
+            client.tls_set(str(account.trusted))
+        except OSError as error:  # ssl.SSLError is one
+            raise LinkError(f"{account.trusted}: {error.strerror or error}; expected certificates (PEM)") from None
+    return client
+
+
+_NOBODY = Account()
 
 
 def _now() -> int:
@@ -45,7 +107,8 @@ class Ingest:
             ingest.pump(state, 1.0)
 
     It connects, and connects again whenever the link is lost; an unreachable broker is not an error (`.connected`
-    says). The queue is bounded: when it is full the oldest message goes (`.dropped` counts).
+    says, `.refusal` why a broker that answers lets us not in). The queue is bounded: when it is full the oldest message
+    goes (`.dropped` counts).
     """
 
     def __init__(
@@ -56,6 +119,7 @@ class Ingest:
         *,
         limit: int = QUEUE,
         clock: Callable[[], int] = _now,
+        account: Account = _NOBODY,
     ) -> None:
         wire.topic(wall, "x", "state")  # WireError for a wall that no topic can have
         self._address = (host, port)
@@ -64,8 +128,8 @@ class Ingest:
         self._queue: queue.Queue[Arrival] = queue.Queue(limit)
         self._online = threading.Event()
         self.dropped = 0
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
-        client.reconnect_delay_set(min_delay=1, max_delay=10)
+        self.refusal = ""
+        client = client_of(account)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
@@ -88,6 +152,16 @@ class Ingest:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def wait(self, limit_s: float) -> None:
+        """Returns once the link is up. Raises LinkError when the broker refuses us, or none answers in time."""
+        deadline = time.monotonic() + limit_s
+        where = "{}:{}".format(*self._address)
+        while not self._online.wait(0.05):
+            if self.refusal:
+                raise LinkError(f"broker {where} refused us: {self.refusal}")
+            if time.monotonic() > deadline:
+                raise LinkError(f"broker {where}: no link within {limit_s:g} s ({_hindrance(self._address)})")
+
     def next(self, timeout_s: float | None = 0.0) -> Arrival | None:
         """The oldest message of the queue, None when none comes in time (0: none is there; None: waits for ever)."""
         with contextlib.suppress(queue.Empty):
@@ -99,10 +173,7 @@ class Ingest:
         count = 0
         arrival = self.next(timeout_s)
         while arrival is not None:
-            if arrival.report is not None:
-                state.apply(arrival.report, arrival.arrived_unix_ms, arrival.retained)
-            else:
-                state.refuse(arrival.node, arrival.reason)
+            take(state, arrival)
             count += 1
             # A flood must not keep the caller here.
             arrival = self.next() if count < self._queue.maxsize else None
@@ -110,8 +181,10 @@ class Ingest:
 
     def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:
         if code.is_failure:
+            self.refusal = str(code)
             _log.warning("broker %s:%d refused us: %s", *self._address, code)
             return
+        self.refusal = ""
         client.subscribe(f"dw/{wire.VERSION}/{self._wall}/#", qos=1)
         self._online.set()
 
@@ -126,19 +199,9 @@ class Ingest:
             topic = message.topic
         except UnicodeDecodeError:
             topic = "?"
-        node = _sender(topic)
-        if node == _HOST:  # what a host says, perhaps we ourselves
-            return
-        try:
-            report, reason = wire.decode(topic, message.payload), ""
-            if report.kind == "command":  # to the node, not from it
-                return
-        except wire.WireError as error:
-            report, reason = None, str(error)
-        except Exception as error:  # a fault of ours, but no message may end the thread
-            _log.exception("decoding a message of %s", node)
-            report, reason = None, f"{type(error).__name__}: {error}"
-        self._put(Arrival(node, report, reason, arrived, bool(message.retain)))
+        arrival = arrival_of(topic, bytes(message.payload), arrived, bool(message.retain))
+        if arrival is not None:
+            self._put(arrival)
 
     def _put(self, arrival: Arrival) -> None:
         while True:
@@ -157,6 +220,15 @@ class Ingest:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _hindrance(address: tuple[str, int]) -> str:
+    """Why an address cannot be reached, in words; that it can where it can."""
+    try:
+        socket.create_connection(address, timeout=2.0).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return "something listens there that does not speak MQTT with us"
 
 
 def _sender(topic: str) -> str:

@@ -1,0 +1,85 @@
+"""One moment of a wall, as the coverage takes it: who reported what, and how much each sensor counts then. The reports
+come from a broker or from a recording; the state alone says what they are worth.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from dronewall import wire
+from dronewall.engine.wall import Source
+from dronewall.engine.wall import State as Counts
+from dronewall.live.ingest import Account, Ingest
+from dronewall.live.recorder import replay
+from dronewall.live.state import State
+from dronewall.scenario import Scenario
+
+LINK_S = 10.0  # in which a broker answers
+_POLL_S = 0.2
+
+
+class Moment(NamedTuple):
+    """Reports, what is to be said of each sensor ("P4/cam"), and the time; that is None for a plan."""
+
+    reports: list[wire.Report]
+    states: dict[str, tuple[Counts, str]]
+    at_unix_ms: int | None
+    source: Source
+
+
+def state_of(scenario: Scenario) -> State:
+    """An empty state of a scenario's wall."""
+    return State(
+        scenario.site.name, [*(node.name for node in scenario.nodes), *(drone.name for drone in scenario.drones)]
+    )
+
+
+def latest(state: State, at_unix_ms: int) -> tuple[list[wire.Report], dict[str, tuple[Counts, str]]]:
+    """The live state as `wall.cover` takes it: the latest birth and frustum reports, and what is to be said of each
+    sensor.
+    """
+    reports = [
+        wire.Report(state.wall, node.name, "birth", None, node.birth)
+        for node in state.nodes(at_unix_ms)
+        if node.birth is not None
+    ]
+    states: dict[str, tuple[Counts, str]] = {}
+    for sensor in state.snapshot(at_unix_ms):
+        reports.append(sensor.report)
+        status: Counts = "missing" if sensor.status == "lost" else sensor.status
+        states[sensor.name] = ("suspect" if sensor.suspect and status == "heard" else status, sensor.note)
+    return reports, states
+
+
+def recorded(scenario: Scenario, path: Path, at_unix_ms: int | None = None) -> Moment:
+    """The wall at that time of a recording, left out: when its last message came. Raises RecordingError."""
+    state = state_of(scenario)
+    replayed = replay(path, state, at_unix_ms)
+    at = replayed.last_unix_ms if at_unix_ms is None else at_unix_ms
+    return Moment(*latest(state, at), at, "recorded")
+
+
+def heard(
+    scenario: Scenario,
+    address: tuple[str, int],
+    wait_s: float,
+    account: Account,
+    waiting: Callable[[int, int], None] | None = None,
+) -> Moment:
+    """The wall as a broker tells it: once every sensor of the site file has been heard, or after `wait_s`.
+
+    waiting(heard, of all) is called meanwhile. Raises LinkError where the broker cannot be reached or refuses us.
+    """
+    state, expected = state_of(scenario), set(scenario.sensor_names)
+    with Ingest(*address, scenario.site.name, account=account) as ingest:
+        ingest.wait(max(LINK_S, wait_s))
+        deadline = time.monotonic() + wait_s
+        while True:
+            ingest.pump(state, _POLL_S)
+            now = time.time_ns() // 1_000_000
+            there = {sensor.name for sensor in state.snapshot(now) if sensor.status == "heard"}
+            if waiting is not None:
+                waiting(len(expected & there), len(expected))
+            if expected <= there or time.monotonic() > deadline:
+                return Moment(*latest(state, now), now, "live")
