@@ -49,7 +49,7 @@ ORDER = [
     ["engine.closing"],
     ["report", "live"],
     ["interop"],  # says in other formats what the report's figures say
-    ["outputs"],
+    ["outputs", "sources"],
     ["demo"],
     ["web", "bench"],
     ["cli"],

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import click
 
 from dronewall import __version__
+from dronewall.sources import Link, Seconds, Source, from_anywhere, from_broker
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -175,6 +176,8 @@ def _is_bad_input(error: Exception) -> bool:
         ("dronewall.engine.reason", ("ReasonError",)),
         ("dronewall.catalogue", ("CatalogueError",)),
         ("dronewall.live.broker", ("BrokerError",)),
+        ("dronewall.live.ingest", ("LinkError",)),
+        ("dronewall.live.recorder", ("RecordingError",)),
         ("dronewall.live.simulate", ("MicroPythonMissing",)),
         ("dronewall.demo", ("NodesDied",)),
     ):
@@ -213,20 +216,6 @@ class _Length(click.ParamType):
                 f"{value.strip()!r} is not a length; expected metres or kilometres, such as 200m or 1.5km", param, ctx
             )
         return float(match[1]) * (1000.0 if match[2] == "km" else 1.0)
-
-
-class _Seconds(click.FloatRange):
-    """A time in seconds within bounds."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = math.nan
-        low, high = float(self.min or 0.0), float(self.max or math.inf)
-        if not low <= seconds <= high:
-            self.fail(f"{str(value).strip()!r}; expected seconds from {low:g} to {high:g}", param, ctx)
-        return seconds
 
 
 class _Place(click.ParamType):
@@ -361,8 +350,7 @@ def _stdout() -> "Console":
     metavar="LENGTH",
     help="End with status 3 if a gap that is to be expected, of whichever kind, is longer, such as 200m or 0.5km.",
 )
-@click.option("--at", "at_s", type=_Seconds(0.0, 604_800.0), default=0.0, show_default=True, metavar="SECONDS",
-              help="Drones where they are that long into their routes.")  # fmt: skip
+@from_anywhere
 @_loudness
 def gaps(
     site: Path,
@@ -371,13 +359,14 @@ def gaps(
     no_files: bool,
     as_json: bool,
     fail_over: float | None,
-    at_s: float,
+    source: Source,
     verbose: int,
     quiet: bool,
 ) -> int:
     """Find the gaps of the line that SITE (a site file, TOML) describes.
 
-    The sensors look where the site file plans them to look; no broker and no nodes are needed.
+    The sensors look where the site file plans them to look; no broker and no nodes are needed. Or they look where
+    nodes report them to look: now (--broker), or at a time that was recorded (--recorded).
     """
     if no_files and out is not None:
         raise click.UsageError("--out and --no-files exclude each other")
@@ -393,7 +382,6 @@ def gaps(
         talk.now(1, f"ground: reading {read.terrain.ground}")
         from dronewall.engine import wall
         from dronewall.engine.ground import ground_of
-        from dronewall.engine.plan import planned
 
         ground = ground_of(read)
         rows, cols = ground.terrain.shape
@@ -403,10 +391,14 @@ def gaps(
         cells = f"{cols} x {rows} cells of {ground.terrain.cell:g} m"
         talk.step(1, f"ground: {cells}, heights every {ground.terrain.posting:.0f} m, {ground.site.crs.name}")
         _log_inputs(read, ground)
+        moment = source.moment(ground, lambda heard, of: talk.now(2, f"sensors heard {heard}/{of}"))
         begun = time.monotonic()
         coverage = wall.cover(
             ground,
-            planned(ground, at_s),
+            moment.reports,
+            moment.at_unix_ms,
+            source=moment.source,
+            states=moment.states,
             progress=lambda done, of: talk.now(2, f"sensors computed {done}/{of}"),
             told=lambda sensor, shapes: _log_windows(sensor, shapes, begun),
         )
@@ -489,7 +481,7 @@ def _judged(coverage: "Coverage", fail_over: float | None) -> int:
     "--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Folder for the results."
 )
 @click.option("--site", type=click.Path(path_type=Path), help="A site file of your own, in place of the example.")
-@click.option("--wait", "wait_s", type=_Seconds(1.0, 600.0), default=30.0, show_default=True, metavar="SECONDS",
+@click.option("--wait", "wait_s", type=Seconds(1.0, 600.0), default=30.0, show_default=True, metavar="SECONDS",
               help="How long to wait for sensors that do not report.")  # fmt: skip
 @_loudness
 def demo(out: Path, site: Path | None, wait_s: float, verbose: int, quiet: bool) -> int:
@@ -621,8 +613,7 @@ def _typed() -> str:
     type=click.Path(path_type=Path),
     help="Your own elevation model (GeoTIFF), in place of the site file's.",
 )
-@click.option("--at", "at_s", type=_Seconds(0.0, 604_800.0), default=0.0, show_default=True, metavar="SECONDS",
-              help="Drones where they are that long into their routes.")  # fmt: skip
+@from_anywhere
 @_loudness
 def why(
     site: Path,
@@ -632,7 +623,7 @@ def why(
     png: Path | None,
     as_json: bool,
     terrain: Path | None,
-    at_s: float,
+    source: Source,
     verbose: int,
     quiet: bool,
 ) -> int:
@@ -659,26 +650,31 @@ def why(
         talk.now(1, f"ground: reading {read.terrain.ground}")
         from dronewall.engine import reason, wall
         from dronewall.engine.ground import ground_of
-        from dronewall.engine.plan import planned
 
         ground = ground_of(read)
-        reports = planned(ground, at_s)
-        digest = wall.digest_of(ground, reports)
         there = reason.place_of(ground, *place)
-        state = next(state for state in wall.sensor_states(ground, reports) if state.name == sensor)
+        moment = source.moment(ground, lambda heard, of: talk.now(2, f"sensors heard {heard}/{of}"))
+        digest = wall.digest_of(ground, moment.reports)
+        default: wall.State = "planned" if moment.source == "plan" else "heard"
+        states = wall.sensor_states(ground, moment.reports, default, moment.states)
+        state = next(state for state in states if state.name == sensor)
         talk.now(2, f"looking from {sensor}")
         found = reason.reason_of(ground, state, there, target_name)
         talk.settle()
     from dronewall.report import verdict
+    from dronewall.report.figures import poses
 
+    when = poses(moment.source, moment.at_unix_ms)
     if png is not None:
         from dronewall.report import section
 
-        section.write_png(found, digest, png)
+        section.write_png(found, digest, png, when=when)
     if as_json:
-        click.echo(json.dumps(verdict.as_json(found, digest), indent=2, allow_nan=False))
+        click.echo(
+            json.dumps(verdict.as_json(found, digest, moment.source, moment.at_unix_ms), indent=2, allow_nan=False)
+        )
     else:
-        _stdout().print(verdict.report(found, digest, drawn=png is None))
+        _stdout().print(verdict.report(found, digest, when, drawn=png is None))
         _list([png.resolve()] if png is not None else [])
     return 0
 
@@ -693,8 +689,7 @@ def why(
     type=click.Path(path_type=Path),
     help="Your own elevation model (GeoTIFF), in place of the site file's.",
 )
-@click.option("--at", "at_s", type=_Seconds(0.0, 604_800.0), default=0.0, show_default=True, metavar="SECONDS",
-              help="Drones where they are that long into their routes.")  # fmt: skip
+@from_anywhere
 @_loudness
 def who(
     site: Path,
@@ -702,7 +697,7 @@ def who(
     target_name: str | None,
     as_json: bool,
     terrain: Path | None,
-    at_s: float,
+    source: Source,
     verbose: int,
     quiet: bool,
 ) -> int:
@@ -719,12 +714,17 @@ def who(
         talk.now(1, f"ground: reading {read.terrain.ground}")
         from dronewall.engine import reason, wall
         from dronewall.engine.ground import ground_of
-        from dronewall.engine.plan import planned
 
         ground = ground_of(read)
         there = reason.place_of(ground, *place)
+        moment = source.moment(ground, lambda heard, of: talk.now(2, f"sensors heard {heard}/{of}"))
         coverage = wall.cover(
-            ground, planned(ground, at_s), progress=lambda done, of: talk.now(2, f"sensors computed {done}/{of}")
+            ground,
+            moment.reports,
+            moment.at_unix_ms,
+            source=moment.source,
+            states=moment.states,
+            progress=lambda done, of: talk.now(2, f"sensors computed {done}/{of}"),
         )
         talk.settle()
     from dronewall.report import watchers
@@ -733,6 +733,48 @@ def who(
         click.echo(json.dumps(watchers.as_json(coverage, there, target_name), indent=2, allow_nan=False))
     else:
         _stdout().print(watchers.report(coverage, there, target_name))
+    return 0
+
+
+_WEEK_S = 604_800.0
+
+
+@main.command()
+@click.argument("site", type=click.Path(path_type=Path))
+@from_broker
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The recording; one that is there goes on.")
+@click.option("--for", "for_s", type=Seconds(0.0, _WEEK_S), metavar="SECONDS", help="How long. [default: until Ctrl-C]")
+@click.option("--limit", "limit_mb", type=click.IntRange(1, 1_000_000), default=256, show_default=True, metavar="MB",
+              help="What the recording may take; then the oldest goes.")  # fmt: skip
+@_loudness
+def record(site: Path, link: Link, out: Path, for_s: float | None, limit_mb: int, verbose: int, quiet: bool) -> int:
+    """Write down what the nodes of SITE tell a broker, for `dronewall gaps --recorded`."""
+    with _Talk(1, verbose, quiet) as talk:
+        from dronewall import scenario
+        from dronewall.live.ingest import Ingest
+        from dronewall.live.recorder import Recorder
+
+        wall = scenario.read(site).site.name
+        with (
+            Ingest(*link.where, wall, account=link.account()) as ingest,
+            Recorder(out, wall, limit=1_000_000 * limit_mb) as recorder,
+        ):
+            ingest.wait(10.0)
+            talk.step(1, f"broker {link.where[0]}:{link.where[1]}: recording wall {wall} to {out}")
+            end = math.inf if for_s is None else time.monotonic() + for_s
+            try:
+                while (left := end - time.monotonic()) > 0.0:
+                    arrival = ingest.next(min(left, 1.0))
+                    while arrival is not None:
+                        recorder.write(arrival)
+                        arrival = ingest.next()
+                    recorder.flush()
+                    lost = f", {ingest.dropped} dropped" if ingest.dropped else ""
+                    down = "" if ingest.connected else ", the link is down"
+                    talk.now(1, f"messages recorded: {recorder.count}{lost}{down}")
+            finally:
+                talk.settle()
+                talk.step(1, f"messages recorded: {recorder.count}")
     return 0
 
 

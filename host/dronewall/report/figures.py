@@ -10,7 +10,7 @@ from dronewall.report import ribbon
 
 if TYPE_CHECKING:
     from dronewall.engine.gaps import Crossing, Gap
-    from dronewall.engine.wall import Coverage, SensorState, TargetCoverage
+    from dronewall.engine.wall import Coverage, SensorState, Source, TargetCoverage
 
 _SOUND = ("planned", "heard")
 _OUT = ("missing", "refused")
@@ -172,7 +172,13 @@ def levels(coverage: Coverage) -> str:
 
 def level(coverage: Coverage) -> str:
     """What the first figures are, and where the poses come from, in words."""
-    return f"expected over the sensors' errors, {'planned' if coverage.source == 'plan' else coverage.source}"
+    return f"expected over the sensors' errors, {poses(coverage.source)}"
+
+
+def poses(source: Source, at_unix_ms: int | None = None) -> str:
+    """Where poses come from, and of what time: `planned`, `recorded, 2026-03-01T12:00:00Z`."""
+    said = "planned" if source == "plan" else source
+    return said if at_unix_ms is None else f"{said}, {utc(at_unix_ms)}"
 
 
 def assurance(coverage: Coverage) -> str:

@@ -41,10 +41,12 @@ _CANOPY = "#cfe0c3"
 _LEAST_TALL = 12.0  # metres of height that the picture shows at least
 
 
-def write_png(reason: Reason, digest: str, path: str | os.PathLike[str], dots_per_inch: int = 130) -> None:
+def write_png(
+    reason: Reason, digest: str, path: str | os.PathLike[str], dots_per_inch: int = 130, when: str = "planned"
+) -> None:
     """Write the picture of `figure_of`; OutputError where `path` holds a file that is not ours."""
     with files.replacing(path) as draft:
-        figure_of(reason, digest).savefig(
+        figure_of(reason, digest, when).savefig(
             draft,
             dpi=dots_per_inch,
             format="png",
@@ -56,8 +58,10 @@ def write_png(reason: Reason, digest: str, path: str | os.PathLike[str], dots_pe
         )
 
 
-def figure_of(reason: Reason, digest: str) -> Figure:
-    """The section to the first of the reason's targets (axes "section"), and a dial of azimuths (axes "dial")."""
+def figure_of(reason: Reason, digest: str, when: str = "planned") -> Figure:
+    """The section to the first of the reason's targets (axes "section"), and a dial of azimuths (axes "dial"). when:
+    `figures.poses`.
+    """
     one = reason.targets[0]
     figure = Figure(figsize=(_WIDTH, _HEIGHT), facecolor="white")
     axes = figure.add_axes(
@@ -70,7 +74,7 @@ def figure_of(reason: Reason, digest: str) -> Figure:
         label="section",
     )
     _title(figure, reason, one)
-    _footer(figure, reason, one, digest)
+    _footer(figure, reason, one, verdict.basis(reason, digest, when))
     frame = _frame(reason, one)
     axes.set(xlim=frame.across, ylim=frame.heights)
     _draw_field_of_view(axes, reason, one, frame)
@@ -146,7 +150,7 @@ def _title(figure: Figure, reason: Reason, one: TargetReason) -> None:
     )
 
 
-def _footer(figure: Figure, reason: Reason, one: TargetReason, digest: str) -> None:
+def _footer(figure: Figure, reason: Reason, one: TargetReason, basis: str) -> None:
     left = _LEFT / _WIDTH
     figures = (
         f"glimpse {verdict.percent(one.glimpse)}  ·  ceiling {verdict.percent(one.ceiling)}  ·  "
@@ -161,7 +165,7 @@ def _footer(figure: Figure, reason: Reason, one: TargetReason, digest: str) -> N
     figure.text(left, 0.40 / _HEIGHT, plain(figures), size=8.5, color=INK)
     if remarks:
         figure.text(left, 0.24 / _HEIGHT, plain(f"{remarks}."), size=8, color=ALARM)
-    figure.text(left, 0.08 / _HEIGHT, plain(verdict.basis(reason, digest)), size=7.5, color=FAINT)
+    figure.text(left, 0.08 / _HEIGHT, plain(basis), size=7.5, color=FAINT)
 
 
 def _axis(axes: Axes, one: TargetReason, frame: _Frame) -> None:

@@ -19,11 +19,12 @@ from rich.text import Text
 from dronewall import __version__
 from dronewall.engine.reason import HIGHEST_MAST
 from dronewall.report.colours import LOOKS, State
-from dronewall.report.figures import clean, figure, percent
+from dronewall.report.figures import clean, figure, percent, utc
 
 if TYPE_CHECKING:
     from dronewall.engine.profile import Profile
     from dronewall.engine.reason import Reason, TargetReason, Verdict
+    from dronewall.engine.wall import Source
 
 LOOK_OF: dict[Verdict, State] = {
     "seen": "covered",
@@ -250,20 +251,20 @@ def heading(reason: Reason) -> str:
     )
 
 
-def basis(reason: Reason, digest: str) -> str:
-    """What every figure depends on, in one line."""
+def basis(reason: Reason, digest: str, when: str = "planned") -> str:
+    """What every figure depends on, in one line. when: `figures.poses`."""
     terrain = reason.ground.terrain
     posting = f"{terrain.posting:.0f} m" if math.isfinite(terrain.posting) else "not given"
     error = f"{terrain.le90:g} m" if math.isfinite(terrain.le90) else "not given"
     latitude, longitude = reason.ground.site.to_geodetic(*reason.place)
     return (
-        f"Modelled for the middle of the {terrain.cell:g} m cell, {latitude:.5f},{longitude:.5f}; terrain posting "
-        f"{posting}, LE90 {error}; input {digest[:12]}; dronewall {__version__}."
+        f"Modelled, {when}, for the middle of the {terrain.cell:g} m cell, {latitude:.5f},{longitude:.5f}; terrain "
+        f"posting {posting}, LE90 {error}; input {digest[:12]}; dronewall {__version__}."
     )
 
 
-def as_json(reason: Reason, digest: str) -> dict[str, Any]:
-    """All of it, ready for `json.dumps`: nan has become None."""
+def as_json(reason: Reason, digest: str, source: Source = "plan", at_unix_ms: int | None = None) -> dict[str, Any]:
+    """All of it, ready for `json.dumps`: nan has become None. source, at_unix_ms: where the reports came from, when."""
     frustum, ground = reason.frustum, reason.ground
     thresholds = ground.scenario.thresholds
     latitude, longitude = ground.site.to_geodetic(*reason.place)
@@ -271,7 +272,9 @@ def as_json(reason: Reason, digest: str) -> dict[str, Any]:
         "dronewall": {
             "what": "why",
             "site": ground.scenario.site.name,
-            "source": "plan",
+            "source": source,
+            "at_unix_ms": at_unix_ms,
+            "at_utc": utc(at_unix_ms),
             "level": "reported",
             "look_s": thresholds.look_s,
             "line_p": thresholds.line_p,
@@ -359,14 +362,14 @@ def _target_json(reason: Reason, one: TargetReason) -> dict[str, Any]:
 # --- the terminal
 
 
-def report(reason: Reason, digest: str, drawn: bool = True) -> RenderableType:
+def report(reason: Reason, digest: str, when: str = "planned", *, drawn: bool = True) -> RenderableType:
     """Everything in reading order: the section to the first target's top unless it is drawn elsewhere, the figures of
-    all targets, their verdicts.
+    all targets, their verdicts. when: `figures.poses`.
     """
     shown: list[RenderableType] = [Text(heading(reason), style="bold"), Text()]
     if drawn:
         shown += [Section(reason, reason.targets[0]), Text()]
-    shown += [_figures(reason), Text(basis(reason, digest), style="dim"), Text()]
+    shown += [_figures(reason), Text(basis(reason, digest, when), style="dim"), Text()]
     several = len(reason.targets) > 1
     for one in reason.targets:
         word, _, rest = verdict(reason, one).partition(":")

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from dronewall.engine.models import moving_only
 from dronewall.report.colours import LOOKS
-from dronewall.report.figures import assurance, assured, clean, figure, level, number_of, percent, posting, provenance
+from dronewall.report.figures import assurance, assured, clean, figure, number_of, percent, poses, posting, provenance
 
 if TYPE_CHECKING:
     from dronewall.engine.wall import Coverage, TargetCoverage, Watcher
@@ -90,7 +90,8 @@ def report(coverage: Coverage, place: Place, target: str | None = None) -> Rende
     if table.row_count:
         shown.append(table)
     basis = (
-        f"Modelled: {level(coverage)}. {assurance(coverage)}. Terrain posting {posting(coverage)}; "
+        f"Modelled: expected over the sensors' errors, {poses(coverage.source, coverage.at_unix_ms)}. "
+        f"{assurance(coverage)}. Terrain posting {posting(coverage)}; "
         f"input {coverage.digest[:12]}; dronewall {coverage.version}."
     )
     return Group(*shown, Text(basis, style="dim"), Text(), *sentences)

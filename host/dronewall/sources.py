@@ -1,0 +1,204 @@
+"""Where a command's reports come from: a plan, a broker or a recording; and the options that say so."""
+
+import functools
+import math
+import os
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+if TYPE_CHECKING:
+    from dronewall.engine.ground import Ground
+    from dronewall.live.ingest import Account
+    from dronewall.live.moment import Moment
+
+PASSWORD = "DRONEWALL_PASSWORD"
+"""The environment variable with the password for the broker: on a command line everybody on the machine can read it."""
+_PASSWORD_LIMIT = 4096
+
+
+class Seconds(click.FloatRange):
+    """A time in seconds within bounds."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        low, high = float(self.min or 0.0), float(self.max or math.inf)
+        if not low <= seconds <= high:
+            self.fail(f"{str(value).strip()!r}; expected seconds from {low:g} to {high:g}", param, ctx)
+        return seconds
+
+
+class Instant(click.ParamType):
+    """Milliseconds since 1970 from `2026-03-01T12:00:00Z`."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            at = datetime.fromisoformat(value.strip())
+            if at.tzinfo is not None:
+                return round((at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
+        except (ValueError, OverflowError):
+            pass
+        self.fail(f"{value.strip()!r} is not a time; expected date, time and zone: 2026-03-01T12:00:00Z", param, ctx)
+
+
+class Address(click.ParamType):
+    """Host and port from `wall.example:1883`, `10.0.0.7` or `[::1]:1883`."""
+
+    name = "host:port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([\w.-]+))(?::(\d{1,5}))?", value.strip(), re.ASCII)
+        port = int(match[3] or 0) if match else 0
+        if match is None or (match[3] is not None and not 1 <= port <= 65535):
+            self.fail(f"{value.strip()!r} is not a broker; expected HOST:PORT, such as 127.0.0.1:1883", param, ctx)
+        return match[1] or match[2], port
+
+
+class Link(NamedTuple):
+    """A broker as the options name it; a port of 0 is the usual one."""
+
+    address: tuple[str, int]
+    user: str | None
+    password_file: Path | None
+    trusted: Path | None
+
+    @property
+    def where(self) -> tuple[str, int]:
+        """Host and port."""
+        host, port = self.address
+        return host, port or (8883 if self.trusted is not None else 1883)
+
+    def account(self) -> "Account":
+        """How we enter it. Raises LinkError for a file without a password."""
+        from dronewall.live.ingest import Account, LinkError
+
+        password = os.environ.get(PASSWORD, "")
+        if self.password_file is not None:
+            try:
+                with self.password_file.open("rb") as file:
+                    password = file.read(_PASSWORD_LIMIT).decode().splitlines()[0]
+            except (OSError, UnicodeDecodeError, IndexError) as error:
+                reason = getattr(error, "strerror", None) or "no password in its first line"
+                raise LinkError(f"{self.password_file}: {reason}; expected a file with the password") from None
+        return Account(self.user or "", password, self.trusted)
+
+
+class Source(NamedTuple):
+    """The plan `at_s` seconds on; or a broker, or a recording at a time."""
+
+    at_s: float
+    link: Link | None = None
+    wait_s: float = 0.0
+    recorded: Path | None = None
+    at_unix_ms: int | None = None
+
+    def moment(self, ground: "Ground", waiting: Callable[[int, int], None]) -> "Moment":
+        """The reports, and what the sensors count. waiting(heard, of all): called while a broker is listened to.
+
+        Raises RecordingError and LinkError.
+        """
+        from dronewall.live import moment
+
+        if self.recorded is not None:
+            return moment.recorded(ground.scenario, self.recorded, self.at_unix_ms)
+        if self.link is not None:
+            return moment.heard(ground.scenario, self.link.where, self.wait_s, self.link.account(), waiting)
+        from dronewall.engine.plan import planned
+
+        return moment.Moment(planned(ground, self.at_s), {}, None, "plan")
+
+
+_Command = Callable[..., Any]
+_Options = list[Callable[[_Command], _Command]]
+_FILE = click.Path(path_type=Path)
+
+
+def _link_options(required: bool) -> _Options:
+    return [
+        click.option("--broker", type=Address(), metavar="HOST:PORT", required=required,
+                     help="The broker of the wall." if required else "The wall as this broker tells it now."),
+        click.option("--user", metavar="NAME",
+                     help=f"Who we are to the broker; the password is in {PASSWORD}, or in a file."),
+        click.option("--password-file", type=_FILE, help="File with the password in its first line."),
+        click.option("--trust", "trusted", type=_FILE, help="Whose certificates (PEM) the broker's must be; TLS."),
+    ]  # fmt: skip
+
+
+def _with(options: _Options, command: _Command) -> _Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def from_broker(command: _Command) -> _Command:
+    """The options of a command that listens to a broker; it gets the `link`."""
+
+    @functools.wraps(command)
+    def linked(
+        *, broker: tuple[str, int], user: str | None, password_file: Path | None, trusted: Path | None, **rest: Any
+    ) -> Any:
+        return command(link=Link(broker, user, password_file, trusted), **rest)
+
+    return _with(_link_options(True), linked)
+
+
+def from_anywhere(command: _Command) -> _Command:
+    """The options of a command that takes a plan, a broker's wall or a recorded one; it gets the `source`."""
+
+    @functools.wraps(command)
+    def sourced(
+        *,
+        at_s: float,
+        recorded: Path | None,
+        at_unix_ms: int | None,
+        broker: tuple[str, int] | None,
+        wait_s: float,
+        user: str | None,
+        password_file: Path | None,
+        trusted: Path | None,
+        **rest: Any,
+    ) -> Any:
+        for one, other in (("--recorded", "--broker"), ("--recorded", "--at"), ("--broker", "--at")):
+            if _given(one) and _given(other):
+                raise click.UsageError(f"{one} and {other} exclude each other")
+        for one, *others in (
+            ("--recorded", "--at-time"),
+            ("--broker", "--wait", "--user", "--password-file", "--trust"),
+        ):
+            for other in others:
+                if _given(other) and not _given(one):
+                    raise click.UsageError(f"{other} goes with {one}")
+        link = Link(broker, user, password_file, trusted) if broker is not None else None
+        return command(source=Source(at_s, link, wait_s, recorded, at_unix_ms), **rest)
+
+    options: _Options = [
+        click.option("--at", "at_s", type=Seconds(0.0, 604_800.0), default=0.0, show_default=True, metavar="SECONDS",
+                     help="Drones where they are that long into their routes."),
+        click.option("--recorded", type=_FILE, help="The wall as `dronewall record` has written it down."),
+        click.option("--at-time", "at_unix_ms", type=Instant(), metavar="TIME",
+                     help="Time of the recording, such as 2026-03-01T12:00:00Z. [default: its last message]"),
+        *_link_options(False),
+        click.option("--wait", "wait_s", type=Seconds(0.0, 600.0), default=10.0, show_default=True, metavar="SECONDS",
+                     help="How long to wait for sensors that the broker does not tell of."),
+    ]  # fmt: skip
+    return _with(options, sourced)
+
+
+def _given(option: str) -> bool:
+    """Whether the user wrote that option."""
+    ctx = click.get_current_context()
+    name = next(param.name for param in ctx.command.params if option in param.opts)
+    return ctx.get_parameter_source(str(name)) is not click.core.ParameterSource.DEFAULT
