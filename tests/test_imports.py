@@ -40,6 +40,7 @@ ORDER = [
     ["engine.field"],
     ["engine.crossing"],
     ["engine.breach"],
+    ["engine.alarm"],
     ["engine.gaps"],
     ["engine.patrol", "engine.resilience", "engine.placement"],
     ["engine.ground"],

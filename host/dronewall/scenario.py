@@ -203,6 +203,10 @@ class Thresholds(_Table, frozen=True, kw_only=True):
     k: Annotated[int, _is("How many nodes must see a place at once", ge=1, le=16)] = 1
     lateral_m: Annotated[float, _is("How far to the side a crossing may wander (breach)", gt=0, le=20_000)] = 100.0
     gap_min_m: Annotated[float, _is("Shorter gaps are not listed", ge=0, le=20_000)] = 0.0
+    hysteresis_p: Annotated[
+        float, _is("A live gap closes only where detection holds its threshold and this much more", ge=0, le=0.5)
+    ] = 0.05
+    close_s: Annotated[float, _is("... for so long", ge=0, le=86_400)] = 10.0
     confidence: Annotated[
         float, _is("Confidence region of each sensor's pose that `assured` takes the worst of", gt=0, le=0.9999)
     ] = 0.9

@@ -306,8 +306,10 @@ def gaps(
     posting: float = 0.0,
     cell: float = 0.0,
     level: Level = "expected",
+    open_: Bools | None = None,
 ) -> tuple[Gap, ...]:
-    """The gaps of one kind, from the frontage's start to its end: maximal runs of stations with P < threshold.
+    """The gaps of one kind, from the frontage's start to its end: maximal runs of stations with P < threshold, or of
+    those that are said to be open (`alarm`).
 
     posts: chainage [m] by name. shortest: gaps under this many metres are left out. lateral: within it of an end a
     gap is on the flank. posting, cell: of the terrain; a gap under twice the larger is marked. level: the
@@ -320,7 +322,8 @@ def gaps(
         "lane": (at.lane_before, at.lane_warning),
         "breach": (at.breach_before, at.breach_warning),
     }[kind]
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], probability < threshold, [False])).astype(np.int8)))
+    under = probability < threshold if open_ is None else open_
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], under, [False])).astype(np.int8)))
     found = []
     for first, after in zip(edges[::2], edges[1::2], strict=True):
         start, end = first * at.step, after * at.step
