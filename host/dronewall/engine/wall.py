@@ -41,6 +41,7 @@ __all__ = [
     "Coverage",
     "SensorState",
     "TargetCoverage",
+    "Wall",
     "Watcher",
     "assures",
     "cover",
@@ -180,54 +181,135 @@ def cover(
     `refused`: both are listed and count nothing. progress: called with the number of windows done and of all. told:
     called with each sensor whose windows are done and their shapes (north, east), one for each target.
     """
-    reports = [report for report in reports if report.values is not None]
-    scenario, terrain = ground.scenario, ground.terrain
-    default: State = "planned" if source == "plan" else "heard"
-    sensors = sensor_states(ground, reports, default, states or {})
-    counting = [sensor for sensor in sensors if sensor.frustum is not None]
-    targets = [target_of(spec) for spec in scenario.targets]
-    refused: dict[str, str] = {}
-    fields: dict[Level, list[Field]] = {level: [Field(terrain.shape) for _ in targets] for level in LEVELS}
-    with contextlib.closing(_side_by_side(ground, counting, targets)) as computed:
-        for done, (sensor, windows) in enumerate(computed, 1):
-            if isinstance(windows, DetectionError):
-                refused[sensor.name] = str(windows)
-            else:
-                for index, pair in enumerate(windows):
-                    for level, window in zip(LEVELS, pair, strict=True):
-                        if level != "assured" or assures(sensor):
-                            fields[level][index].add(sensor.name, window)
-                if told is not None:
-                    told(sensor.name, [pair[0].shape for pair in windows])
-            if progress is not None:
-                progress(done, len(counting))
-    sensors = [
-        dataclasses.replace(sensor, state="refused", note=refused[sensor.name], frustum=None)
-        if sensor.name in refused
-        else sensor
-        for sensor in sensors
-    ]
-    post_places = {
-        post.name: tuple(float(part) for part in ground.site.to_site(post.latitude_deg, post.longitude_deg))
-        for post in scenario.posts
-    }
-    return Coverage(
-        scenario=scenario,
-        site=ground.site,
-        frontage=ground.frontage,
-        terrain=terrain,
-        targets=tuple(
-            _target_coverage(ground, spec, target, level, field)
-            for level in LEVELS
-            for spec, target, field in zip(scenario.targets, targets, fields[level], strict=True)
-        ),
-        sensors=tuple(sensors),
-        posts={name: (place[0], place[1]) for name, place in post_places.items()},
-        at_unix_ms=at_unix_ms,
-        source=source,
-        digest=digest_of(ground, reports),
-        version=__version__,
+    wall = Wall(ground)
+    wall.update(
+        reports, default="planned" if source == "plan" else "heard", states=states, progress=progress, told=told
     )
+    return wall.coverage(at_unix_ms, source)
+
+
+class Wall:
+    """The sensors of a wall as they come, turn and go, and the coverage that they make at each time: the one that
+    `cover` makes of the same reports, bit for bit. Only what has changed is computed again.
+    """
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self._targets = [target_of(spec) for spec in ground.scenario.targets]
+        self._fields: dict[Level, list[Field]] = {
+            level: [Field(ground.terrain.shape) for _ in self._targets] for level in LEVELS
+        }
+        self._windows: dict[str, tuple[Frustum, list[tuple[Stored, Stored]] | DetectionError]] = {}
+        self._assured: set[str] = set()
+        self._made: dict[Level, list[TargetCoverage]] = {}
+        self._sensors: list[SensorState] = []
+        self._digest = ""
+
+    def update(
+        self,
+        reports: Iterable[wire.Report],
+        *,
+        default: State = "heard",
+        states: Mapping[str, tuple[State, str]] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        told: Callable[[str, list[tuple[int, int]]], None] | None = None,
+    ) -> bool:
+        """Takes in the latest reports, of all sensors, as `cover` does; whether the coverage is another one now.
+
+        progress counts and told names only the sensors that are computed anew. What interrupts it leaves a wall that
+        can be updated again.
+        """
+        reports = [report for report in reports if report.values is not None]
+        sensors = sensor_states(self.ground, reports, default, states or {})
+        counting = {sensor.name: sensor for sensor in sensors if sensor.frustum is not None}
+        new = [
+            sensor
+            for name, sensor in counting.items()
+            if name not in self._windows or self._windows[name][0] != sensor.frustum
+        ]
+        for name in [*(self._windows.keys() - counting.keys()), *(sensor.name for sensor in new)]:
+            self._take_out(name)
+        with contextlib.closing(_side_by_side(self.ground, new, self._targets)) as computed:
+            for done, (sensor, windows) in enumerate(computed, 1):
+                self._put_in(sensor, windows)
+                if told is not None and not isinstance(windows, DetectionError):
+                    told(sensor.name, [pair[0].shape for pair in windows])
+                if progress is not None:
+                    progress(done, len(new))
+        for sensor in counting.values():
+            self._assure(sensor)
+        before = self._sensors, self._digest
+        self._sensors = [self._judged(sensor) for sensor in sensors]
+        self._digest = digest_of(self.ground, reports)
+        return before != (self._sensors, self._digest)
+
+    def coverage(self, at_unix_ms: int | None, source: Source) -> Coverage:
+        """The coverage at this time; who sees a place (`Coverage.who`) it tells until the next update."""
+        ground, scenario = self.ground, self.ground.scenario
+        for level in LEVELS:
+            if level not in self._made:
+                self._made[level] = [
+                    _target_coverage(ground, spec, target, level, field)
+                    for spec, target, field in zip(scenario.targets, self._targets, self._fields[level], strict=True)
+                ]
+        post_places = {
+            post.name: tuple(float(part) for part in ground.site.to_site(post.latitude_deg, post.longitude_deg))
+            for post in scenario.posts
+        }
+        return Coverage(
+            scenario=scenario,
+            site=ground.site,
+            frontage=ground.frontage,
+            terrain=ground.terrain,
+            targets=tuple(target for level in LEVELS for target in self._made[level]),
+            sensors=tuple(self._sensors),
+            posts={name: (place[0], place[1]) for name, place in post_places.items()},
+            at_unix_ms=at_unix_ms,
+            source=source,
+            digest=self._digest,
+            version=__version__,
+        )
+
+    def _judged(self, sensor: SensorState) -> SensorState:
+        """The sensor, refused where no windows could be made of its frustum."""
+        wrong = self._windows[sensor.name][1] if sensor.frustum is not None else None
+        if isinstance(wrong, DetectionError):
+            return dataclasses.replace(sensor, state="refused", note=str(wrong), frustum=None)
+        return sensor
+
+    def _put_in(self, sensor: SensorState, windows: list[tuple[Stored, Stored]] | DetectionError) -> None:
+        assert sensor.frustum is not None
+        self._windows[sensor.name] = sensor.frustum, windows
+        if not isinstance(windows, DetectionError):
+            self._made.pop("expected", None)
+            for field, (mean, _) in zip(self._fields["expected"], windows, strict=True):
+                field.add(sensor.name, mean)
+
+    def _assure(self, sensor: SensorState) -> None:
+        """Lets the sensor count at the assured level as far as its state lets it."""
+        windows = self._windows[sensor.name][1]
+        counts = assures(sensor) and not isinstance(windows, DetectionError)
+        if counts == (sensor.name in self._assured) or isinstance(windows, DetectionError):
+            return
+        self._made.pop("assured", None)
+        for field, (_, least) in zip(self._fields["assured"], windows, strict=True):
+            if counts:
+                field.add(sensor.name, least)
+            else:
+                field.remove(sensor.name)
+        self._assured ^= {sensor.name}
+
+    def _take_out(self, name: str) -> None:
+        if name not in self._windows or isinstance(self._windows.pop(name)[1], DetectionError):
+            return
+        self._made.pop("expected", None)
+        for field in self._fields["expected"]:
+            field.remove(name)
+        if name in self._assured:
+            self._assured.remove(name)
+            self._made.pop("assured", None)
+            for field in self._fields["assured"]:
+                field.remove(name)
 
 
 def _side_by_side(
