@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import tracemalloc
 
@@ -218,3 +219,31 @@ def test_two_looks_miss_with_the_product_of_their_misses():
 def test_random_search_finds_what_koopman_says():
     # FACTS: 1 - exp(-C): .6321 at coverage 1, .3935 at .5.
     assert glance(0.1, 1.0, 10.0) == pytest.approx(0.6321, abs=5e-5)
+
+
+@given(st.integers(0, 1000), st.sampled_from([0.5, 2.0, 0.25, 8.0]), st.booleans())
+def test_scaled_rates_are_stored_as_they_would_have_been(seed, factor, draws):
+    one = window(seed, 10.0 ** (seed % 8), draws)
+    plain = stored(one)
+    as_kept = np.rint(one.rates / (UNIT * plain.step)) * (UNIT * plain.step)
+    fresh = stored(dataclasses.replace(one, rates=as_kept * factor))
+    scaled = plain.scaled(factor)
+    assert scaled.step == fresh.step
+    fields = Field(SHAPE), Field(SHAPE)
+    for field, kept in zip(fields, (scaled, fresh), strict=True):
+        field.add("P1/cam", kept)
+    off = np.abs(fields[0].total - fields[1].total)
+    # What lies half way between two steps may be rounded either way.
+    assert (off <= (0 if factor > 1.0 else scaled.step)).all()
+    assert (off > 0).mean() < 0.01
+
+
+@given(st.lists(st.integers(0, 1000), max_size=5))
+def test_a_field_with_its_rates_doubled_is_twice_the_field(seeds):
+    field = Field(SHAPE)
+    for seed in seeds:
+        field.add(f"P{seed}/cam", window(seed, 10.0 ** (seed % 4)))
+    doubled = field.scaled(2.0)
+    assert (doubled.total == 2 * field.total).all()
+    assert (doubled.unsure == field.unsure).all()
+    assert list(doubled) == list(field)

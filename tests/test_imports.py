@@ -46,7 +46,7 @@ ORDER = [
     ["engine.ground"],
     ["engine.plan"],
     ["engine.wall"],
-    ["engine.reason"],
+    ["engine.reason", "engine.trust"],
     ["engine.closing"],
     ["report", "live"],
     ["interop"],  # says in other formats what the report's figures say

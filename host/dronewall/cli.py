@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from dronewall.demo import Told
     from dronewall.engine.ground import Ground
+    from dronewall.engine.trust import Trust
     from dronewall.engine.wall import Coverage
     from dronewall.scenario import Scenario
 
@@ -344,6 +345,7 @@ def _stdout() -> "Console":
 )
 @click.option("--no-files", is_flag=True, help="Write no files.")
 @click.option("--json", "as_json", is_flag=True, help="The answer as JSON on stdout, and files only with --out.")
+@click.option("--no-trust", is_flag=True, help="Leave out how far the gaps move where the models are wrong.")
 @click.option(
     "--fail-over",
     type=_Length(),
@@ -358,6 +360,7 @@ def gaps(
     out: Path | None,
     no_files: bool,
     as_json: bool,
+    no_trust: bool,
     fail_over: float | None,
     source: Source,
     verbose: int,
@@ -404,15 +407,32 @@ def gaps(
         )
         talk.settle()
         talk.step(2, f"coverage: {len(coverage.sensors)} sensors, {len(coverage.scenario.targets)} targets")
+        trusted = None if no_trust else _trust(ground, coverage, talk)
         written = _write(coverage, folder, talk, 3)
+    from dronewall.report import trust
+
     if as_json:
         from dronewall.report.records import as_json as record
 
-        click.echo(json.dumps(record(coverage), indent=2, allow_nan=False))
+        answer = record(coverage) | ({} if trusted is None else {"trust": trust.as_json(trusted)})
+        click.echo(json.dumps(answer, indent=2, allow_nan=False))
     else:
         _show(coverage)
+        if trusted is not None:
+            _stdout().print("", trust.report(trusted), sep="\n")
         _list(written)
     return _judged(coverage, fail_over)
+
+
+def _trust(ground: "Ground", coverage: "Coverage", talk: _Talk) -> "tuple[Trust, ...]":
+    from dronewall.engine import trust
+
+    begun = time.monotonic()
+    talk.now(2, "computing how far to trust that")
+    found = trust.trust(ground, coverage)
+    talk.settle()
+    _log.info("computed how the gaps move where the models are wrong, %.2f s", time.monotonic() - begun)
+    return found
 
 
 def _log_inputs(read: "Scenario", ground: "Ground") -> None:

@@ -109,6 +109,13 @@ class Field:
         self._slots[self._tiles[left, 0], self._tiles[left, 1]] = -1
         self._free.extend(left.tolist())
 
+    def scaled(self, factor: float) -> "Field":
+        """A field of the same sensors with all rates times `factor`."""
+        found = Field(self.shape)
+        for name in self:
+            found.add(name, self._windows[name].scaled(factor))
+        return found
+
     @property
     def total(self) -> Integers:
         """The sum of the stored rates [UNIT], over the whole raster (north, east): made anew at each call."""

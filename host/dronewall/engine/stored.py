@@ -3,6 +3,7 @@
 Only the tiles of the raster exist in which the sensor sees something or cannot tell.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,13 @@ class Stored:
     def units(self) -> Integers:
         """The rates [UNIT] (tiles, SIDE SIDE)."""
         return self.rate.reshape(-1, AREA).astype(np.int64) * self.step
+
+    def scaled(self, factor: float) -> "Stored":
+        """The window with all rates times `factor`, rounded as `stored` would round them."""
+        rate, step = self.rate * (self.step * factor), 1
+        while np.rint(rate.max(initial=0.0) / step) > _MOST:
+            step *= 2
+        return dataclasses.replace(self, rate=np.rint(rate / step).astype(np.uint32), step=step)
 
     def glance(self, cells: Cells, look_s: float) -> Floats:
         """Probability that a look of `look_s` seconds detects the target at cells of the raster."""

@@ -47,11 +47,13 @@ __all__ = [
     "cover",
     "digest_of",
     "environment_of",
+    "gaps_of",
     "going_of",
     "rate_of",
     "rates_of",
     "sensor_states",
     "target_of",
+    "windows_of",
 ]
 
 State = Literal["planned", "heard", "suspect", "stale", "missing", "refused"]
@@ -229,7 +231,7 @@ class Wall:
         ]
         for name in [*(self._windows.keys() - counting.keys()), *(sensor.name for sensor in new)]:
             self._take_out(name)
-        with contextlib.closing(_side_by_side(self.ground, new, self._targets)) as computed:
+        with contextlib.closing(windows_of(self.ground, new, self._targets)) as computed:
             for done, (sensor, windows) in enumerate(computed, 1):
                 self._put_in(sensor, windows)
                 if told is not None and not isinstance(windows, DetectionError):
@@ -249,7 +251,7 @@ class Wall:
         for level in LEVELS:
             if level not in self._made:
                 self._made[level] = [
-                    _target_coverage(ground, spec, target, level, field)
+                    _target_coverage(ground, spec, level, field)
                     for spec, target, field in zip(scenario.targets, self._targets, self._fields[level], strict=True)
                 ]
         post_places = {
@@ -312,10 +314,11 @@ class Wall:
                 field.remove(name)
 
 
-def _side_by_side(
+def windows_of(
     ground: Ground, sensors: Sequence[SensorState], targets: Sequence[Target]
 ) -> Generator[tuple[SensorState, list[tuple[Stored, Stored]] | DetectionError]]:
     """Each sensor with its windows of each target (expected, assured), or with what is wrong with it; in their order.
+    All of them count.
 
     They are computed on all cores: the kernels and numpy's loops hold no lock of Python's. However many sensors there
     are, only a few are under way: what is done is small, what is worked on is not. Once this is closed, sensors that
@@ -483,11 +486,20 @@ def _under_surface(terrain: Terrain, frustum: Frustum) -> str:
     return f"{under:.0f} m under the surface there; its height counts from the ground" if under >= 1.0 else ""
 
 
-def _target_coverage(ground: Ground, spec: TargetSpec, target: Target, level: Level, field: Field) -> TargetCoverage:
+def _target_coverage(ground: Ground, spec: TargetSpec, level: Level, field: Field) -> TargetCoverage:
     thresholds, terrain, frontage = ground.scenario.thresholds, ground.terrain, ground.frontage
     look = field.look(thresholds.look_s)
     look[unknown(terrain, field)] = np.nan
-    going = going_of(ground, spec)
+    at, found = gaps_of(ground, spec, level, field)
+    counted = Counted(thresholds.k, thresholds.look_s, thresholds.count_p)
+    routes = weakest(terrain, frontage, field, ground.belt, going_of(ground, spec), counted)
+    return TargetCoverage(spec, level, look, at, thresholds.line_p, found, *routes, field)
+
+
+def gaps_of(ground: Ground, spec: TargetSpec, level: Level, field: Field) -> tuple[Stations, tuple[Gap, ...]]:
+    """The frontage's stations and its gaps of all kinds, where that field is what the sensors make of the target."""
+    thresholds, terrain, frontage = ground.scenario.thresholds, ground.terrain, ground.frontage
+    target, going = target_of(spec), going_of(ground, spec)
     at = stations(
         terrain,
         frontage,
@@ -511,7 +523,7 @@ def _target_coverage(ground: Ground, spec: TargetSpec, target: Target, level: Le
         for gap in gaps(
             at,
             kind,
-            spec.name,
+            target.name,
             threshold,
             frontage,
             chainages,
@@ -521,9 +533,7 @@ def _target_coverage(ground: Ground, spec: TargetSpec, target: Target, level: Le
             level=level,
         )
     ]
-    counted = Counted(thresholds.k, thresholds.look_s, thresholds.count_p)
-    routes = weakest(terrain, frontage, field, ground.belt, going, counted)
-    return TargetCoverage(spec, level, look, at, thresholds.line_p, tuple(found), *routes, field)
+    return at, tuple(found)
 
 
 def digest_of(ground: Ground, reports: Sequence[wire.Report]) -> str:
