@@ -798,6 +798,74 @@ def record(site: Path, link: Link, out: Path, for_s: float | None, limit_mb: int
     return 0
 
 
+@main.command()
+@click.argument("site", type=click.Path(path_type=Path))
+@from_broker
+@click.option(
+    "--terrain",
+    type=click.Path(path_type=Path),
+    help="Your own elevation model (GeoTIFF), in place of the site file's.",
+)
+@click.option("--every", "every_s", type=Seconds(0.1, 3600.0), default=2.0, show_default=True, metavar="SECONDS",
+              help="How often to look, at most.")  # fmt: skip
+@click.option("--wait", "wait_s", type=Seconds(0.0, 600.0), default=10.0, show_default=True, metavar="SECONDS",
+              help="How long to wait at first for sensors that the broker does not tell of.")  # fmt: skip
+@click.option("--for", "for_s", type=Seconds(0.0, _WEEK_S), metavar="SECONDS", help="How long. [default: until Ctrl-C]")
+@click.option("--publish", is_flag=True, help="Tell the broker the gaps, and how the host is, as retained messages.")
+@_loudness
+def watch(
+    site: Path,
+    link: Link,
+    terrain: Path | None,
+    every_s: float,
+    wait_s: float,
+    for_s: float | None,
+    publish: bool,
+    verbose: int,
+    quiet: bool,
+) -> int:
+    """Watch a live wall: a line for each gap that opens or closes, and the ribbon whenever it changes."""
+    with _Talk(2, verbose, quiet) as talk:
+        from dronewall import scenario
+        from dronewall.engine.ground import ground_of
+        from dronewall.live import announce
+        from dronewall.live.ingest import Ingest
+        from dronewall.live.moment import awaited, state_of
+        from dronewall.live.watch import Watch
+        from dronewall.report import watch as lines
+
+        read = scenario.read(site, terrain)
+        ground, state, account = ground_of(read), state_of(read), link.account()
+        talk.step(1, f"wall {read.site.name}: listening to broker {link.where[0]}:{link.where[1]}")
+        with Ingest(*link.where, read.site.name, account=account) as ingest, contextlib.ExitStack() as stack:
+            voice = None
+            if publish:
+                voice = stack.enter_context(announce.Announcer(*link.where, read, account))
+            awaited(ingest, state, read, wait_s, lambda heard, of: talk.now(2, f"sensors heard {heard}/{of}"))
+            talk.settle()
+            end = math.inf if for_s is None else time.monotonic() + for_s
+            wall, out, before = Watch(ground), _stdout(), None
+            while True:
+                now = time.time_ns() // 1_000_000
+                coverage, events = wall.look(state, now)
+                for each in lines.sensors(before, coverage):
+                    out.print(each, soft_wrap=True)
+                for event in events:
+                    out.print(lines.gap(now, *event), soft_wrap=True)
+                ribbon = lines.ribbon(before, coverage)
+                if ribbon is not None:
+                    out.print(ribbon)
+                before = coverage
+                if voice is not None:
+                    voice.say("gaps", announce.gaps_of(coverage))
+                    voice.say("status", announce.status_of(coverage, sum(bad for bad, _ in state.bad().values())))
+                after = time.monotonic() + every_s
+                while (left := min(after, end) - time.monotonic()) > 0.0:
+                    ingest.pump(state, left)
+                if time.monotonic() >= end:
+                    return 0
+
+
 def _known(name: str, names: tuple[str, ...], kind: str, site: Path) -> None:
     """Returns if the site file has a sensor or target of that name; BadParameter says which are near."""
     if name in names:

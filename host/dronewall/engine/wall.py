@@ -27,7 +27,7 @@ from dronewall.engine.earth import Site
 from dronewall.engine.field import Field
 from dronewall.engine.frontage import Frontage
 from dronewall.engine.frustum import Frustum, frustum_of
-from dronewall.engine.gaps import Crossing, Gap, Kind, Stations, gaps, stations, unknown, weakest
+from dronewall.engine.gaps import KINDS, Crossing, Gap, Kind, Stations, gaps, stations, unknown, weakest
 from dronewall.engine.ground import Ground
 from dronewall.engine.levels import LEVELS, Level, rates
 from dronewall.engine.plan import PLANNED_MAST_SIGMA_M
@@ -49,10 +49,12 @@ __all__ = [
     "environment_of",
     "gaps_of",
     "going_of",
+    "listed",
     "rate_of",
     "rates_of",
     "sensor_states",
     "target_of",
+    "threshold_of",
     "windows_of",
 ]
 
@@ -512,28 +514,39 @@ def gaps_of(ground: Ground, spec: TargetSpec, level: Level, field: Field) -> tup
         belt=ground.belt,
         going=going,
     )
+    return at, tuple(gap for kind in KINDS for gap in listed(ground, at, kind, target.name, level))
+
+
+def listed(
+    ground: Ground, at: Stations, kind: Kind, target: str, level: Level, open_: npt.NDArray[np.bool_] | None = None
+) -> tuple[Gap, ...]:
+    """The gaps of one kind at stations of this ground that are long enough to be listed. open_: stations that count as
+    open, and then gaps of any length; left out, those under the threshold.
+    """
     chainages = {}
     for post in ground.scenario.posts:
-        chainage, _ = frontage.locate(*ground.site.to_site(post.latitude_deg, post.longitude_deg))
+        chainage, _ = ground.frontage.locate(*ground.site.to_site(post.latitude_deg, post.longitude_deg))
         chainages[post.name] = float(chainage)
-    asked: dict[Kind, float] = {"line": thresholds.line_p, "lane": thresholds.lane_p, "breach": thresholds.lane_p}
-    found = [
-        gap
-        for kind, threshold in asked.items()
-        for gap in gaps(
-            at,
-            kind,
-            target.name,
-            threshold,
-            frontage,
-            chainages,
-            shortest=thresholds.gap_min_m,
-            lateral=thresholds.lateral_m,
-            posting=terrain.posting,
-            level=level,
-        )
-    ]
-    return at, tuple(found)
+    thresholds = ground.scenario.thresholds
+    return gaps(
+        at,
+        kind,
+        target,
+        threshold_of(ground, kind),
+        ground.frontage,
+        chainages,
+        shortest=thresholds.gap_min_m if open_ is None else 0.0,
+        lateral=thresholds.lateral_m,
+        posting=ground.terrain.posting,
+        level=level,
+        open_=open_,
+    )
+
+
+def threshold_of(ground: Ground, kind: Kind) -> float:
+    """P under which a station is a gap of that kind."""
+    thresholds = ground.scenario.thresholds
+    return thresholds.line_p if kind == "line" else thresholds.lane_p
 
 
 def digest_of(ground: Ground, reports: Sequence[wire.Report]) -> str:

@@ -93,7 +93,7 @@ def client_of(account: Account) -> mqtt.Client:
     return client
 
 
-_NOBODY = Account()
+NOBODY = Account()
 
 
 def _now() -> int:
@@ -119,7 +119,7 @@ class Ingest:
         *,
         limit: int = QUEUE,
         clock: Callable[[], int] = _now,
-        account: Account = _NOBODY,
+        account: Account = NOBODY,
     ) -> None:
         wire.topic(wall, "x", "state")  # WireError for a wall that no topic can have
         self._address = (host, port)

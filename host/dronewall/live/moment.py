@@ -71,15 +71,28 @@ def heard(
 
     waiting(heard, of all) is called meanwhile. Raises LinkError where the broker cannot be reached or refuses us.
     """
-    state, expected = state_of(scenario), set(scenario.sensor_names)
+    state = state_of(scenario)
     with Ingest(*address, scenario.site.name, account=account) as ingest:
-        ingest.wait(max(LINK_S, wait_s))
-        deadline = time.monotonic() + wait_s
-        while True:
-            ingest.pump(state, _POLL_S)
-            now = time.time_ns() // 1_000_000
-            there = {sensor.name for sensor in state.snapshot(now) if sensor.status == "heard"}
-            if waiting is not None:
-                waiting(len(expected & there), len(expected))
-            if expected <= there or time.monotonic() > deadline:
-                return Moment(*latest(state, now), now, "live")
+        now = awaited(ingest, state, scenario, wait_s, waiting)
+    return Moment(*latest(state, now), now, "live")
+
+
+def awaited(
+    ingest: Ingest,
+    state: State,
+    scenario: Scenario,
+    wait_s: float,
+    waiting: Callable[[int, int], None] | None = None,
+) -> int:
+    """The time [unix ms] at which every sensor of the site file had been heard, or `wait_s` had passed. Likewise."""
+    expected = set(scenario.sensor_names)
+    ingest.wait(max(LINK_S, wait_s))
+    deadline = time.monotonic() + wait_s
+    while True:
+        ingest.pump(state, _POLL_S)
+        now = time.time_ns() // 1_000_000
+        there = {sensor.name for sensor in state.snapshot(now) if sensor.status == "heard"}
+        if waiting is not None:
+            waiting(len(expected & there), len(expected))
+        if expected <= there or time.monotonic() > deadline:
+            return now

@@ -123,6 +123,8 @@ class State:
         self._planned = frozenset(planned)
         self._nodes: dict[str, _Node] = {}
         self._refused: dict[str, tuple[int, str]] = {}
+        self.heard_unix_ms = 0
+        """When the last frustum came that was not retained; 0 before the first."""
 
     def apply(self, report: Report, arrived_unix_ms: int, retained: bool = False) -> None:
         """Takes a report in. `retained`: the broker had kept it, so it may be of any age."""
@@ -145,6 +147,8 @@ class State:
         if report.sensor not in sensors and len(sensors) >= SENSORS:
             self.refuse(report.node, f"it has {SENSORS} sensors already")
             return
+        if report.kind == "frustum" and not retained:
+            self.heard_unix_ms = max(self.heard_unix_ms, arrived_unix_ms)
         _begin(node, report, arrived_unix_ms, retained)
         _keep(node, report, arrived_unix_ms, retained)
 
