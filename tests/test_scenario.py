@@ -196,6 +196,8 @@ def test_the_thresholds_default_to_the_designs(site):
         "k": 1,
         "lateral_m": 100.0,
         "gap_min_m": 0.0,
+        "hysteresis_p": 0.05,
+        "close_s": 10.0,
         "confidence": 0.9,
     }
 

@@ -206,7 +206,9 @@ class Thresholds(_Table, frozen=True, kw_only=True):
     hysteresis_p: Annotated[
         float, _is("A live gap closes only where detection holds its threshold and this much more", ge=0, le=0.5)
     ] = 0.05
-    close_s: Annotated[float, _is("... for so long", ge=0, le=86_400)] = 10.0
+    close_s: Annotated[
+        float, _is("... for so long; longer than a drone's round, or gaps open behind it", ge=0, le=86_400)
+    ] = 10.0
     confidence: Annotated[
         float, _is("Confidence region of each sensor's pose that `assured` takes the worst of", gt=0, le=0.9999)
     ] = 0.9
