@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dronewall.engine.gaps import Gap
     from dronewall.engine.wall import Coverage
 
-_COLUMNS = 120  # of the frontage, by which two ribbons are compared
+_COLUMNS = 100  # of the frontage, by which two ribbons are compared
 
 
 def gap(at_unix_ms: int, what: str, one: Gap, into: str = "") -> RenderableType:
@@ -42,15 +42,18 @@ def sensors(before: Coverage | None, now: Coverage) -> list[RenderableType]:
 
 
 def ribbon(before: Coverage | None, now: Coverage) -> RenderableType | None:
-    """The ribbon, where it looks another way than before."""
+    """The ribbon, where a gap that is expected shows another way in it than before; who moves and who weakens does not
+    count, or it would come with every drone's report.
+    """
     return None if before is not None and _columns(before) == _columns(now) else Ribbon(now)
 
 
-def _columns(coverage: Coverage) -> list[list[str]]:
+def _columns(coverage: Coverage) -> list[list[bool]]:
     length = float(coverage.frontage.length)
     return [
-        list(straight.columns(straight.runs(coverage, target, kind), length, _COLUMNS))
+        [state == "gap" for state in straight.columns(straight.runs(coverage, target, kind), length, _COLUMNS)]
         for target, kind in straight.rows(coverage)
+        if target.level == "expected"
     ]
 
 
