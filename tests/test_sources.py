@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -149,11 +150,15 @@ def test_a_recording_of_another_wall_is_refused(site, recording):
 def test_a_broker_tells_the_wall_of_now_and_what_is_recorded_of_it_says_the_same(site, tmp_path):
     with Broker() as broker:
         client = talker(broker.port)
-        for topic, payload in messages(site, time.time_ns() // 1_000_000):
-            client.publish(topic, payload, 1, True).wait_for_publish(3)
-        silence(client)
+        birth, look = messages(site, time.time_ns() // 1_000_000)
+        client.publish(*look, 1, True).wait_for_publish(3)
+        # Where it looks comes before what it is: a sensor is waited for until it has told both.
+        later = threading.Timer(1.5, lambda: client.publish(*birth, 1, True))
+        later.start()
         where = f"127.0.0.1:{broker.port}"
         live = gaps(site, "--broker", where, "--wait", "5")
+        later.join()
+        silence(client)
         ran = dronewall("record", site, "--broker", where, "--out", "wall.jsonl", "--for", "1", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert "messages recorded: 2" in ran.stderr

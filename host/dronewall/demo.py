@@ -15,9 +15,8 @@ from dronewall.engine.ground import Ground, ground_of
 from dronewall.engine.plan import route_of, track
 from dronewall.live.broker import Broker
 from dronewall.live.ingest import Ingest
-from dronewall.live.moment import latest, state_of
+from dronewall.live.moment import latest, placed, state_of
 from dronewall.live.simulate import Failure, SimulatedNodes, micropython
-from dronewall.live.state import State
 from dronewall.report.figures import clean
 
 _POLL_S = 0.2
@@ -80,7 +79,8 @@ def run(
             missing = expected
             while missing and time.monotonic() < deadline:
                 ingest.pump(state, _POLL_S)
-                missing = [name for name in expected if name not in _placed(state)]
+                there = placed(state, time.time_ns() // 1_000_000)
+                missing = [name for name in expected if name not in there]
                 waiting(len(expected) - len(missing), len(expected), missing)
                 if missing and not nodes.alive():
                     break
@@ -107,15 +107,6 @@ def _last_words(failed: Mapping[str, Failure]) -> str:
 
 def _said(failure: Failure) -> str:
     return clean(failure.lines[-1]) if failure.lines else f"exit status {failure.status}"
-
-
-def _placed(state: State) -> set[str]:
-    """The sensors whose latest report says where they are and where they look."""
-    return {
-        sensor.name
-        for sensor in state.snapshot(time.time_ns() // 1_000_000)
-        if sensor.birth is not None and {"latitude_deg", "azimuth_deg"} <= sensor.report.values.keys()
-    }
 
 
 def _flight(ground: Ground, drone: scenario_module.Drone) -> list[list[int]]:

@@ -77,6 +77,17 @@ def heard(
     return Moment(*latest(state, now), now, "live")
 
 
+def placed(state: State, at_unix_ms: int) -> set[str]:
+    """The sensors that are heard and can be placed: they told what they are, where they are and where they look."""
+    return {
+        sensor.name
+        for sensor in state.snapshot(at_unix_ms)
+        if sensor.status == "heard"
+        and sensor.birth is not None
+        and {"latitude_deg", "azimuth_deg"} <= sensor.report.values.keys()
+    }
+
+
 def awaited(
     ingest: Ingest,
     state: State,
@@ -84,14 +95,14 @@ def awaited(
     wait_s: float,
     waiting: Callable[[int, int], None] | None = None,
 ) -> int:
-    """The time [unix ms] at which every sensor of the site file had been heard, or `wait_s` had passed. Likewise."""
+    """The time [unix ms] at which every sensor of the site file was `placed`, or `wait_s` had passed. Likewise."""
     expected = set(scenario.sensor_names)
     ingest.wait(max(LINK_S, wait_s))
     deadline = time.monotonic() + wait_s
     while True:
         ingest.pump(state, _POLL_S)
         now = time.time_ns() // 1_000_000
-        there = {sensor.name for sensor in state.snapshot(now) if sensor.status == "heard"}
+        there = placed(state, now)
         if waiting is not None:
             waiting(len(expected & there), len(expected))
         if expected <= there or time.monotonic() > deadline:
