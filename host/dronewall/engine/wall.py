@@ -254,7 +254,7 @@ class Wall:
             if level not in self._made:
                 self._made[level] = [
                     _target_coverage(ground, spec, level, field)
-                    for spec, target, field in zip(scenario.targets, self._targets, self._fields[level], strict=True)
+                    for spec, field in zip(scenario.targets, self._fields[level], strict=True)
                 ]
         post_places = {
             post.name: tuple(float(part) for part in ground.site.to_site(post.latitude_deg, post.longitude_deg))
