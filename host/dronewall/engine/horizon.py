@@ -2,10 +2,12 @@
 
 A quadrant's columns lie across the boresight axis, at distances X (in cells) from the eye; its rows m at Y = m + ay:
 
-         row m+1  .    .    .   /ray          the horizon of ray k is the steepest line of sight to the terrain so
-         far, row m    .    .    . /  .            slope = height over the eye / X - bend X (1 + t^2), t = Y / X eye
-         *---------/----.            a cell of column X is in sight iff its own slope reaches the horizon X-2  X-1 X
-         X+1            interpolated between the two rays beside it
+        row m+1         .      .      .     /.      the horizon of ray k is the steepest line of sight to the terrain
+        row m           .      .     /.      .      so far, by its
+        row m-1         .     /.      .      .        slope = height over the eye / X - bend X (1 + t^2), t = Y / X;
+                       /                            a cell of column X is in sight iff its own slope reaches the
+        eye     *                                   horizon interpolated between the two rays beside it
+                       X-2    X-1     X     X+1
 
 Two things make it quick. Columns are taken in blocks, and the rays of a block pass through the rows of its middle
 column, so that in all its columns ray k lies close to row k: a chunk of 16 rays crosses a column between rows that
