@@ -46,13 +46,8 @@ class Draws:
     shares: npt.NDArray[np.uint8]
     weights: Floats
 
-    @property
-    def likely(self) -> Floats:
-        """Probability of being in view (cells,)."""
-        return self.likely_at(slice(None))
-
     def likely_at(self, cells: Any) -> Floats:
-        """The same, of some of the cells, in their shape."""
+        """Probability of being in view, of the cells with these indices, in the indices' shape."""
         first, *others = (
             share[cells] * (weight / 255.0) for share, weight in zip(self.shares, self.weights, strict=True)
         )
