@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dronewall import __version__, wire
-from dronewall.engine.detection import DetectionError, Environment, Rate, Target, rate
+from dronewall.engine.detection import DetectionError, Environment, Rate, Target
 from dronewall.engine.earth import Site
 from dronewall.engine.field import Field
 from dronewall.engine.frontage import Frontage
@@ -45,7 +45,6 @@ __all__ = [
     "cover",
     "digest_of",
     "environment_of",
-    "rate_of",
     "rates_of",
     "sensor_states",
     "target_of",
@@ -282,13 +281,11 @@ def environment_of(spec: EnvironmentSpec) -> Environment:
     )
 
 
-def rate_of(ground: Ground, frustum: Frustum, target: Target) -> Rate:
-    """The detection of a target by a sensor, over this ground and in the site's weather. Raises DetectionError."""
-    return rate(ground.terrain, frustum, target, environment_of(ground.scenario.environment))
+def rates_of(ground: Ground | Coverage, frustum: Frustum, targets: Sequence[Target]) -> list[tuple[Rate, Rate]]:
+    """The expected and the assured detection of each target by a sensor, over this ground and in the site's weather.
 
-
-def rates_of(ground: "Ground | Coverage", frustum: Frustum, targets: Sequence[Target]) -> list[tuple[Rate, Rate]]:
-    """The expected and the assured detection of each target by a sensor, likewise."""
+    Raises DetectionError.
+    """
     environment = environment_of(ground.scenario.environment)
     return rates(ground.terrain, frustum, targets, ground.scenario.thresholds.confidence, environment)
 
