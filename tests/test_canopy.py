@@ -500,7 +500,7 @@ def test_the_canopy_multiplies_the_probability_before_the_logarithm():
     terrain = Terrain.from_array(
         np.zeros((31, 120)), CELL, canopy_amsl=np.full((31, 120), 12.0), canopy_extinction=100.0 / math.log(10.0)
     )
-    window = rate(terrain, sensor("table"), WALKER, refraction=1.0)
+    window = rate(terrain, sensor("table"), WALKER)
     assert at_rate(window.rate, window, 15) == pytest.approx(-math.log(1.0 - 0.0999), rel=1e-3)
     assert at_rate(window.ceiling, window, 15) == pytest.approx(0.1, rel=1e-3)
     (expected, assured), = rates(terrain, sensor("table"), [WALKER], 0.9)  # fmt: skip
