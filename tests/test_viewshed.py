@@ -313,6 +313,20 @@ def test_the_quick_heights_are_the_exact_ones_but_for_a_little():
     assert np.quantile(off, 0.99) < 1.0
 
 
+def test_how_high_above_the_sea_a_site_lies_changes_nothing_in_the_quick_heights():
+    # They are read as 32-bit floats: a million metres up those are 6 cm apart, and a sensor sees 90 cells far.
+    ground = rough(3)
+    ground[100:103, 50:60] = np.nan
+    found = []
+    for raised in (0.0, 1e6):
+        terrain = Terrain.from_array(ground + raised, CELL)
+        eye = (middle(120), middle(120), float(terrain.ground(middle(120), middle(120))) + 5.0)
+        found.append(minimum_visible_height(terrain, eye, 900.0).values)
+    assert found[0] == pytest.approx(found[1], abs=0.02, nan_ok=True)
+    assert np.isnan(found[0]).any()
+    assert (found[0] > 1.0).any()
+
+
 def test_the_quick_answer_keeps_to_memory_that_follows_the_sensor():
     # A window of 31 x 31 cells out of a raster of 4000 x 4000: nothing as large as the raster is made.
     import tracemalloc

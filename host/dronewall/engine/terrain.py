@@ -138,15 +138,21 @@ class Terrain:
         return np.where(unknown, 1e30, self.blocks_amsl) if unknown.any() else self.blocks_amsl
 
     @cached_property
-    def level(self) -> float:
-        """A height [m AMSL] in the middle of what is known; 0 where nothing is."""
+    def middle_amsl(self) -> float:
+        """A whole height [m AMSL] half way between the lowest and the highest that blocks; 0 where none is known."""
         low, high = (float(reduced(self.blocks_amsl, axis=None)) for reduced in (np.fmin.reduce, np.fmax.reduce))
         return float(round((low + high) / 2.0)) if low <= high else 0.0
 
     @cached_property
     def relief(self) -> npt.NDArray[np.float32]:
-        """`solid` over `level`, as 32-bit floats: half the memory to read, good to 0.1 mm within 1000 m of it."""
-        return np.asarray(self.solid - self.level, dtype=np.float32)
+        """What blocks over `middle_amsl` [m], unknown cells at 1e30, as 32-bit floats: half the memory to read, good to
+        0.1 mm within 1000 m of it.
+        """
+        heights = np.empty(self.shape, dtype=np.float32)
+        # Taken off in 64 bits, without a second array of these.
+        np.subtract(self.blocks_amsl, self.middle_amsl, out=heights, casting="same_kind")
+        heights[np.isnan(heights)] = 1e30
+        return heights
 
     @cached_property
     def canopy_tops(self) -> Floats:

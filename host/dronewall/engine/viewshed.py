@@ -275,7 +275,7 @@ def _swept(
             )  # fmt: skip
         else:
             sweep(
-                terrain.relief, x, y, parts, terrain.cell, max_range, bend, float(eye[2]) - terrain.level,
+                terrain.relief, x, y, parts, terrain.cell, max_range, bend, float(eye[2]) - terrain.middle_amsl,
                 0.0 if target_agl is None else target_agl, as_height, window.row, window.col, seen, heights,
             )  # fmt: skip
         row, col = math.floor(y + 0.5), math.floor(x + 0.5)
