@@ -336,6 +336,16 @@ def test_what_is_interrupted_begins_no_further_sensor(ground, monkeypatch):
     assert len(begun) == 3  # the one that is done, and one on each core; a fourth waited
 
 
+def test_what_all_sensors_read_of_the_terrain_is_made_before_the_first_of_them_begins(ground, monkeypatch):
+    fresh = dataclasses.replace(ground, terrain=dataclasses.replace(ground.terrain))
+    assert "relief" not in vars(fresh.terrain)
+    made = []
+    real = wall.rates_of
+    monkeypatch.setattr(wall, "rates_of", lambda *told: made.append("relief" in vars(fresh.terrain)) or real(*told))
+    wall.cover(fresh, planned(fresh))
+    assert made == [True] * 3
+
+
 def test_the_digest_changes_with_every_input(ground, tmp_path):
     reports = planned(ground)
     digests = {wall.cover(ground, some).digest for some in (reports, reports[:-1], planned(ground, time=5.0))}

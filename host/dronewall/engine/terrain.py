@@ -172,6 +172,12 @@ class Terrain:
             tops = blocks
         return tops
 
+    def prepare(self) -> None:
+        """Makes what every sensor asks for, so that threads need not make it at the same time."""
+        _ = self.relief
+        if self.canopy_amsl is not None:
+            _ = self.canopy_tops
+
     @cached_property
     def centres(self) -> tuple[Floats, Floats]:
         """East of the columns' and north of the rows' middles [site m]."""

@@ -52,8 +52,8 @@ __all__ = [
 
 State = Literal["planned", "heard", "suspect", "stale", "missing", "refused"]
 
-
 _FARTHEST_SENSOR = 100_000.0
+"""A report that puts its sensor farther than this from the frontage [m] is refused."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +235,8 @@ def _side_by_side(
     def windows(frustum: Frustum) -> list[tuple[Stored, Stored]]:
         return [(stored(mean), stored(least)) for mean, least in rates_of(ground, frustum, targets)]
 
+    # Once, here: all threads would begin by asking, and from Python 3.12 on each would make its own.
+    ground.terrain.prepare()
     cores = int(numba.config.NUMBA_NUM_THREADS)
     waiting = iter(sensors)
     running: deque[tuple[SensorState, Future[list[tuple[Stored, Stored]]]]] = deque()
