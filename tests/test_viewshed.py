@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from dronewall.engine import viewshed
 from dronewall.engine.earth import drop
 from dronewall.engine.terrain import Terrain
 from dronewall.engine.viewshed import minimum_visible_height, visible
@@ -180,6 +181,17 @@ def test_bounds_decide_as_the_plain_march_does(
     plain = (needed.values <= target) & (slant <= reach)
     doubtful = (np.abs(needed.values - target) < 1e-7) | (np.abs(slant - reach) < 1e-7)
     assert (certified.values == plain)[~doubtful].all()
+
+
+@pytest.mark.parametrize("above", [3.0, 30.0, 100.0])
+def test_bounds_leave_but_some_per_mille_of_the_cells_to_the_march(above, monkeypatch):
+    marched = []
+    real = viewshed.sweep_exact
+    monkeypatch.setattr(viewshed, "sweep_exact", lambda *told: marched.append(real(*told)))
+    terrain = Terrain.from_array(rough(7), CELL)
+    eye = (middle(120), middle(120), float(terrain.ground(middle(120), middle(120))) + above)
+    seen = visible(terrain, eye, 1.7, 1100.0, exact=True)
+    assert marched[0] < 0.005 * seen.values.size
 
 
 @settings(max_examples=60)
