@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dronewall.engine._jit import NoAlias, njit
+from dronewall.engine.terrain import UNKNOWN
 
 _BLOCK = 32
 """Most columns of a block: the visible bits of a row's block fill an uint32."""
@@ -41,9 +42,6 @@ _SMALL = 200
 _NEAR = 64
 _FINE = 0.4
 """Share of a longer range in which there are two rays a row."""
-
-_UNKNOWN = 1e30
-"""Stands for unknown ground: higher than anything, and it stays on the horizon."""
 
 
 # No `ninf`: unknown targets overflow to infinity on purpose.
@@ -122,7 +120,7 @@ def _need(needs, rays, between, z, at, near, a, b, last, drift, distance, level)
             horizon = _at_fine(rays, between, j, share) if near else _at(rays, j, share)
             foot = z[i]
             least = max((horizon + level) * distance - foot, _f(0.0))
-            needs[i] = least if foot < _f(1e20) else _f(_UNKNOWN)
+            needs[i] = least if foot < _f(1e20) else _f(UNKNOWN)
 
 
 @_vector
@@ -211,7 +209,7 @@ def _quadrant(
     for i in range(size):
         y = i - origin + ay
         at[i], at_half[i], drops[i] = _f(y), _f(y + 0.5), _f(curve * y * y)
-        rays[i] = between[i] = _f(-_UNKNOWN)
+        rays[i] = between[i] = _f(-UNKNOWN)
     flat = np.empty(_BLOCK * size, np.float32)
     columns = flat.reshape((_BLOCK, size))
     needs = np.empty((_BLOCK if as_height else 1, size if as_height else 1), np.float32)
@@ -315,7 +313,7 @@ def sweep(ground, x, y, slopes, cell, reach, bend, eye, target, as_height, first
     """Fills the window `seen` (bool) or, as_height, `heights` (float32 [m], left alone outside the sector and the
     range).
 
-    ground: float32 (north, east) [m over some level], unknown cells at 1e30 or more. x, y: the eye in cells from the
+    ground: float32 (north, east) [m over some level], unknown cells at UNKNOWN. x, y: the eye in cells from the
     middle of the first cell. slopes (n, 3): quadrant (0 east, 1 west, 2 north, 3 south) and the range of slopes in it.
     reach [m], eye [m over the same level]; target [m] over the ground.
     """

@@ -44,6 +44,9 @@ the crowns, or without leaves, it is more.
 BLOCK = 16
 """Squares along the edge of a block of `canopy_tops`; a power of 2."""
 
+UNKNOWN = 1e30
+"""Stands for unknown ground where kernels look for what blocks: higher than anything, and it stays on the horizon."""
+
 _CANOPY_BOUNDS = (-5.0, _TALLEST)
 """A lidar's canopy heights scatter below the ground a little."""
 
@@ -133,9 +136,9 @@ class Terrain:
 
     @cached_property
     def solid(self) -> Floats:
-        """What blocks, unknown cells at 1e30 m: nobody sees through what nobody knows. No copy where all is known."""
+        """What blocks, unknown cells at UNKNOWN: nobody sees through what nobody knows. No copy where all is known."""
         unknown = np.isnan(self.blocks_amsl)
-        return np.where(unknown, 1e30, self.blocks_amsl) if unknown.any() else self.blocks_amsl
+        return np.where(unknown, UNKNOWN, self.blocks_amsl) if unknown.any() else self.blocks_amsl
 
     @cached_property
     def middle_amsl(self) -> float:
@@ -145,13 +148,13 @@ class Terrain:
 
     @cached_property
     def relief(self) -> npt.NDArray[np.float32]:
-        """What blocks over `middle_amsl` [m], unknown cells at 1e30, as 32-bit floats: half the memory to read, good to
-        0.1 mm within 1000 m of it.
+        """What blocks over `middle_amsl` [m], unknown cells at UNKNOWN, as 32-bit floats: half the memory to read, good
+        to 0.1 mm within 1000 m of it.
         """
         heights = np.empty(self.shape, dtype=np.float32)
         # Taken off in 64 bits, without a second array of these.
         np.subtract(self.blocks_amsl, self.middle_amsl, out=heights, casting="same_kind")
-        heights[np.isnan(heights)] = 1e30
+        heights[np.isnan(heights)] = UNKNOWN
         return heights
 
     @cached_property
