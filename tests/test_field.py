@@ -91,7 +91,7 @@ def test_a_look_at_a_place_on_the_map_and_sensor_by_sensor_are_one(seeds, draws)
         # As the definition has it, on whole windows and with what the tiles do not round.
         likely = np.ones(one.shape)
         if one.draws is not None:
-            likely.ravel()[one.cells] = one.draws.likely
+            likely.ravel()[one.cells] = one.draws.likely_at(slice(None))
         full = np.divide(one.rate, likely, out=np.zeros_like(one.rate), where=likely > 0.0)
         alone = np.zeros(SHAPE)
         alone[one.slices] = one.duty * likely * np.minimum(one.ceiling, -np.expm1(-full * 10.0))

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from dronewall.engine import reason, wall
+from dronewall.engine.detection import rate
 from dronewall.engine.ground import ground_of
 from dronewall.engine.plan import planned
 from dronewall.engine.terrain import Terrain
@@ -109,7 +110,8 @@ def test_what_is_seen_says_how_surely_and_agrees_with_the_coverage(scene):
     found, one = asked(ground, state, 300.0)
     assert one.verdict == "seen"
     assert one.exposed == pytest.approx(1.7)
-    window = wall.rate_of(ground, state.frustum, one.target)
+    weather = wall.environment_of(ground.scenario.environment)
+    window = rate(ground.terrain, state.frustum, one.target, weather)
     assert one.rate == pytest.approx(window.rate[60 - window.row, 90 - window.col])
     assert one.ceiling == pytest.approx(window.ceiling[60 - window.row, 90 - window.col])
     # A glimpse a second: ten of them in a look, and never above the ceiling.

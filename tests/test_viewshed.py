@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from dronewall.engine import viewshed
 from dronewall.engine.earth import drop
 from dronewall.engine.terrain import Terrain
 from dronewall.engine.viewshed import minimum_visible_height, visible
@@ -182,6 +183,17 @@ def test_bounds_decide_as_the_plain_march_does(
     assert (certified.values == plain)[~doubtful].all()
 
 
+@pytest.mark.parametrize("above", [3.0, 30.0, 100.0])
+def test_bounds_leave_but_some_per_mille_of_the_cells_to_the_march(above, monkeypatch):
+    marched = []
+    real = viewshed.sweep_exact
+    monkeypatch.setattr(viewshed, "sweep_exact", lambda *told: marched.append(real(*told)))
+    terrain = Terrain.from_array(rough(7), CELL)
+    eye = (middle(120), middle(120), float(terrain.ground(middle(120), middle(120))) + above)
+    seen = visible(terrain, eye, 1.7, 1100.0, exact=True)
+    assert marched[0] < 0.005 * seen.values.size
+
+
 @settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), pairs=st.lists(st.integers(0, 143), min_size=2, max_size=2, unique=True))
 def test_a_sees_b_as_b_sees_a(seed, pairs):
@@ -311,6 +323,20 @@ def test_the_quick_heights_are_the_exact_ones_but_for_a_little():
     off = np.abs(quick[known] - exact[known])
     assert np.median(off) < 0.05
     assert np.quantile(off, 0.99) < 1.0
+
+
+def test_how_high_above_the_sea_a_site_lies_changes_nothing_in_the_quick_heights():
+    # They are read as 32-bit floats: a million metres up those are 6 cm apart, and a sensor sees 90 cells far.
+    ground = rough(3)
+    ground[100:103, 50:60] = np.nan
+    found = []
+    for raised in (0.0, 1e6):
+        terrain = Terrain.from_array(ground + raised, CELL)
+        eye = (middle(120), middle(120), float(terrain.ground(middle(120), middle(120))) + 5.0)
+        found.append(minimum_visible_height(terrain, eye, 900.0).values)
+    assert found[0] == pytest.approx(found[1], abs=0.02, nan_ok=True)
+    assert np.isnan(found[0]).any()
+    assert (found[0] > 1.0).any()
 
 
 def test_the_quick_answer_keeps_to_memory_that_follows_the_sensor():

@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import textwrap
 import threading
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
+import dronewall
 from dronewall.engine import wall
 from dronewall.engine.ground import ground_of
 from dronewall.engine.levels import LEVELS
@@ -334,6 +336,26 @@ def test_what_is_interrupted_begins_no_further_sensor(ground, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         wall.cover(ground, reports, progress=interrupted)
     assert len(begun) == 3  # the one that is done, and one on each core; a fourth waited
+
+
+def test_what_all_sensors_read_of_the_terrain_is_made_before_the_first_of_them_begins(ground, monkeypatch):
+    fresh = dataclasses.replace(ground, terrain=dataclasses.replace(ground.terrain))
+    assert "relief" not in vars(fresh.terrain)
+    made = []
+    real = wall.rates_of
+    monkeypatch.setattr(wall, "rates_of", lambda *told: made.append("relief" in vars(fresh.terrain)) or real(*told))
+    wall.cover(fresh, planned(fresh))
+    assert made == [True] * 3
+
+
+def test_the_example_in_the_packages_own_words_runs(tmp_path, monkeypatch):
+    (tmp_path / "site.toml").write_text(SITE)
+    monkeypatch.chdir(tmp_path)
+    example = "".join(line for line in dronewall.__doc__.splitlines(True) if line.startswith("    "))
+    assert "cover(" in example
+    names = {}
+    exec(textwrap.dedent(example), names)
+    assert names["coverage"].source == "plan"
 
 
 def test_the_digest_changes_with_every_input(ground, tmp_path):

@@ -4,8 +4,8 @@ The few names that a script needs. Each is imported when it is first asked for, 
 nothing:
 
     import dronewall
-    scenario = dronewall.read("site.toml")
-    coverage = dronewall.cover(scenario)
+    ground = dronewall.ground_of(dronewall.read("site.toml"))
+    coverage = dronewall.cover(ground, dronewall.planned(ground))
 """
 
 from importlib import import_module
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dronewall.engine.gaps import Gap as Gap
+    from dronewall.engine.ground import ground_of as ground_of
+    from dronewall.engine.plan import planned as planned
     from dronewall.engine.wall import Coverage as Coverage
     from dronewall.engine.wall import cover as cover
     from dronewall.scenario import Scenario as Scenario
@@ -29,10 +31,23 @@ _HOMES = {
     "ScenarioError": "dronewall.scenario",
     "WireError": "dronewall.wire",
     "cover": "dronewall.engine.wall",
+    "ground_of": "dronewall.engine.ground",
+    "planned": "dronewall.engine.plan",
     "read": "dronewall.scenario",
 }
 
-__all__ = ["Coverage", "Gap", "Scenario", "ScenarioError", "WireError", "__version__", "cover", "read"]
+__all__ = [
+    "Coverage",
+    "Gap",
+    "Scenario",
+    "ScenarioError",
+    "WireError",
+    "__version__",
+    "cover",
+    "ground_of",
+    "planned",
+    "read",
+]
 
 
 def __getattr__(name: str) -> object:

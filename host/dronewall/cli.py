@@ -1,8 +1,8 @@
 """The command line: what it is asked, and how it ends.
 
 0 answered, 1 our own fault, 2 bad input, 3 `--fail-over` exceeded, 130 interrupted, 129 and 143 told to end (SIGHUP,
-SIGTERM). Results go to stdout, all else
-to stderr. Heavy imports stand inside the commands: `--help` must not wait for numba and GDAL.
+SIGTERM). Results go to stdout, all else to stderr. Heavy imports stand inside the commands: `--help` must not wait for
+numba and GDAL.
 """
 
 import contextlib

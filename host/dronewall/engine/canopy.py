@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dronewall.engine._jit import njit
-from dronewall.engine.fan import NEAR, UNDECIDED, sweep
+from dronewall.engine.fan import HIGHEST, NEAR, STEP, UNDECIDED, sweep
 from dronewall.engine.terrain import BLOCK, Terrain
 
 Floats = npt.NDArray[np.float64]
@@ -28,8 +28,6 @@ _DIM = 5.8
 """The same for the fan: less than three thousandths."""
 
 _SHIFT = BLOCK.bit_length() - 1
-_STEP = 0.05
-"""Heights for a stated transmittance are good to this [m]."""
 
 
 def left(
@@ -49,7 +47,8 @@ def left(
     x, y: the eye in cells from the middle of the raster's first cell. target_agl (north, east): heights above the
     ground [m] of the window whose first cell is (row, col); nan where the answer is not wanted, which is nan then.
     bend: (1 - k) / 2R. What blocks is not looked at. exact: each cell's own line, and less than a thousandth counts as
-    0; else the fan's answer, where less than three thousandths do.
+    0; else the fan's answer, where less than three thousandths do, but for cells next to the eye, those that the fan
+    leaves undecided, and an eye outside the raster: these are marched.
     """
     asked = np.ascontiguousarray(target_agl, dtype=np.float64)
     if terrain.canopy_amsl is None or not asked.size:
@@ -315,10 +314,10 @@ def _climb(
                         break
                 else:
                     low = guess
-                    if guess > 1e4:
+                    if guess > HIGHEST:
                         break
                 if low > -math.inf and high < math.inf:
-                    if high - low <= _STEP:
+                    if high - low <= STEP:
                         break
                     guess = (low + high) / 2.0
                 elif guess == least and last > least:

@@ -23,7 +23,7 @@ is allowed for it. Places of crossings, good to 1e-15 X cells, are good to 1e-15
 1e-15 count / X.
 
 A ray that touches unknown ground counts as unknown in the upper bound, and in the lower one only away from what is
-known.
+known. The slope of unknown ground is UNKNOWN cut by the distance, and 1e15 tells it from the steepest known, far below.
 """
 
 import math
@@ -32,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dronewall.engine._jit import NoAlias, njit
+from dronewall.engine.terrain import UNKNOWN
 
 _PAD = 2.0**-18
 """Slack of a bound for rounding, relative to the slopes at hand."""
@@ -41,9 +42,6 @@ _BLOCK = 16
 
 _CHUNK = 256
 """Cells that are looked over at once for open ones."""
-
-_UNKNOWN = 1e30
-"""Slope of unknown ground, or more; 1e15 tells it from the steepest known, far below."""
 
 _HIDDEN, _SEEN, _OPEN = 0, 1, 2
 
@@ -119,7 +117,7 @@ def _slope(s, z, at, count, inv, c0, c1):
     for i in range(_u(count)):
         y = at[i]
         slope = z[i] * inv - (c0 + c1 * y * y)
-        s[i] = slope if slope < _f(_UNKNOWN) else _f(_UNKNOWN)
+        s[i] = slope if slope < _f(UNKNOWN) else _f(UNKNOWN)
         size = abs(z[i])
         whole = _i(size if size < _f(1e9) else _f(0.0))
         greatest = whole if whole > greatest else greatest
@@ -152,10 +150,10 @@ def _cross(slopes, first, end, x, shift, ay, s, before, feet, bare, climbs, low,
         low[k] = row
         part[k] = share
         node[k] = near
-        over[k] = _f(_UNKNOWN) if unknown else above + pad
+        over[k] = _f(UNKNOWN) if unknown else above + pad
         # Beside a known middle a line may be taken to pass over it (`clear`), further off it meets the unknown.
         amid = (share > _f(1e-6)) & (share < _f(1.0 - 1e-6))
-        under[k] = (_f(_UNKNOWN) if amid else least) if unknown else across
+        under[k] = (_f(UNKNOWN) if amid else least) if unknown else across
         if not bare:
             foot[k] = feet[i]
 
@@ -229,7 +227,7 @@ def _near(over, slopes, first, end, x, ay, bend, z, before, behind, pad):
             past = float(before[i]) if behind else here
             height = past + (there - x + 1.0) * (here - past) + _PAD * (abs(past) + abs(here))
             row_over = height / there - bend * there * (1.0 + slope * slope) + pad
-            over[k] = _f(min(max(row_over, float(over[k])), _UNKNOWN))
+            over[k] = _f(min(max(row_over, float(over[k])), UNKNOWN))
 
 
 @njit(error_model="numpy")
@@ -257,7 +255,7 @@ def _read_feet(z, ground, blocks, start, step, stride, from_row, to_row, columns
     for c in range(columns):
         for m in range(from_row, to_row + 1):
             i = _u(start + c * step + m * stride)
-            z[c, m + 2] = _f(ground[i] - eye) if blocks[i] - ground[i] <= target else _f(_UNKNOWN)
+            z[c, m + 2] = _f(ground[i] - eye) if blocks[i] - ground[i] <= target else _f(UNKNOWN)
 
 
 @_vector
@@ -301,7 +299,7 @@ def _octant(
     most = (count << splits) + 4
     size = min(most, highest) + 8
     slopes = np.arange(most) / count
-    rays = np.full(most, _f(-_UNKNOWN))
+    rays = np.full(most, _f(-UNKNOWN))
     left, right, excess = rays.copy(), rays.copy(), np.zeros(most, np.float32)
     new_rays, new_left, new_right, new_excess = rays.copy(), rays.copy(), rays.copy(), excess.copy()
     part, node, foot = np.zeros(most, np.float32), np.zeros(most, np.float32), np.zeros(most, np.float32)
@@ -418,7 +416,7 @@ def _settle(blocks, ground, x, y, bend, eye, target, first_row, first_col, seen)
 def sweep_exact(blocks, ground, bare, x, y, octants, cell, reach, bend, eye, target, first_row, first_col, seen):
     """Fills the window `seen` (uint8) with the exact line of sight; returns the number of cells that had to be marched.
 
-    As `horizon.sweep`; blocks: what blocks, unknown cells at 1e30 or more; ground: where targets stand, bare: whether
+    As `horizon.sweep`; blocks: what blocks, unknown cells at UNKNOWN; ground: where targets stand, bare: whether
     both are the same. octants (n, 4): quadrant, side (1 or -1) and the slopes, 0 to 1, on that side.
     """
     rows, cols = blocks.shape

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from dronewall.engine.earth import OPTICAL, RADIO
 from dronewall.engine.frustum import Frustum, sweep
-from dronewall.engine.models import MODELS, Environment, Model, Target, fault, resolution
+from dronewall.engine.models import CLEAR_DAY, MODELS, Environment, Model, Target, fault, resolution
 from dronewall.engine.showing import showing
 from dronewall.engine.terrain import Terrain
 from dronewall.engine.viewshed import Window, minimum_visible_height, through_canopy
@@ -26,7 +26,6 @@ __all__ = ["DetectionError", "Environment", "Rate", "Target", "rate"]
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
-_CLEAR_DAY = Environment()
 _SUREST = 1.0 - 1e-6
 """No single glimpse is surer than this."""
 
@@ -46,13 +45,8 @@ class Draws:
     shares: npt.NDArray[np.uint8]
     weights: Floats
 
-    @property
-    def likely(self) -> Floats:
-        """Probability of being in view (cells,)."""
-        return self.likely_at(slice(None))
-
     def likely_at(self, cells: Any) -> Floats:
-        """The same, of some of the cells, in their shape."""
+        """Probability of being in view, of the cells with these indices, in the indices' shape."""
         first, *others = (
             share[cells] * (weight / 255.0) for share, weight in zip(self.shares, self.weights, strict=True)
         )
@@ -128,22 +122,19 @@ def rate(
     terrain: Terrain,
     frustum: Frustum,
     target: Target,
-    environment: Environment = _CLEAR_DAY,
-    refraction: float | None = None,
+    environment: Environment = CLEAR_DAY,
     *,
     still: bool = False,
 ) -> Rate:
     """The detection of a target by a sensor: a window over the sensor's sweep and range.
 
     Zero outside the frustum, the range gates and the line of sight, and where the ground is unknown. The frustum's
-    eye_amsl must be set. refraction: k of `earth.drop`; left out, the radio's for a radar, else the optical. still: the
-    target stands still, which some sensors never see. Raises DetectionError for a model or a field of view that makes
-    no sense.
+    eye_amsl must be set. still: the target stands still, which some sensors never see. Raises DetectionError for a
+    model or a field of view that makes no sense.
     """
-    if refraction is None:
-        refraction = refraction_of(frustum)
     check(frustum)
     centre, width = sweep(frustum)
+    refraction = refraction_of(frustum)
     needed = minimum_visible_height(terrain, eye_of(frustum), frustum.range_max, centre, width, refraction=refraction)
     return reported(terrain, frustum, target, needed, environment, still=still)
 
@@ -153,7 +144,7 @@ def reported(
     frustum: Frustum,
     target: Target,
     needed: Window,
-    environment: Environment = _CLEAR_DAY,
+    environment: Environment = CLEAR_DAY,
     *,
     still: bool = False,
 ) -> Rate:
@@ -245,7 +236,7 @@ def watched(
     target: Target,
     slant: Floats,
     exposed: npt.NDArray[Any],
-    environment: Environment = _CLEAR_DAY,
+    environment: Environment = CLEAR_DAY,
     clear: Floats | float = 1.0,
     *,
     still: bool = False,

@@ -50,10 +50,12 @@ _BUNDLE = 32
 """Rays that are marched together: what they carry and what they read stays close to the processor."""
 
 _VECTOR = 32
-_STEP = 0.05
+"""A list's size is a multiple of this: what is left over of a loop is slow."""
+
+STEP = 0.05
 """Heights are found to this [m]."""
 
-_HIGHEST = 1e4
+HIGHEST = 1e4
 """Beyond this no height is enough [m]."""
 
 _f = np.float32
@@ -103,7 +105,7 @@ def _needed(bundle, ray, share, most, x, bent, distance, least, step):
         # Without the last step the answer is a fixed point: a greater height makes the way longer.
         for _ in range(24):
             wanted = _wanted(bundle, ray, share, most, x, bent, distance, least, high, 0.0)
-            if wanted > _HIGHEST:
+            if wanted > HIGHEST:
                 return math.inf
             if wanted <= high + 0.01:
                 break
@@ -114,7 +116,7 @@ def _needed(bundle, ray, share, most, x, bent, distance, least, step):
                 return low
             # Free of the last step, which takes ever less up to there.
             high = max(step[0], x * (step[2] / (x - 1.0) - step[4] + bent), low)
-    while high - low > _STEP:
+    while high - low > STEP:
         height = (low + high) / 2.0
         own = _last(height, x, bent, step)
         wanted = _wanted(bundle, ray, share, most, x, bent, distance, least, height, own)
@@ -340,7 +342,6 @@ def _quadrant(land, eye, window, first, last, most, extinction, as_height):
     rays = max(int(math.ceil((highs[0] - origin) / spread)) + 1, 2)
     quanta = cell * _QUANTA / extinction
     samples = 1 if quanta <= 1.5 else (4 if quanta <= 5.0 else _SAMPLES)
-    # Whole vectors: what is left over of a loop is slow.
     size = (min(int(math.ceil(most / (cell / samples))) + 2, (last + 2) * samples) + _VECTOR - 1) // _VECTOR * _VECTOR
     old = np.full(size + PAD, _f(-NONE), np.float32)
     values, along = np.empty(_SAMPLES, np.float32), np.empty(_SAMPLES)

@@ -22,6 +22,11 @@ Floats = npt.NDArray[np.float64]
 Shape = Literal["pyramid", "sector"]
 Awake = Literal["always", "event", "duty"]
 
+HAIR = 1e-8
+"""Loops over cells ask the long way (as `in_view`) nearer to an edge than this share of the distance: over the 1e-9
+that edges give.
+"""
+
 
 @dataclass(frozen=True)
 class Frustum:

@@ -2,10 +2,12 @@
 
 A quadrant's columns lie across the boresight axis, at distances X (in cells) from the eye; its rows m at Y = m + ay:
 
-         row m+1  .    .    .   /ray          the horizon of ray k is the steepest line of sight to the terrain so
-         far, row m    .    .    . /  .            slope = height over the eye / X - bend X (1 + t^2), t = Y / X eye
-         *---------/----.            a cell of column X is in sight iff its own slope reaches the horizon X-2  X-1 X
-         X+1            interpolated between the two rays beside it
+        row m+1         .      .      .     /.      the horizon of ray k is the steepest line of sight to the terrain
+        row m           .      .     /.      .      so far, by its
+        row m-1         .     /.      .      .        slope = height over the eye / X - bend X (1 + t^2), t = Y / X;
+                       /                            a cell of column X is in sight iff its own slope reaches the
+        eye     *                                   horizon interpolated between the two rays beside it
+                       X-2    X-1     X     X+1
 
 Two things make it quick. Columns are taken in blocks, and the rays of a block pass through the rows of its middle
 column, so that in all its columns ray k lies close to row k: a chunk of 16 rays crosses a column between rows that
@@ -24,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dronewall.engine._jit import NoAlias, njit
+from dronewall.engine.terrain import UNKNOWN
 
 _BLOCK = 32
 """Most columns of a block: the visible bits of a row's block fill an uint32."""
@@ -39,9 +42,6 @@ _SMALL = 200
 _NEAR = 64
 _FINE = 0.4
 """Share of a longer range in which there are two rays a row."""
-
-_UNKNOWN = 1e30
-"""Stands for unknown ground: higher than anything, and it stays on the horizon."""
 
 
 # No `ninf`: unknown targets overflow to infinity on purpose.
@@ -120,7 +120,7 @@ def _need(needs, rays, between, z, at, near, a, b, last, drift, distance, level)
             horizon = _at_fine(rays, between, j, share) if near else _at(rays, j, share)
             foot = z[i]
             least = max((horizon + level) * distance - foot, _f(0.0))
-            needs[i] = least if foot < _f(1e20) else _f(_UNKNOWN)
+            needs[i] = least if foot < _f(1e20) else _f(UNKNOWN)
 
 
 @_vector
@@ -209,7 +209,7 @@ def _quadrant(
     for i in range(size):
         y = i - origin + ay
         at[i], at_half[i], drops[i] = _f(y), _f(y + 0.5), _f(curve * y * y)
-        rays[i] = between[i] = _f(-_UNKNOWN)
+        rays[i] = between[i] = _f(-UNKNOWN)
     flat = np.empty(_BLOCK * size, np.float32)
     columns = flat.reshape((_BLOCK, size))
     needs = np.empty((_BLOCK if as_height else 1, size if as_height else 1), np.float32)
@@ -313,7 +313,7 @@ def sweep(ground, x, y, slopes, cell, reach, bend, eye, target, as_height, first
     """Fills the window `seen` (bool) or, as_height, `heights` (float32 [m], left alone outside the sector and the
     range).
 
-    ground: float32 (north, east) [m over some level], unknown cells at 1e30 or more. x, y: the eye in cells from the
+    ground: float32 (north, east) [m over some level], unknown cells at UNKNOWN. x, y: the eye in cells from the
     middle of the first cell. slopes (n, 3): quadrant (0 east, 1 west, 2 north, 3 south) and the range of slopes in it.
     reach [m], eye [m over the same level]; target [m] over the ground.
     """

@@ -46,7 +46,7 @@ from dronewall.engine.detection import (
     watched,
 )
 from dronewall.engine.frustum import Frustum, sweep
-from dronewall.engine.models import FALLING, Environment, Target
+from dronewall.engine.models import CLEAR_DAY, FALLING, Environment, Target
 from dronewall.engine.showing import showing
 from dronewall.engine.terrain import Terrain
 from dronewall.engine.view import hold, soften
@@ -63,9 +63,6 @@ _TAIL = 3.0
 """The sweep is widened by so many standard errors; beyond, a cell is in view in a case of a thousand."""
 _LE90 = NormalDist().inv_cdf(0.95)
 """Standard errors in an LE90."""
-
-
-_CLEAR_DAY = Environment()
 
 
 @dataclass(frozen=True)
@@ -115,8 +112,7 @@ def rates(
     frustum: Frustum,
     targets: Sequence[Target],
     confidence: float,
-    environment: Environment = _CLEAR_DAY,
-    refraction: float | None = None,
+    environment: Environment = CLEAR_DAY,
     *,
     still: bool = False,
 ) -> list[tuple[Rate, Rate]]:
@@ -127,14 +123,14 @@ def rates(
     DetectionError.
     """
     check(frustum)
-    bend = refraction_of(frustum) if refraction is None else refraction
+    refraction = refraction_of(frustum)
     box = box_of(frustum, confidence, terrain.le90)
     exact = not (frustum.azimuth_sigma or frustum.tilt_sigma or frustum.position_sigma or frustum.height_sigma)
     centre, width = sweep(frustum) if exact else _wide_sweep(frustum)
     reach = frustum.range_max + _TAIL * math.hypot(frustum.position_sigma, frustum.height_sigma)
-    needed = minimum_visible_height(terrain, eye_of(frustum), reach, centre, width, refraction=bend)
+    needed = minimum_visible_height(terrain, eye_of(frustum), reach, centre, width, refraction=refraction)
     harsh = None if box.empty else _harsh(terrain, frustum, box, needed)
-    worst = needed if harsh is None else _worst(harsh, frustum, box, needed, centre, width, bend)
+    worst = needed if harsh is None else _worst(harsh, frustum, box, needed, centre, width, refraction)
     view = _View(environment, still)
     found = []
     for target in targets:
@@ -294,13 +290,13 @@ def _eyes(terrain: Terrain, frustum: Frustum, box: Box) -> tuple[tuple[float, fl
 
 
 def _worst(
-    harsh: _Harsh, frustum: Frustum, box: Box, needed: Window, centre: float, width: float, bend: float
+    harsh: _Harsh, frustum: Frustum, box: Box, needed: Window, centre: float, width: float, refraction: float
 ) -> Window:
     """The minimum visible height [m] over `needed`'s window at the worst eye and ground of the box that are tried."""
     values = needed.values.copy()
     for eye in harsh.eyes if values.size else ():
         moved = minimum_visible_height(
-            harsh.terrain, eye, frustum.range_max + box.position, centre, width, refraction=bend
+            harsh.terrain, eye, frustum.range_max + box.position, centre, width, refraction=refraction
         )
         _raise(values, needed.row, needed.col, moved.values, moved.row + harsh.row, moved.col + harsh.col)
     return Window(needed.row, needed.col, values)

@@ -57,6 +57,10 @@ class Environment:
     noise: float = 40.0
 
 
+CLEAR_DAY = Environment()
+"""No haze, no night, and a mild day's air: what is taken where nobody says otherwise."""
+
+
 def resolution(model: Parameters, shape: str, hfov: float) -> float | None:
     """Pixels of a camera on its axis, or zones of a PIR, per radian of a field of view hfov wide [rad]; None for
     sensors that have neither.

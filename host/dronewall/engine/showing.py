@@ -14,16 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dronewall.engine._jit import njit
-from dronewall.engine.frustum import Frustum
+from dronewall.engine.frustum import HAIR, Frustum
 from dronewall.engine.models import Target
 from dronewall.engine.terrain import Terrain
 from dronewall.engine.viewshed import Window
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
-
-_HAIR = 1e-8
-"""Nearer to an edge than this share of the distance a cell is asked the long way: over the 1e-9 that edges give."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ def _in_sector(
     """`frustum.in_view` of a sector, but for the gates."""
     cos_h, sin_a, cos_a, sin_top, cos_top, sin_bottom, cos_bottom = edges
     flat = math.sqrt(east * east + north * north)
-    hair = _HAIR * slant
+    hair = HAIR * slant
     if half_h < math.pi - 5e-10:
         beyond = flat * cos_h - (east * sin_a + north * cos_a)
         if beyond > hair:

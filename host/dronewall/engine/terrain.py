@@ -44,6 +44,9 @@ the crowns, or without leaves, it is more.
 BLOCK = 16
 """Squares along the edge of a block of `canopy_tops`; a power of 2."""
 
+UNKNOWN = 1e30
+"""Stands for unknown ground where kernels look for what blocks: higher than anything, and it stays on the horizon."""
+
 _CANOPY_BOUNDS = (-5.0, _TALLEST)
 """A lidar's canopy heights scatter below the ground a little."""
 
@@ -135,20 +138,26 @@ class Terrain:
 
     @cached_property
     def solid(self) -> Floats:
-        """What blocks, unknown cells at 1e30 m: nobody sees through what nobody knows. No copy where all is known."""
+        """What blocks, unknown cells at UNKNOWN: nobody sees through what nobody knows. No copy where all is known."""
         unknown = np.isnan(self.blocks_amsl)
-        return np.where(unknown, 1e30, self.blocks_amsl) if unknown.any() else self.blocks_amsl
+        return np.where(unknown, UNKNOWN, self.blocks_amsl) if unknown.any() else self.blocks_amsl
 
     @cached_property
-    def level(self) -> float:
-        """A height [m AMSL] in the middle of what is known; 0 where nothing is."""
+    def middle_amsl(self) -> float:
+        """A whole height [m AMSL] half way between the lowest and the highest that blocks; 0 where none is known."""
         low, high = (float(reduced(self.blocks_amsl, axis=None)) for reduced in (np.fmin.reduce, np.fmax.reduce))
         return float(round((low + high) / 2.0)) if low <= high else 0.0
 
     @cached_property
     def relief(self) -> npt.NDArray[np.float32]:
-        """`solid` over `level`, as 32-bit floats: half the memory to read, good to 0.1 mm within 1000 m of it."""
-        return np.asarray(self.solid - self.level, dtype=np.float32)
+        """What blocks over `middle_amsl` [m], unknown cells at UNKNOWN, as 32-bit floats: half the memory to read, good
+        to 0.1 mm within 1000 m of it.
+        """
+        heights = np.empty(self.shape, dtype=np.float32)
+        # Taken off in 64 bits, without a second array of these.
+        np.subtract(self.blocks_amsl, self.middle_amsl, out=heights, casting="same_kind")
+        heights[np.isnan(heights)] = UNKNOWN
+        return heights
 
     @cached_property
     def canopy_tops(self) -> Floats:
@@ -167,6 +176,12 @@ class Terrain:
             blocks[inner] = np.maximum(blocks[inner], later)
             tops = blocks
         return tops
+
+    def prepare(self) -> None:
+        """Makes what every sensor asks for, so that threads need not make it at the same time."""
+        _ = self.relief
+        if self.canopy_amsl is not None:
+            _ = self.canopy_tops
 
     @cached_property
     def centres(self) -> tuple[Floats, Floats]:

@@ -17,6 +17,8 @@ import numpy as np
 from dronewall.engine._jit import NoAlias, njit
 
 PAD = 4
+"""Entries that a copy of a list begins with, higher than anything: as many as are merged at once."""
+
 NONE = -1e30
 """Stands for no canopy: lower than anything."""
 

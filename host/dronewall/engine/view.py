@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dronewall.engine._jit import njit
+from dronewall.engine.frustum import HAIR
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
-_HAIR = 1e-8
-"""Nearer to an edge than this share of the distance a cell is asked the long way: over the 1e-9 that edges give."""
 _BANDS = 40
 """So many rows of bounds are kept: row j for slant ranges from 2^(j - 8) metres to twice that, row 0 for the rest."""
 _SURE = 4.0
@@ -313,7 +312,7 @@ def _held_sector(
     """
     flat = math.sqrt(east * east + north * north)
     near, far = max(flat - position, 0.0), flat + position
-    hair = _HAIR * (far + max(abs(low), abs(high)))
+    hair = HAIR * (far + max(abs(low), abs(high)))
     over = high * edges[1] - min(near * edges[0], far * edges[0])
     under = max(near * edges[2], far * edges[2]) - low * edges[3]
     if not (over < -hair and under < -hair):
@@ -363,7 +362,7 @@ def hold(
         length = math.hypot(tan_h if side < 2 else tan_v, 1.0)
         for which in range(2):
             turn = 2.0 * tilt + (heading if which == 0 else 0.0)
-            sure[which, side] = length * math.sin(turn) + _HAIR if turn < math.pi / 2.0 else math.inf
+            sure[which, side] = length * math.sin(turn) + HAIR if turn < math.pi / 2.0 else math.inf
         sure[2, side] = length * position
     group = 9 if tilt > 0.0 else 1
     edges = _sector_edges(azimuth, elevation, half_v, half_h - heading, tilt)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from dronewall import __version__, wire
 from dronewall.engine.breach import Counted, Going
-from dronewall.engine.detection import DetectionError, Environment, Rate, Target, rate
+from dronewall.engine.detection import DetectionError, Environment, Rate, Target
 from dronewall.engine.earth import Site
 from dronewall.engine.field import Field
 from dronewall.engine.frontage import Frontage
@@ -50,7 +50,6 @@ __all__ = [
     "gaps_of",
     "going_of",
     "listed",
-    "rate_of",
     "rates_of",
     "sensor_states",
     "target_of",
@@ -61,8 +60,8 @@ __all__ = [
 State = Literal["planned", "heard", "suspect", "stale", "missing", "refused"]
 Source = Literal["plan", "live", "recorded"]
 
-
 _FARTHEST_SENSOR = 100_000.0
+"""A report that puts its sensor farther than this from the frontage [m] is refused."""
 
 
 @dataclass(frozen=True)
@@ -330,6 +329,8 @@ def windows_of(
     def windows(frustum: Frustum) -> list[tuple[Stored, Stored]]:
         return [(stored(mean), stored(least)) for mean, least in rates_of(ground, frustum, targets)]
 
+    # Once, here: all threads would begin by asking, and from Python 3.12 on each would make its own.
+    ground.terrain.prepare()
     cores = int(numba.config.NUMBA_NUM_THREADS)
     waiting = iter(sensors)
     running: deque[tuple[SensorState, Future[list[tuple[Stored, Stored]]]]] = deque()
@@ -385,13 +386,11 @@ def environment_of(spec: EnvironmentSpec) -> Environment:
     )
 
 
-def rate_of(ground: Ground, frustum: Frustum, target: Target) -> Rate:
-    """The detection of a target by a sensor, over this ground and in the site's weather. Raises DetectionError."""
-    return rate(ground.terrain, frustum, target, environment_of(ground.scenario.environment))
+def rates_of(ground: Ground | Coverage, frustum: Frustum, targets: Sequence[Target]) -> list[tuple[Rate, Rate]]:
+    """The expected and the assured detection of each target by a sensor, over this ground and in the site's weather.
 
-
-def rates_of(ground: "Ground | Coverage", frustum: Frustum, targets: Sequence[Target]) -> list[tuple[Rate, Rate]]:
-    """The expected and the assured detection of each target by a sensor, likewise."""
+    Raises DetectionError.
+    """
     environment = environment_of(ground.scenario.environment)
     return rates(ground.terrain, frustum, targets, ground.scenario.thresholds.confidence, environment)
 
