@@ -28,6 +28,7 @@ ORDER = [
     ],  # the frontage is plain geometry; terrain asks it what must be covered
     ["engine.terrain", "engine.exposure"],
     ["engine.belt", "engine.going"],
+    ["engine.belt", "engine.repair"],
     ["engine.frustum"],
     ["engine.tops"],  # what a ray of the fan carries
     ["engine.fan", "engine.horizon", "engine.certify"],
@@ -42,12 +43,15 @@ ORDER = [
     ["engine.breach"],
     ["engine.alarm"],
     ["engine.gaps"],
-    ["engine.patrol", "engine.resilience", "engine.placement"],
+    ["engine.patrol", "engine.loss", "engine.placement"],
+    ["engine.fewest"],
     ["engine.ground"],
     ["engine.plan"],
     ["engine.wall"],
     ["engine.reason", "engine.trust"],
     ["engine.closing"],
+    ["engine.resilience"],
+    ["engine.reason"],
     ["report", "live"],
     ["interop"],  # says in other formats what the report's figures say
     ["outputs", "sources"],

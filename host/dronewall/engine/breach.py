@@ -15,14 +15,15 @@ import numpy.typing as npt
 from dronewall.engine._jit import njit
 from dronewall.engine.belt import Belt
 from dronewall.engine.crossing import Paths
-from dronewall.engine.exposure import Cells, Grid, Ways, detours, paces, pieces, search
+from dronewall.engine.exposure import Cells, Grid, Search, Ways, detours, paces, pieces, search
 from dronewall.engine.field import UNIT, Field
+from dronewall.engine.repair import cheaper, way
 from dronewall.engine.terrain import Terrain
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-_TIE = 1e-12
+TIE = 1e-12
 """Rate [1/s] that decides between ways that are noticed alike: a thousandth of what rates are rounded to."""
 
 
@@ -104,53 +105,102 @@ class Crossings:
     exposure: Floats
 
 
-def crossings(
-    belt: Belt, rate: Floats, going: Going, front: float, behind: float, stations: Cells, at: Floats, lateral: float
-) -> Crossings:
-    """The least-exposure crossings at `stations` (n, 2), row and column in the raster, whose chainages are `at` (n,).
-
-    rate (north, east) [1/s], over the belt's piece of the raster. front, behind: the belt's depths [m].
+@dataclass(frozen=True)
+class Guide:
+    """What steers the searches over the belt's piece of the raster (north, east). rate [1/s]: summed. weight: exposure
+    a metre, inf where nobody goes. start, end: what it costs to come in over the far edge, and to leave over the near
+    one. far, near: the cheapest ways from the far edge through the cells before the frontage, and to the near edge
+    through those behind it. whole: from the far edge through the belt, None where nobody asks for routes.
     """
-    weight, whole = _weight(belt, rate, going), belt.inside
-    own = stations - (belt.row, belt.col)
+
+    rate: Floats
+    weight: Floats
+    start: Floats
+    end: Floats
+    far: Search
+    near: Search
+    whole: Search | None
+
+
+def guide_of(belt: Belt, rate: Floats, going: Going, front: float, behind: float, *, route: bool = True) -> Guide:
+    """The guide that a summed rate [1/s] (north, east) gives. front, behind: the belt's depths [m]."""
+    weight = _weight(belt, rate, going)
     start, end = _edges(belt, weight, front, behind)
-    sides = []
-    for side, begins, reverse in ((belt.offset >= 0.0, start, False), (belt.offset < 0.0, end, True)):
-        half = Grid(np.where(whole & side, weight, np.inf), belt.cell, going.heights)
-        toward = search(half, begins, reverse=reverse)
-        sides.append(detours(Grid(weight, belt.cell, going.heights), toward, own, belt.chainage, at, lateral))
-    return _crossings(belt, rate, going, front, behind, _joined(*sides))
+    ahead, back, through = (Grid(part, belt.cell, going.heights) for part in _parts(belt, weight))
+    whole = search(through, start) if route else None
+    return Guide(rate, weight, start, end, search(ahead, start), search(back, end, reverse=True), whole)
 
 
-def weakest_route(belt: Belt, rate: Floats, going: Going, front: float, behind: float) -> Crossings:
+def guide_after(
+    belt: Belt, before: Guide, rate: Floats, going: Going, front: float, behind: float
+) -> tuple[Guide, Bools]:
+    """`guide_of` a rate that is nowhere above that from before, bit for bit, and the cells (north, east) from which
+    anything else has to be paid.
+    """
+    weight = _weight(belt, rate, going)
+    start, end = _edges(belt, weight, front, behind)
+    ahead, back, through = (Grid(part, belt.cell, going.heights) for part in _parts(belt, weight))
+    lower = rate < before.rate
+    far, near = cheaper(ahead, before.far, start, lower), cheaper(back, before.near, end, lower)
+    whole = None if before.whole is None else cheaper(through, before.whole, start, lower)
+    dearer = lower | (far.cost != before.far.cost) | (near.cost != before.near.cost)
+    return Guide(rate, weight, start, end, far, near, whole), dearer
+
+
+def _parts(belt: Belt, weight: Floats) -> tuple[Floats, Floats, Floats]:
+    ahead = np.where(belt.inside & (belt.offset >= 0.0), weight, np.inf)
+    return ahead, np.where(belt.inside & (belt.offset < 0.0), weight, np.inf), weight
+
+
+def crossings(
+    belt: Belt,
+    guide: Guide,
+    going: Going,
+    front: float,
+    behind: float,
+    stations: Cells,
+    at: Floats,
+    lateral: float,
+) -> Crossings:
+    """The least-exposure crossings at `stations` (n, 2), row and column in the raster, chainages `at` (n,)."""
+    own = stations - (belt.row, belt.col)
+    grid = Grid(guide.weight, belt.cell, going.heights)
+    sides = [detours(grid, toward, own, belt.chainage, at, lateral) for toward in (guide.far, guide.near)]
+    return _crossings(belt, guide.rate, going, front, behind, _joined(*sides))
+
+
+def weakest_route(belt: Belt, guide: Guide, going: Going, front: float, behind: float) -> Crossings:
     """The one least-exposure route of all from the belt's far edge to its near edge; no cells where there is none. Of
     many that are alike the one that ends in the middle of the widest opening.
     """
-    weight = _weight(belt, rate, going)
-    return _route(belt, rate, going, weight, front, behind)
+    assert guide.whole is not None
+    return _route(belt, guide.rate, going, guide.weight, guide.whole, guide.end, front, behind)
 
 
-def bottleneck_route(belt: Belt, rate: Floats, going: Going, front: float, behind: float) -> Crossings:
+def bottleneck_route(belt: Belt, guide: Guide, going: Going, front: float, behind: float) -> Crossings:
     """Of the routes whose highest rate is the least that no route can avoid the least exposed."""
-    weight = _weight(belt, rate, going)
-    free = np.where(np.isfinite(weight), rate, np.inf)
+    rate = guide.rate
+    free = np.where(np.isfinite(guide.weight), rate, np.inf)
     start, end = (np.where(edge, free, np.inf) for edge in (belt.far, belt.near))
     found = search(Grid(free, belt.cell, None), start, worst=True).cost
     most = float(np.maximum(found, end).min(initial=np.inf))
-    return _route(belt, rate, going, np.where(free <= most, weight, np.inf), front, behind)
-
-
-def _route(belt: Belt, rate: Floats, going: Going, weight: Floats, front: float, behind: float) -> Crossings:
+    weight = np.where(free <= most, guide.weight, np.inf)
     start, end = _edges(belt, weight, front, behind)
-    found = search(Grid(weight, belt.cell, going.heights), start)
+    least = search(Grid(weight, belt.cell, going.heights), start)
+    return _route(belt, rate, going, weight, least, end, front, behind)
+
+
+def _route(
+    belt: Belt, rate: Floats, going: Going, weight: Floats, found: Search, end: Floats, front: float, behind: float
+) -> Crossings:
     total = found.cost + end
     least = float(total.min(initial=np.inf))
-    way = np.zeros((0, 2), dtype=np.int64)
+    cells = np.zeros((0, 2), dtype=np.int64)
     if np.isfinite(least):
         # Alike: as exposed, and longer by no more than a twentieth of the belt's depth.
         alike = least + 0.05 * _TIE * (front + behind) / going.speed
-        way = found.way(*_middle(belt, total <= alike))
-    return _crossings(belt, rate, going, front, behind, Ways(way, np.array([len(way)])))
+        cells = way(Grid(weight, belt.cell, going.heights), found, *_middle(belt, total <= alike))
+    return _crossings(belt, rate, going, front, behind, Ways(cells, np.array([len(cells)])))
 
 
 def _middle(belt: Belt, cells: Bools) -> tuple[int, int]:
@@ -168,7 +218,7 @@ def _middle(belt: Belt, cells: Bools) -> tuple[int, int]:
 def _weight(belt: Belt, rate: Floats, going: Going) -> Floats:
     """Exposure a metre (north, east); inf where nobody goes."""
     seconds = going.seconds(rate.shape)
-    return np.where(belt.inside & np.isfinite(seconds), (rate + _TIE) * seconds, np.inf)
+    return np.where(belt.inside & np.isfinite(seconds), (rate + TIE) * seconds, np.inf)
 
 
 def _edges(belt: Belt, weight: Floats, front: float, behind: float) -> tuple[Floats, Floats]:

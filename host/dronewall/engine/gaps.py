@@ -14,9 +14,12 @@ import numpy.typing as npt
 from dronewall.engine.belt import Belt, belt_of
 from dronewall.engine.breach import (
     Counted,
+    Crossings,
     Going,
+    Guide,
     bottleneck_route,
     crossings,
+    guide_of,
     lane_paths,
     summed,
     weakest_route,
@@ -176,6 +179,8 @@ def stations(
     lateral: float = 100.0,
     belt: Belt | None = None,
     going: Going | None = None,
+    guide: Guide | None = None,
+    part: Integers | None = None,
 ) -> Stations:
     """The frontage's stations, one per cell or closer, audited sensor by sensor.
 
@@ -184,33 +189,36 @@ def stations(
     than this detect the target in a look with at least `count_p`, nothing is detected; 1 asks nothing of the kind.
     lateral: how far [m] the best crossing may wander aside. belt: of this frontage and terrain, left out: made here.
     going: how the target gets on over the belt; left out, with its speed everywhere.
+    guide: of this field; left out, made here. part: the numbers of the stations that are asked for, left out: all.
     """
     belt = belt_of(frontage, terrain) if belt is None else belt
     going = Going(target.speed) if going is None else going
+    counted = Counted(k, look_s, count_p)
+    if guide is None:
+        guide = guide_of(belt, summed(field, belt, counted), going, frontage.front, frontage.behind)
     chainage = frontage.stations(terrain.cell)
+    step = frontage.length / len(chainage)
+    chainage = chainage if part is None else chainage[part]
     east, north = frontage.at(chainage)
     cells = terrain.cells(east, north)
     line_p = field.glance(cells, look_s)
     if k > 1:
         line_p[field.count_at(cells, look_s, count_p) < k] = 0.0
     lanes = frontage.lanes(chainage)
-    counted, count = Counted(k, look_s, count_p), len(chainage)
+    count = len(chainage)
     pieces = max(2, int(np.ceil(frontage.depth / (terrain.cell / 2.0) - 1e-9)))
     lane = _taken(
         terrain, field, counted, count, pieces,
         lambda part: lane_paths(terrain, belt, going, lanes[part], pieces, frontage.front),
     )  # fmt: skip
-    best = crossings(
-        belt, summed(field, belt, counted), going, frontage.front, frontage.behind, np.stack(cells, axis=-1), chainage,
-        lateral,
-    )  # fmt: skip
+    best = crossings(belt, guide, going, frontage.front, frontage.behind, np.stack(cells, axis=-1), chainage, lateral)
     route = _taken(terrain, field, counted, count, pieces, best.paths.some)
     straight = lane.probability <= route.probability
     return Stations(
         chainage=chainage,
         east=east,
         north=north,
-        step=frontage.length / len(chainage),
+        step=step,
         line_p=line_p,
         unknown=_unknown_at(terrain, field, cells),
         lane=lanes,
@@ -247,41 +255,43 @@ class Crossing:
 
 
 def weakest(
-    terrain: Terrain, frontage: Frontage, field: Field, belt: Belt, going: Going, counted: Counted
+    terrain: Terrain, frontage: Frontage, field: Field, belt: Belt, going: Going, counted: Counted, guide: Guide
 ) -> tuple[Crossing | None, Crossing | None]:
     """The route of all on which exposure is least, and of those that meet the least possible highest rate the least
     exposed; None where nobody can cross at all.
     """
-    rate = summed(field, belt, counted)
-    found: list[Crossing | None] = []
-    for routes in (
-        weakest_route(belt, rate, going, frontage.front, frontage.behind),
-        bottleneck_route(belt, rate, going, frontage.front, frontage.behind),
-    ):
-        cells, paths = routes.ways.cells, routes.paths
-        if not len(cells):
-            found.append(None)
-            continue
-        taken = _taken(terrain, field, counted, 1, 1, paths.some)
-        columns, rows = terrain.centres
-        points = np.stack((columns[cells[:, 1] + belt.col], rows[cells[:, 0] + belt.row]), axis=-1)
-        points = np.concatenate((_edge(frontage, belt, cells[0]), points, _edge(frontage, belt, cells[-1])))
-        met = paths.cells - (belt.row, belt.col)
-        first = min(int(paths.before[0]), len(met) - 1)
-        found.append(
-            Crossing(
-                points=points,
-                chainage=float(belt.chainage[tuple(met[first])]),
-                length=float(np.hypot(*np.diff(points, axis=0).T).sum()),
-                seconds=float(paths.durations[0]),
-                probability=float(taken.probability[0]),
-                before=float(taken.before[0]),
-                warning=None if math.isnan(taken.warning[0]) else float(taken.warning[0]),
-                worst=float(rate[tuple(met.T)].max()),
-                unknown=bool(taken.unknown[0]),
-            )
-        )
-    return found[0], found[1]
+    front, behind = frontage.front, frontage.behind
+    least, flattest = (found(belt, guide, going, front, behind) for found in (weakest_route, bottleneck_route))
+    return (
+        crossing_of(terrain, frontage, field, belt, counted, guide, least),
+        crossing_of(terrain, frontage, field, belt, counted, guide, flattest),
+    )
+
+
+def crossing_of(
+    terrain: Terrain, frontage: Frontage, field: Field, belt: Belt, counted: Counted, guide: Guide, routes: Crossings
+) -> Crossing | None:
+    """What becomes of who takes the one route there is; None where there is none."""
+    cells, paths = routes.ways.cells, routes.paths
+    if not len(cells):
+        return None
+    taken = _taken(terrain, field, counted, 1, 1, paths.some)
+    columns, rows = terrain.centres
+    points = np.stack((columns[cells[:, 1] + belt.col], rows[cells[:, 0] + belt.row]), axis=-1)
+    points = np.concatenate((_edge(frontage, belt, cells[0]), points, _edge(frontage, belt, cells[-1])))
+    met = paths.cells - (belt.row, belt.col)
+    first = min(int(paths.before[0]), len(met) - 1)
+    return Crossing(
+        points=points,
+        chainage=float(belt.chainage[tuple(met[first])]),
+        length=float(np.hypot(*np.diff(points, axis=0).T).sum()),
+        seconds=float(paths.durations[0]),
+        probability=float(taken.probability[0]),
+        before=float(taken.before[0]),
+        warning=None if math.isnan(taken.warning[0]) else float(taken.warning[0]),
+        worst=float(guide.rate[tuple(met.T)].max()),
+        unknown=bool(taken.unknown[0]),
+    )
 
 
 def _edge(frontage: Frontage, belt: Belt, cell: Integers) -> Floats:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dronewall import __version__, wire
-from dronewall.engine.breach import Counted, Going
+from dronewall.engine.breach import Counted, Going, Guide, guide_of, summed
 from dronewall.engine.detection import DetectionError, Environment, Rate, Target
 from dronewall.engine.earth import Site
 from dronewall.engine.field import Field
@@ -130,7 +130,9 @@ class Coverage:
     """The line's coverage at one time. Every figure in it is modelled, never observed.
 
     targets: one entry for each target and level, first all that is expected, then all that is assured. posts: east,
-    north [site m] by name. digest: of all inputs (site file, terrain, reports).
+    north [site m] by name. digest: of all inputs (site file, terrain, reports). worst_loss: the post or node whose loss
+    is expected to open most, and the metres of breach gap (`resilience.worst_loss`); None: no loss opens any, or nobody
+    asked.
     """
 
     scenario: Scenario
@@ -144,6 +146,7 @@ class Coverage:
     source: Source
     digest: str
     version: str
+    worst_loss: tuple[str, float] | None = None
 
     def at_level(self, level: Level) -> tuple[TargetCoverage, ...]:
         """The targets' entries of one level, in the site file's order."""
@@ -491,14 +494,19 @@ def _target_coverage(ground: Ground, spec: TargetSpec, level: Level, field: Fiel
     thresholds, terrain, frontage = ground.scenario.thresholds, ground.terrain, ground.frontage
     look = field.look(thresholds.look_s)
     look[unknown(terrain, field)] = np.nan
-    at, found = gaps_of(ground, spec, level, field)
-    counted = Counted(thresholds.k, thresholds.look_s, thresholds.count_p)
-    routes = weakest(terrain, frontage, field, ground.belt, going_of(ground, spec), counted)
+    counted, going = Counted(thresholds.k, thresholds.look_s, thresholds.count_p), going_of(ground, spec)
+    guide = guide_of(ground.belt, summed(field, ground.belt, counted), going, frontage.front, frontage.behind)
+    at, found = gaps_of(ground, spec, level, field, guide)
+    routes = weakest(terrain, frontage, field, ground.belt, going, counted, guide)
     return TargetCoverage(spec, level, look, at, thresholds.line_p, found, *routes, field)
 
 
-def gaps_of(ground: Ground, spec: TargetSpec, level: Level, field: Field) -> tuple[Stations, tuple[Gap, ...]]:
-    """The frontage's stations and its gaps of all kinds, where that field is what the sensors make of the target."""
+def gaps_of(
+    ground: Ground, spec: TargetSpec, level: Level, field: Field, guide: Guide | None = None
+) -> tuple[Stations, tuple[Gap, ...]]:
+    """The frontage's stations and its gaps of all kinds, where that field is what the sensors make of the target.
+    guide: the field's; left out, made here.
+    """
     thresholds, terrain, frontage = ground.scenario.thresholds, ground.terrain, ground.frontage
     target, going = target_of(spec), going_of(ground, spec)
     at = stations(
@@ -512,6 +520,7 @@ def gaps_of(ground: Ground, spec: TargetSpec, level: Level, field: Field) -> tup
         lateral=thresholds.lateral_m,
         belt=ground.belt,
         going=going,
+        guide=guide,
     )
     return at, tuple(gap for kind in KINDS for gap in listed(ground, at, kind, target.name, level))
 
