@@ -24,6 +24,8 @@ Bools = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 
 _SURE = 65535.0
+_ENOUGH = 40.0
+"""An exposure with which 1 - exp(-X) is 1 in a float."""
 
 
 @dataclass(frozen=True)
@@ -191,12 +193,20 @@ def _miss_paths(
                     likely += shares[d, at[i]] * (weights[d] / 255.0)
                 exposure[i] = exposure[i] / likely if likely > 0.0 else 0.0
             found, found_before = 0.0, 0.0
+            whole, part = 0.0, 0.0
             for d in range(weights.size):
+                # Deep in its view a sensor sees alike under every draw.
+                alike = d > 0
                 for i in range(count):
+                    if d > 0 and shares[d, at[i]] == shares[d - 1, at[i]]:
+                        continue
+                    alike = False
                     tops[i] = ceilings[i] * (shares[d, at[i]] / 255.0)
-                whole = _passage(exposure, tops, order, count)
+                if not alike:
+                    whole = _passage(exposure, tops, order, count)
+                    part = whole if ahead == count else _passage(exposure, tops, order, ahead)
                 found += weights[d] * whole
-                found_before += weights[d] * (whole if ahead == count else _passage(exposure, tops, order, ahead))
+                found_before += weights[d] * part
         missed[n] *= 1.0 - duty * found
         missed_before[n] *= 1.0 - duty * found_before
 
@@ -204,22 +214,44 @@ def _miss_paths(
 @njit(error_model="numpy")
 def _passage(exposure, ceilings, order, count):
     """Probability along the first `count` pieces: the integral over u of 1 - exp(-sum of X where c > u)."""
-    some = 0
-    for i in range(count):
-        if ceilings[i] <= 0.0 or exposure[i] <= 0.0:
-            continue
-        # Falling ceilings; along a way they come nearly sorted.
-        place = some
-        while place > 0 and ceilings[order[place - 1]] < ceilings[i]:
-            order[place] = order[place - 1]
-            place -= 1
-        order[place] = i
-        some += 1
+    some = _falling(exposure, ceilings, order, count)
     found, total = 0.0, 0.0
     for i in range(some):
         one = order[i]
         total += exposure[one]
+        if total > _ENOUGH:
+            return found + ceilings[one]
         below = ceilings[order[i + 1]] if i + 1 < some else 0.0
         if ceilings[one] > below:
             found -= (ceilings[one] - below) * math.expm1(-total)
     return found
+
+
+@njit(error_model="numpy")
+def _falling(exposure, ceilings, order, count):
+    """Puts the pieces in which anything is detected into `order`, by falling ceiling, and says how many there are.
+
+    Along a way ceilings mostly rise up to one peak and then fall: two rows that are merged from there, and then put
+    right piece by piece.
+    """
+    peak = 0
+    for i in range(1, count):
+        if ceilings[i] > ceilings[peak]:
+            peak = i
+    some, left, right = 0, peak - 1, peak
+    while left >= 0 or right < count:
+        if right >= count or (left >= 0 and ceilings[left] > ceilings[right]):
+            one = left
+            left -= 1
+        else:
+            one = right
+            right += 1
+        if ceilings[one] <= 0.0 or exposure[one] <= 0.0:
+            continue
+        place = some
+        while place > 0 and ceilings[order[place - 1]] < ceilings[one]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = one
+        some += 1
+    return some
