@@ -351,6 +351,12 @@ MISTAKES = [
      ['"G2" is not in [[gateways]]', 'one of "G1"']),
     ("access point", 'access_point = "ap1"', 'access_point = "ap2"', "gateways[0].access_point", None,
      ["[[access_points]]"]),
+    ("link", 'name = "ap1"', 'name = "ap1"\nvia = "ap2"', "access_points[0].via", None,
+     ['"ap2" is not in [[access_points]]', 'did you mean "ap1"?']),
+    ("circle", 'name = "ap1"', 'name = "ap1"\nvia = "ap1"', "access_points[0].via", None,
+     ["a circle: ap1 -> ap1", "a way home"]),
+    ("antenna's post", 'name = "ap1"', 'name = "ap1"\npost = "P9"', "access_points[0].post", None,
+     ['"P9" is not in [[posts]]']),
     # names twice
     ("post twice", "[[nodes]]",
      '[[posts]]\nname = "P1"\nlatitude_deg = 36.5\nlongitude_deg = -84.3\n[[nodes]]',
@@ -774,7 +780,8 @@ def test_the_sound_site_fits_the_schema(validator):
 
 # What no schema can say (it knows one value at a time): references, names twice, geometry, files.
 BEYOND = {
-    "post", "type", "drone's type", "gateway", "access point", "post twice", "node and drone",
+    "post", "type", "drone's type", "gateway", "access point", "link", "circle", "antenna's post",
+    "post twice", "node and drone",
     "node and post's name", "gateway and drone", "sensor twice", "ranges", "target", "table order",
     "table too short", "table lengths", "share", "no share", "two ways home", "two heights", "no height",
     "pyramid", "tall pyramid", "point twice", "back again", "crossing", "touching", "folding", "short",

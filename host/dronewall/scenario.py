@@ -489,6 +489,11 @@ class AccessPoint(_Table, frozen=True, kw_only=True):
     latitude_deg: Latitude
     longitude_deg: Longitude
     height_agl_m: Annotated[float, _is("Antenna height above the ground", ge=0, le=1000)]
+    via: (
+        Annotated[str, _id("The access point that it is linked to on its way home, another of [[access_points]]")]
+        | None
+    ) = None
+    post: Annotated[str, _id("The post that it stands at and is lost with, one of [[posts]]")] | None = None
 
 
 class Gateway(_Table, frozen=True, kw_only=True):
@@ -499,6 +504,7 @@ class Gateway(_Table, frozen=True, kw_only=True):
     longitude_deg: Longitude
     height_agl_m: Annotated[float, _is("Antenna height above the ground", ge=0, le=1000)]
     access_point: Annotated[str, _id("The Wi-Fi access point it depends on, one of [[access_points]]")] | None = None
+    post: Annotated[str, _id("The post that it stands at and is lost with, one of [[posts]]")] | None = None
 
 
 class SiteFile(_Table, frozen=True, kw_only=True):
@@ -666,6 +672,6 @@ Beyond the bounds below: the frontage neither crosses itself nor repeats a point
 than 50 km; posts, routes and antennas lie within 50 km of it; a target's bottom is under its top;
 `range_min_m` is under `range_max_m`; a table model's ranges rise and reach from the one to the other (ranges
 and angles are told apart by 0.01 m and 0.01 degrees); a drone has one flying height and is back where it was
-within a week; a node has an access point or a gateway, not both; `duty.share` stands with
-`awake = "duty"` and only there.
+within a week; a node has an access point or a gateway, not both; access points are not linked in a circle;
+`duty.share` stands with `awake = "duty"` and only there.
 """

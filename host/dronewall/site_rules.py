@@ -267,6 +267,11 @@ def _check_references(found: Sheet) -> None:
         refer((*key, "gateway"), "gateways")
     for key in found.each("gateways"):
         refer((*key, "access_point"), "access_points")
+        refer((*key, "post"), "posts")
+    for key in found.each("access_points"):
+        refer((*key, "via"), "access_points")
+        refer((*key, "post"), "posts")
+    _check_circles(found)
     for key in itertools.chain(found.each("nodes"), found.each("drones")):
         sensors = found.raw(*key, "sensors")
         for i in range(len(sensors) if isinstance(sensors, list) else 0):
@@ -278,6 +283,23 @@ def _check_references(found: Sheet) -> None:
             found.note(key, f"post {shown(name)} has no node")
     if not any(True for _ in found.each("nodes")) and not any(True for _ in found.each("drones")):
         found.note((), "no nodes and no drones: nothing is watched")
+
+
+def _check_circles(found: Sheet) -> None:
+    """Access points have a way home: no chain of `via` comes back to where it began. Each circle is named once."""
+    keys = {found.raw(*key, "name"): key for key in found.each("access_points")}
+    ahead = {name: found.raw(*key, "via") for name, key in keys.items() if isinstance(name, str)}
+    done: set[str] = set()
+    for name in ahead:
+        passed: list[str] = []
+        at: Any = name
+        while isinstance(at, str) and at in ahead and at not in done and at not in passed:
+            passed.append(at)
+            at = ahead[at]
+        if at in passed:
+            circle = " -> ".join([*passed[passed.index(at) :], at])
+            found.problem((*keys[at], "via"), f"a circle: {circle}", "a way home, that ends at one without via")
+        done.update(passed)
 
 
 def _check_places(found: Sheet) -> None:
