@@ -39,6 +39,24 @@ class Belt:
         rows, cols = self.inside.shape
         return slice(self.row, self.row + rows), slice(self.col, self.col + cols)
 
+    def between(self, start: float, end: float) -> "Belt":
+        """The smallest piece of it that holds all cells inside whose chainage [m] is from start to end."""
+        held = self.inside & (self.chainage >= start) & (self.chainage <= end)
+        rows, cols = np.flatnonzero(held.any(axis=1)), np.flatnonzero(held.any(axis=0))
+        if not len(rows):
+            rows = cols = np.zeros(1, dtype=np.int64)
+        part = slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
+        return Belt(
+            row=self.row + int(rows[0]),
+            col=self.col + int(cols[0]),
+            chainage=self.chainage[part],
+            offset=self.offset[part],
+            inside=self.inside[part],
+            far=self.far[part],
+            near=self.near[part],
+            cell=self.cell,
+        )
+
 
 def belt_of(frontage: Frontage, terrain: Terrain) -> Belt:
     """The belt of a frontage on a terrain's raster."""
