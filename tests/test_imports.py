@@ -27,8 +27,7 @@ ORDER = [
         "engine.models",
     ],  # the frontage is plain geometry; terrain asks it what must be covered
     ["engine.terrain", "engine.exposure"],
-    ["engine.belt", "engine.going"],
-    ["engine.belt", "engine.repair"],
+    ["engine.belt", "engine.going", "engine.repair"],
     ["engine.frustum"],
     ["engine.tops"],  # what a ray of the fan carries
     ["engine.fan", "engine.horizon", "engine.certify"],
@@ -49,9 +48,7 @@ ORDER = [
     ["engine.plan"],
     ["engine.wall"],
     ["engine.reason", "engine.trust"],
-    ["engine.closing"],
-    ["engine.resilience"],
-    ["engine.reason"],
+    ["engine.closing", "engine.resilience"],
     ["report", "live"],
     ["interop"],  # says in other formats what the report's figures say
     ["outputs", "sources"],

@@ -6,6 +6,7 @@ numba and GDAL.
 """
 
 import contextlib
+import dataclasses
 import errno
 import io
 import json
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from dronewall.demo import Told
     from dronewall.engine.ground import Ground
+    from dronewall.engine.levels import Level
     from dronewall.engine.trust import Trust
     from dronewall.engine.wall import Coverage
     from dronewall.scenario import Scenario
@@ -249,6 +251,31 @@ class _Place(click.ParamType):
         return latitude, longitude
 
 
+class _Area(click.ParamType):
+    """A place and a radius in metres from `36.6182,-84.1571,500`."""
+
+    name = "lat,lon,metres"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float, float]:
+        if isinstance(value, tuple):
+            return value
+        place, comma, radius = value.strip().rpartition(",")
+        try:
+            metres = float(radius)
+        except ValueError:
+            metres = math.nan
+        if not comma or not 0.0 < metres <= 1_000_000.0:
+            self.fail(
+                f"{value.strip()!r} is not an area; expected latitude, longitude and metres around it with commas "
+                "between, such as 36.6182,-84.1571,500",
+                param,
+                ctx,
+            )
+        return (*_Place().convert(place, param, ctx), metres)
+
+
 class _Talk:
     """What is said on stderr while work goes on: numbered steps, and one line that changes where a person watches."""
 
@@ -383,7 +410,7 @@ def gaps(
         if folder is not None:
             outputs.may_write(folder)
         talk.now(1, f"ground: reading {read.terrain.ground}")
-        from dronewall.engine import wall
+        from dronewall.engine import resilience, wall
         from dronewall.engine.ground import ground_of
 
         ground = ground_of(read)
@@ -405,6 +432,8 @@ def gaps(
             progress=lambda done, of: talk.now(2, f"sensors computed {done}/{of}"),
             told=lambda sensor, shapes: _log_windows(sensor, shapes, begun),
         )
+        talk.now(2, "losses of single posts")
+        coverage = dataclasses.replace(coverage, worst_loss=resilience.worst_loss(coverage))
         talk.settle()
         talk.step(2, f"coverage: {len(coverage.sensors)} sensors, {len(coverage.scenario.targets)} targets")
         trusted = None if no_trust else _trust(ground, coverage, talk)
@@ -753,6 +782,83 @@ def who(
         click.echo(json.dumps(watchers.as_json(coverage, there, target_name), indent=2, allow_nan=False))
     else:
         _stdout().print(watchers.report(coverage, there, target_name))
+    return 0
+
+
+@main.command()
+@click.argument("site", type=click.Path(path_type=Path))
+@click.option("--count", type=click.IntRange(1, 3), default=1, show_default=True, metavar="N",
+              help="Rank losses of up to N nodes together, 1 to 3.")  # fmt: skip
+@click.option("--target", "target_name", metavar="NAME", help="Only this target of the site file.")
+@click.option("--level", type=click.Choice(["expected", "assured"]), default="expected", show_default=True,
+              help="Which figures to go by.")  # fmt: skip
+@click.option("--jam", "jams", type=_Area(), multiple=True, metavar="LAT,LON,METRES",
+              help="Also an area in which all radio is lost, with its radius; may be given again.")  # fmt: skip
+@click.option("--time-limit", "limit_s", type=Seconds(0.0, 86_400.0), default=60.0, show_default=True,
+              metavar="SECONDS", help="After this time say what is not known.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="The answer as JSON on stdout.")
+@click.option(
+    "--terrain",
+    type=click.Path(path_type=Path),
+    help="Your own elevation model (GeoTIFF), in place of the site file's.",
+)
+@from_anywhere
+@_loudness
+def losses(
+    site: Path,
+    count: int,
+    target_name: str | None,
+    level: "Level",
+    jams: tuple[tuple[float, float, float], ...],
+    limit_s: float,
+    as_json: bool,
+    terrain: Path | None,
+    source: Source,
+    verbose: int,
+    quiet: bool,
+) -> int:
+    """Say which losses hurt most, and how many nodes can be lost before somebody gets through.
+
+    Posts, nodes, access points and gateways (with all that reaches home through them) and jammed areas, each with the
+    breach gaps that its loss opens; single points of failure; the resilience.
+    """
+    with _Talk(3, verbose, quiet) as talk:
+        from dronewall import scenario
+
+        read = scenario.read(site, terrain)
+        if target_name is not None:
+            _known(target_name, tuple(target.name for target in read.targets), "target", site)
+        talk.now(1, f"ground: reading {read.terrain.ground}")
+        from dronewall.engine import resilience, wall
+        from dronewall.engine.ground import ground_of
+
+        ground = ground_of(read)
+        moment = source.moment(ground, lambda heard, of: talk.now(2, f"sensors heard {heard}/{of}"))
+        coverage = wall.cover(
+            ground,
+            moment.reports,
+            moment.at_unix_ms,
+            source=moment.source,
+            states=moment.states,
+            progress=lambda done, of: talk.now(2, f"sensors computed {done}/{of}"),
+        )
+        end = time.monotonic() + limit_s
+        found = resilience.losses(
+            coverage,
+            count=count,
+            target=target_name,
+            level=level,
+            jams=jams,
+            go_on=lambda: time.monotonic() < end,
+            progress=lambda done, of: talk.now(3, f"losses tried {done}/{of}"),
+        )
+        talk.settle()
+    from dronewall.report import losses as shown
+
+    if as_json:
+        click.echo(json.dumps(shown.as_json(coverage, found), indent=2, allow_nan=False))
+    else:
+        _stdout().print(shown.report(coverage, found))
     return 0
 
 

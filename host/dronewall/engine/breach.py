@@ -198,7 +198,7 @@ def _route(
     cells = np.zeros((0, 2), dtype=np.int64)
     if np.isfinite(least):
         # Alike: as exposed, and longer by no more than a twentieth of the belt's depth.
-        alike = least + 0.05 * _TIE * (front + behind) / going.speed
+        alike = least + 0.05 * TIE * (front + behind) / going.speed
         cells = way(Grid(weight, belt.cell, going.heights), found, *_middle(belt, total <= alike))
     return _crossings(belt, rate, going, front, behind, Ways(cells, np.array([len(cells)])))
 
