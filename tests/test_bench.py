@@ -69,6 +69,17 @@ def test_the_field_benchmark_writes_its_section_beside_the_other(tmp_path):
     assert "<!-- viewshed -->\nkept\n<!-- /viewshed -->" in page
 
 
+@pytest.mark.timeout(300)
+def test_the_benchmark_of_gaps_writes_its_section_and_its_chart(tmp_path):
+    _ran("gaps.py", tmp_path, "--json", str(tmp_path / "figures.json"))
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert page.count("## Gaps and losses") == 1
+    assert (tmp_path / "gaps.png").read_bytes().startswith(b"\x89PNG")
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert len(figures["found"]) == 4
+    assert [row[0] for row in figures["growth"]] == [0.8, 1.6]
+
+
 def _ground(grounds, name):
     if name == "fractal":
         return grounds.fractal(400, seed=7), 5.0, 900.0
