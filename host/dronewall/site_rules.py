@@ -287,8 +287,9 @@ def _check_references(found: Sheet) -> None:
 
 def _check_circles(found: Sheet) -> None:
     """Access points have a way home: no chain of `via` comes back to where it began. Each circle is named once."""
-    keys = {found.raw(*key, "name"): key for key in found.each("access_points")}
-    ahead = {name: found.raw(*key, "via") for name, key in keys.items() if isinstance(name, str)}
+    named = [(found.raw(*key, "name"), key) for key in found.each("access_points")]
+    keys = {name: key for name, key in named if isinstance(name, str)}
+    ahead = {name: found.raw(*key, "via") for name, key in keys.items()}
     done: set[str] = set()
     for name in ahead:
         passed: list[str] = []
