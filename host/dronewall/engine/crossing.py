@@ -73,8 +73,12 @@ def audited(field: Field, paths: Paths, counting: Bools | None = None) -> tuple[
         return 1.0 - missed, 1.0 - missed_before
     boxes = _boxes(paths.cells, paths.ends)
     counted = np.zeros(0, dtype=np.bool_) if counting is None else counting
+    low, high = boxes.min(axis=0), boxes.max(axis=0)
     for name in field:
-        _miss(field[name], paths, boxes, counted, missed, missed_before)
+        kept = field[name]
+        (first_row, last_row), (first_col, last_col) = kept.reach
+        if low[0] < last_row and high[1] >= first_row and low[2] < last_col and high[3] >= first_col:
+            _miss(kept, paths, boxes, counted, missed, missed_before)
     return 1.0 - missed, 1.0 - missed_before
 
 

@@ -177,7 +177,10 @@ def pieces(grid: Grid, ways: Ways) -> tuple[Cells, Floats, Floats, npt.NDArray[n
 
 def _padded(values: npt.NDArray[Any], beyond: float = np.inf) -> npt.NDArray[Any]:
     """The grid with `MARGIN` cells around it, flat."""
-    return np.pad(values, MARGIN, constant_values=beyond).ravel()
+    rows, cols = values.shape
+    found = np.full((rows + 2 * MARGIN, cols + 2 * MARGIN), beyond, dtype=values.dtype)
+    found[MARGIN:-MARGIN, MARGIN:-MARGIN] = values
+    return found.ravel()
 
 
 def _inner(values: npt.NDArray[Any], grid: Grid) -> npt.NDArray[Any]:

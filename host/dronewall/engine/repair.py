@@ -22,6 +22,9 @@ def cheaper(grid: Grid, before: Search, starts: Floats, changed: Bools) -> Searc
     """The search over `grid` that begins at `starts` (north, east), given the one from before. `changed` (north, east):
     all cells that cost less now, or cost less to begin at; none costs more.
     """
+    changed = changed & np.isfinite(grid.weight)
+    if not changed.any():
+        return before
     weight, heights = exposure._padded(grid.weight), exposure._heights(grid)
     offsets, crossed = exposure._flat(grid)
     cost, move = exposure._padded(before.cost), exposure._padded(before.move, -1)

@@ -184,9 +184,17 @@ def losses(
         if progress is not None:
             progress(number, whole)
 
+    stopped = False
+
+    def still() -> bool:
+        return not stopped and go_on()
+
     with ThreadPoolExecutor(max(1, int(numba.config.NUMBA_NUM_THREADS))) as pool:
-        told = [pool.submit(_losses, one, line, lost, count, asked, go_on, tick) for one, line in lines]
-        return tuple(each.result() for each in told)
+        told = [pool.submit(_losses, one, line, lost, count, asked, still, tick) for one, line in lines]
+        try:
+            return tuple(each.result() for each in told)
+        finally:
+            stopped = True  # whoever interrupts us does not wait for the rest
 
 
 def _losses(
