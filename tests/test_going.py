@@ -12,7 +12,7 @@ from rasterio.transform import from_origin
 
 from dronewall.engine import wall
 from dronewall.engine.belt import belt_of
-from dronewall.engine.breach import Counted, Going
+from dronewall.engine.breach import Counted, Going, guide_of, summed
 from dronewall.engine.detection import Rate, Target
 from dronewall.engine.earth import site_of
 from dronewall.engine.exposure import Grid, detours, pieces, search
@@ -42,6 +42,12 @@ def watched(terrain, rate):
     field = Field(terrain.shape)
     field.add("P1/a", Rate.of(0, 0, rates, np.ones(terrain.shape), np.zeros(terrain.shape, bool)))
     return field
+
+
+def routes(terrain, frontage, field, belt, going):
+    """The weakest route and the one with the least bottleneck."""
+    guide = guide_of(belt, summed(field, belt, COUNTED), going, frontage.front, frontage.behind)
+    return weakest(terrain, frontage, field, belt, going, COUNTED, guide)
 
 
 def crossed(terrain, rate, going, frontage=None, lateral=100.0):
@@ -91,7 +97,7 @@ def test_up_a_slope_the_weakest_route_takes_longer_than_down_by_toblers_ratio():
     for way, north, south in (("down", 205.0, 105.0), ("up", 105.0, 205.0)):
         frontage = Frontage(np.array([[50.0, 250.0], [750.0, 250.0]]), north, south, way == "down")
         field, belt = watched(terrain, 1e-4), belt_of(frontage, terrain)
-        found, _ = weakest(terrain, frontage, field, belt, over(terrain, frontage, slope=True), COUNTED)
+        found, _ = routes(terrain, frontage, field, belt, over(terrain, frontage, slope=True))
         straight = found.points[:, 0].std() == 0.0
         assert straight
         inner = np.diff(found.points[1:-1, 1])
@@ -162,7 +168,7 @@ def test_no_way_across_at_all_is_no_gap_and_no_route():
     belt = belt_of(frontage, terrain)
     field = watched(terrain, 0.0)
     assert (crossed(terrain, 0.0, over(terrain, frontage)).breach_p == 1.0).all()
-    assert weakest(terrain, frontage, field, belt, over(terrain, frontage), COUNTED) == (None, None)
+    assert routes(terrain, frontage, field, belt, over(terrain, frontage)) == (None, None)
 
 
 @given(

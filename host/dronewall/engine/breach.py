@@ -38,6 +38,14 @@ class Going:
     slowness: Floats | None = None
     heights: Floats | None = None
 
+    def over(self, belt: Belt, piece: Belt) -> "Going":
+        """The same over a piece of the belt that it is given for."""
+        rows, cols = piece.inside.shape
+        row, col = piece.row - belt.row, piece.col - belt.col
+        box = slice(row, row + rows), slice(col, col + cols)
+        slowness, heights = (None if part is None else part[box] for part in (self.slowness, self.heights))
+        return Going(self.speed, slowness, heights)
+
     def seconds(self, shape: tuple[int, ...]) -> Floats:
         """Seconds a metre on the level (north, east)."""
         slowness = np.ones(shape) if self.slowness is None else self.slowness

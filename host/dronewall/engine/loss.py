@@ -45,6 +45,7 @@ class Line:
     belt: Belt
     field: Field
     target: Target
+    going: Going
     level: Level
     counted: Counted
     lateral: float
@@ -52,11 +53,6 @@ class Line:
     lane_p: float
     at: Stations
     weakest: Crossing | None
-
-    @property
-    def going(self) -> Going:
-        """How the target gets on."""
-        return Going(self.target.speed)
 
     @cached_property
     def guide(self) -> Guide:
@@ -145,7 +141,7 @@ def again(line: Line, sensors: Iterable[str]) -> tuple[Integers, Stations, Cross
         rate = summed(line.field, belt, line.counted)
         guide, dearer = guide_after(belt, line.guide, rate, line.going, frontage.front, frontage.behind)
         touched = _touched(line, changed, dearer)
-        part = _stations(line, belt, guide, touched)
+        part = _stations(line, guide, touched)
         routes = weakest_route(belt, guide, line.going, frontage.front, frontage.behind)
         weakest = crossing_of(line.terrain, frontage, line.field, belt, line.counted, guide, routes)
     return touched, part, weakest
@@ -169,16 +165,18 @@ def opened(line: Line, sensors: Iterable[str], least: int = 0) -> int:
             return 0
         piece = belt.between(first - lateral - belt.cell, last + lateral + belt.cell)
         rate = summed(line.field, piece, line.counted)
-        guide = guide_of(piece, rate, line.going, frontage.front, frontage.behind, route=False)
-        found = int(np.count_nonzero(_stations(line, piece, guide, closed).breach_p < line.lane_p))
+        going = line.going.over(belt, piece)
+        guide = guide_of(piece, rate, going, frontage.front, frontage.behind, route=False)
+        part = _stations(dataclasses.replace(line, belt=piece, going=going), guide, closed)
+        found = int(np.count_nonzero(part.breach_p < line.lane_p))
     return found if found > least else 0
 
 
-def _stations(line: Line, belt: Belt, guide: Guide, part: Integers) -> Stations:
+def _stations(line: Line, guide: Guide, part: Integers) -> Stations:
     """Some stations as the field is now."""
     return stations(
         line.terrain, line.frontage, line.field, line.target, line.counted.look_s, line.counted.k, line.counted.count_p,
-        lateral=line.lateral, belt=belt, going=line.going, guide=guide, part=part,
+        lateral=line.lateral, belt=line.belt, going=line.going, guide=guide, part=part,
     )  # fmt: skip
 
 

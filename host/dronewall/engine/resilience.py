@@ -17,13 +17,13 @@ from typing import Literal
 import numba
 import numpy as np
 
-from dronewall.engine.belt import belt_of
 from dronewall.engine.breach import Counted, crossings, guide_of
 from dronewall.engine.fewest import Fewest, Nodes, fewest
 from dronewall.engine.field import node_of
+from dronewall.engine.ground import Ground
 from dronewall.engine.levels import Level
 from dronewall.engine.loss import Integers, Line, Loss, Place, opened, without
-from dronewall.engine.wall import Coverage, TargetCoverage, target_of
+from dronewall.engine.wall import Coverage, TargetCoverage, going_of, target_of
 from dronewall.scenario import AccessPoint, Gateway
 
 __all__ = ["Losses", "Together", "Unit", "lines_of", "losses", "units", "worst_loss"]
@@ -145,13 +145,15 @@ def lines_of(
     coverage: Coverage, target: str | None = None, level: Level | None = None
 ) -> list[tuple[TargetCoverage, Line]]:
     """The lines of a coverage whose fields were kept: of all targets and levels, or of those named."""
-    thresholds, belt = coverage.scenario.thresholds, belt_of(coverage.frontage, coverage.terrain)
+    thresholds = coverage.scenario.thresholds
+    ground = Ground(coverage.scenario, coverage.site, coverage.frontage, coverage.terrain)
     counted = Counted(thresholds.k, thresholds.look_s, thresholds.count_p)
     return [
         (
             one,
             Line(
-                coverage.terrain, coverage.frontage, belt, one.field, target_of(one.target), one.level, counted,
+                coverage.terrain, coverage.frontage, ground.belt, one.field, target_of(one.target),
+                going_of(ground, one.target), one.level, counted,
                 thresholds.lateral_m, thresholds.line_p, thresholds.lane_p, one.stations, one.weakest,
             ),
         )
