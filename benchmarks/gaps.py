@@ -104,7 +104,7 @@ def answers(terrain: Terrain, frontage: Frontage, fields: list[list[Field]]) -> 
         at = stations(terrain, frontage, field, target, COUNTED.look_s, lateral=LATERAL, belt=belt, guide=guide)
         route, _ = weakest(terrain, frontage, field, belt, going, COUNTED, guide)
         return Line(
-            terrain, frontage, belt, field, target, LEVELS[level], COUNTED, LATERAL, 0.5, 0.5, at, route
+            terrain, frontage, belt, field, target, going, LEVELS[level], COUNTED, LATERAL, 0.5, 0.5, at, route
         )  # fmt: skip
 
     with ThreadPoolExecutor(2) as pool:
