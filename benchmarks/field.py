@@ -20,7 +20,6 @@ import grounds
 import numpy as np
 from measure import RESULTS, figure, machine, median, spread, table, today, versions, write_section
 from peers import peak_of
-from scipy import ndimage
 
 from dronewall.engine.detection import Rate, Target, rate
 from dronewall.engine.field import Field, stored
@@ -53,10 +52,22 @@ def wooded(terrain: Terrain) -> Terrain:
     woods = grounds.fractal(2000, seed=grounds.SEED + 1)
     woods = np.tile(woods, (math.ceil(rows / 2000), math.ceil(cols / 2000)))[:rows, :cols]
     # Hills without their longest waves are patches.
-    patches = woods - ndimage.uniform_filter(woods, 61)
+    patches = woods - _blurred(woods, 30)
     tops = 14.0 + np.random.default_rng(grounds.SEED).normal(size=woods.shape)
     canopy = terrain.ground_amsl + np.where(patches > np.quantile(patches, 0.6), tops, 0.0)
     return Terrain.from_array(terrain.ground_amsl, CELL, canopy_amsl=canopy)
+
+
+def _blurred(values: Any, reach: int) -> Any:
+    """Means over squares that reach so many cells to every side."""
+    for axis in (0, 1):
+        sums = np.cumsum(
+            np.pad(values, [(reach + 1, reach) if each == axis else (0, 0) for each in (0, 1)], "reflect"), axis
+        )
+        values = np.take(sums, np.arange(2 * reach + 1, sums.shape[axis]), axis) - np.take(
+            sums, np.arange(sums.shape[axis] - 2 * reach - 1), axis
+        )
+    return values / (2 * reach + 1) ** 2
 
 
 def wedges(terrain: Terrain, count: int, reach: float) -> list[Frustum]:
