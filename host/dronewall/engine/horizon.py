@@ -354,6 +354,7 @@ def sweep(ground, x, y, slopes, cell, reach, bend, eye, target, as_height, first
             )  # fmt: skip
 
 
+@njit()
 def quadrants(azimuth: float, hfov: float) -> npt.NDArray[np.float64]:
     """The parts of a sector in the four quadrants, as `sweep` takes them: (n, 3) quadrant, least and greatest slope
     Y / X.
@@ -361,16 +362,21 @@ def quadrants(azimuth: float, hfov: float) -> npt.NDArray[np.float64]:
     Quadrants are 90 degrees wide and centred on east, west, north and south; slopes grow towards the north, in the
     last two towards the east.
     """
-    if hfov >= math.tau - 1e-12:
-        return np.array([(quadrant, -1.0, 1.0) for quadrant in range(4)])
-    parts = []
-    for quadrant, centre in enumerate((math.pi / 2.0, -math.pi / 2.0, 0.0, math.pi)):
+    parts, count = np.empty((12, 3)), 0
+    for quadrant in range(4):
+        if hfov >= math.tau - 1e-12:
+            parts[quadrant, 0], parts[quadrant, 1], parts[quadrant, 2] = quadrant, -1.0, 1.0
+            count += 1
+            continue
+        centre = (math.pi / 2.0, -math.pi / 2.0, 0.0, math.pi)[quadrant]
         off = (azimuth - centre + math.pi) % math.tau - math.pi
         for turn in (-math.tau, 0.0, math.tau):
             low = max(off + turn - hfov / 2.0, -math.pi / 4.0)
             high = min(off + turn + hfov / 2.0, math.pi / 4.0)
             if low <= high:
                 # Clockwise from east is south: its slope falls; from north it is east: its slope rises.
-                ends = (-math.tan(high), -math.tan(low)) if quadrant in (0, 3) else (math.tan(low), math.tan(high))
-                parts.append((quadrant, max(ends[0], -1.0), min(ends[1], 1.0)))
-    return np.array(parts, dtype=np.float64).reshape(-1, 3)
+                falls = quadrant == 0 or quadrant == 3
+                least, most = (-math.tan(high), -math.tan(low)) if falls else (math.tan(low), math.tan(high))
+                parts[count, 0], parts[count, 1], parts[count, 2] = quadrant, max(least, -1.0), min(most, 1.0)
+                count += 1
+    return parts[:count]

@@ -231,13 +231,15 @@ def _window(
 ) -> tuple[Window, float, float]:
     """The window around a sector, its values False, and the eye in cells from the middle of the raster's first cell."""
     east, north, amsl = (float(part) for part in eye)
-    for name, value in (("eye", east + north + amsl), ("azimuth", azimuth), ("hfov", hfov), ("refraction", refraction)):
-        if not math.isfinite(value):
-            raise ValueError(f"{name} is {value}; expected a finite number")
+    told = {"eye": east + north + amsl, "azimuth": azimuth, "hfov": hfov, "refraction": refraction}
+    if not math.isfinite(sum(told.values())):
+        for name, value in told.items():
+            if not math.isfinite(value):
+                raise ValueError(f"{name} is {value}; expected a finite number")
     if not (math.isfinite(max_range) and max_range >= 0.0):
         raise ValueError(f"max_range is {max_range}; expected metres, 0 or more")
     rows, cols = terrain.shape
-    low_east, high_east, low_north, high_north = _sector_box(azimuth, hfov, max_range)
+    low_east, high_east, low_north, high_north = _sector_box(float(azimuth), float(hfov), float(max_range))
     first_col = min(max(math.floor((east + low_east - terrain.west) / terrain.cell), 0), cols)
     last_col = max(min(math.ceil((east + high_east - terrain.west) / terrain.cell), cols), first_col)
     first_row = min(max(math.floor((north + low_north - terrain.south) / terrain.cell), 0), rows)
@@ -267,7 +269,7 @@ def _swept(
     heights = np.full(shape, np.nan if outside else np.inf, dtype=np.float32)
     if seen.size and not outside:
         bend = (1.0 - refraction) / (2.0 * RADIUS)
-        parts = quadrants(azimuth, hfov)
+        parts = quadrants(float(azimuth), float(hfov))
         if exact and target_agl is not None:
             sweep_exact(
                 terrain.solid, terrain.ground_amsl, terrain.surface_amsl is None, x, y, octants(parts), terrain.cell,
@@ -291,18 +293,21 @@ def _swept(
     return _above_ground(terrain, x, y, Window(window.row, window.col, heights))
 
 
+@njit()
 def _sector_box(azimuth: float, hfov: float, reach: float) -> tuple[float, float, float, float]:
     """West, east, south and north end [m from the eye] of the box around a sector."""
     half = min(hfov, math.tau) / 2.0
-    angles = [azimuth - half, azimuth + half]
-    angles += [
-        quarter * math.pi / 2.0
-        for quarter in range(4)
-        if abs((quarter * math.pi / 2.0 - azimuth + math.pi) % math.tau - math.pi) <= half
-    ]
-    easts = [0.0, *(reach * math.sin(angle) for angle in angles)]
-    norths = [0.0, *(reach * math.cos(angle) for angle in angles)]
-    return min(easts), max(easts), min(norths), max(norths)
+    west, east, south, north = 0.0, 0.0, 0.0, 0.0
+    for corner in range(6):
+        # The sector's two sides, and those of the four compass points that it holds.
+        angle = azimuth + half if corner else azimuth - half
+        if corner > 1:
+            angle = (corner - 2) * math.pi / 2.0
+            if abs((angle - azimuth + math.pi) % math.tau - math.pi) > half:
+                continue
+        west, east = min(west, reach * math.sin(angle)), max(east, reach * math.sin(angle))
+        south, north = min(south, reach * math.cos(angle)), max(north, reach * math.cos(angle))
+    return west, east, south, north
 
 
 @njit()
