@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.sparse import coo_matrix
@@ -116,6 +116,33 @@ def test_the_cheapest_ways_are_scipys(weight, data):
         cells, metres, times, _ = pieces(Grid(weight, 2.0, heights), Ways(way, np.array([len(way)])))
         paid = float((weight[cells[:, 0], cells[:, 1]] * metres * times).sum())
         assert paid == pytest.approx(found.cost[tuple(there)], abs=1e-9)
+
+
+small = hnp.arrays(np.float64, (2, 4), elements=st.floats(0.0, 5.0) | st.just(math.inf))
+
+
+@given(small)
+@settings(max_examples=20)
+def test_the_cheapest_way_over_a_small_grid_is_the_cheapest_of_all_there_are(weight):
+    def price(here, move):
+        cells, shares = CROSSED[move], SHARES[move]
+        return LENGTHS[move] * sum(
+            share * weight[here[0] + row, here[1] + col]
+            for (row, col), share in zip(cells.tolist(), shares.tolist(), strict=True)
+            if share > 0.0
+        )
+
+    def all_ways(here, been, paid):
+        least[here] = min(least[here], paid)
+        for move, (row, col) in enumerate(MOVES.tolist()):
+            there = here[0] + row, here[1] + col
+            if 0 <= there[0] < 2 and 0 <= there[1] < 4 and there not in been and math.isfinite(weight[there]):
+                all_ways(there, been | {there}, paid + price(here, move))
+
+    least = np.full(weight.shape, math.inf)
+    if math.isfinite(weight[0, 0]):
+        all_ways((0, 0), {(0, 0)}, 0.0)
+    assert from_one(weight, 0, 0).cost == pytest.approx(least)
 
 
 @given(grids, st.data())
