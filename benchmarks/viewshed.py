@@ -159,7 +159,7 @@ def race(case: Case, tools: list[Worker], budget: float, rounds: int) -> None:
 
 
 def sectors(name: str, ground: Any, reaches: list[float], tool: Worker, rounds: int) -> list[tuple[str, float, float]]:
-    """A 60 degree sector's share of the full circle's CPU time, both warm (`race`): case, the middle and the worst of four
+    """A 60 degree sector's share of the full circle's CPU time, both warm: case, the middle and the worst of four
     azimuths.
     """
     found = []

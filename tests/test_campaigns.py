@@ -18,7 +18,7 @@ def study(name):
 
 def test_a_second_of_the_campaign_finds_the_exact_viewshed_exact():
     found = study("exact").campaign(1.0, seed=3)
-    assert sum(row[1] for row in found.values()) > 10_000
+    assert sum(row[1] for row in found.values()) > 1000
     assert sum(row[3] for row in found.values()) == 0
 
 
