@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -114,17 +115,24 @@ def report(coverage: Coverage, found: tuple[Losses, ...]) -> RenderableType:
 def _headed(*names: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for name in names:
-        words = name in ("lost", "lost together", "opens at km")
-        table.add_column(name, justify="left" if words else "right", overflow="fold", no_wrap=not words)
+        table.add_column(
+            name,
+            justify="left" if name in ("lost", "lost together", "at km") else "right",
+            overflow="fold",
+            no_wrap=name not in ("lost", "lost together"),
+        )
     return table
 
 
 def _table(one: Losses) -> RenderableType:
-    table = _headed("lost", "opens", "line", "lane", "opens at km", "least", "weakest")
+    table = _headed("lost", "nodes", "opens", "line", "lane", "at km", "least", "weakest")
+    named = _names(one)
     for unit, loss in one.single[:_SHOWN]:
         more = loss.more()
         table.add_row(
-            Text(_unit(unit)),
+            # With a blank a place that is too long for the column is broken between its figures.
+            Text(named[unit].replace(",", ", ") if unit.kind == "area" else named[unit]),
+            str(len(unit.nodes)),
             Text(metres(more), style=LOOKS["gap"].terminal if more > 0.0 else "default"),
             metres(loss.more("line")),
             metres(loss.more("lane")),
@@ -156,16 +164,17 @@ def _sentences(one: Losses) -> list[str]:
     target = clean(one.of.target.name)
     said = []
     single = [(unit, loss) for unit, loss in one.single if loss.opening is not None and unit.kind != "area"]
+    named = _names(one)
     for unit, loss in single[:_NAMED]:
         assert loss.opening is not None
         probability, chainage = loss.opening
-        name = _unit(unit) if unit.kind in ("access point", "gateway") else clean(unit.name)
         said.append(
-            f"{name} is a single point of failure: losing it opens {metres(loss.more())} more {_between(loss)}, and a "
-            f"{target} then crosses at km {kilometres(chainage)} with {percent(probability)} chance of being seen."
+            f"{_subject(unit, named[unit])} is a single point of failure: losing it opens {metres(loss.more())} more "
+            f"{_between(loss)}, and a {target} then crosses at km {kilometres(chainage)} with {percent(probability)} "
+            "chance of being seen."
         )
     if len(single) > _NAMED:
-        rest = ", ".join(clean(unit.name) for unit, _ in single[_NAMED:])
+        rest = ", ".join(named[unit] for unit, _ in single[_NAMED:])
         said.append(f"Single points of failure are also {rest}.")
     if not single and one.single and not one.unasked:
         said.append("No single point of failure: no single loss opens a breach gap.")
@@ -198,17 +207,24 @@ def _resilience(fewest: Fewest, target: str) -> str:
     )
 
 
-def _unit(unit: Unit) -> str:
-    name = clean(unit.name)
+def _names(one: Losses) -> dict[Unit, str]:
+    """What the units are called: by their names, and with their kinds where several have the same."""
+    often = Counter(unit.name for unit, _ in one.single)
+    return {unit: clean(unit.name if often[unit.name] == 1 else f"{unit.kind} {unit.name}") for unit, _ in one.single}
+
+
+def _subject(unit: Unit, name: str) -> str:
+    """A unit at the beginning of a sentence: `P4`, `Node P7`, `Access point A1 (9 nodes)`."""
     if unit.kind in ("access point", "gateway"):
-        return f"{unit.kind} {name} ({number_of(len(unit.nodes), 'node')})"
-    return f"{name} ({number_of(len(unit.nodes), 'node')})" if len(unit.nodes) > 1 or unit.kind == "area" else name
+        return f"{unit.kind.capitalize()} {clean(unit.name)} ({number_of(len(unit.nodes), 'node')})"
+    return name if name == clean(unit.name) else name[0].upper() + name[1:]
 
 
 def _spans(loss: Loss) -> str:
+    """The longest stretch that it opens, and how many more there are: `3.19–5.01 +7`."""
     spans = sorted(loss.spans(), key=lambda span: span[0] - span[1])
-    said = [f"{kilometres(start)}–{kilometres(end)}" for start, end in sorted(spans[:2])]
-    return ", ".join(said) + (f" +{len(spans) - 2}" if len(spans) > 2 else "")
+    said = [f"{kilometres(start)}–{kilometres(end)}" for start, end in spans[:1]]
+    return " ".join([*said, f"+{len(spans) - 1}"] if len(spans) > 1 else said)
 
 
 def _between(loss: Loss) -> str:
