@@ -73,6 +73,9 @@ def test_gaps_answers_on_stdout_talks_on_stderr_and_leaves_its_files(site, tmp_p
     assert "[1/3]" not in ran.stdout
     assert "walker" in ran.stdout
     assert "line" in ran.stdout
+    order = ("What would close them", "How far to trust", "Targets: ", "Weakest cross")
+    places = [ran.stdout.index(said) for said in order]
+    assert places == sorted(places)
     for name in ("wall.png", "report.html", "gaps.geojson", "coverage.tif"):
         assert (tmp_path / "out" / name).stat().st_size > 0
         assert str(tmp_path / "out" / name) in ran.stdout
@@ -87,6 +90,9 @@ def test_gaps_as_json_is_json_and_nothing_else(site, tmp_path):
     answer = json.loads(ran.stdout)
     assert answer["summary"]["sensors_total"] == 1
     assert {gap["kind"] for gap in answer["gaps"]} <= {"line", "lane", "breach"}
+    assert all(gap["ground"]["words"] and isinstance(gap["closers"], list) for gap in answer["gaps"])
+    assert any(gap["closers"] for gap in answer["gaps"])
+    assert {each["kind"] for each in answer["trust"]} == {"line", "lane", "breach"}
     assert not (tmp_path / "out").exists()
 
 

@@ -15,7 +15,8 @@ from dronewall.engine.gaps import Gap
 from dronewall.engine.ground import ground_of
 from dronewall.engine.plan import planned
 from dronewall.engine.terrain import Terrain
-from dronewall.report.closing import closer_json, closer_words, lie_json, lie_words
+from dronewall.report.closing import closer_brief, closer_json, closer_words, lie_json, lie_words
+from dronewall.report.figures import percent
 from dronewall.scenario import read
 
 SITE = """
@@ -105,6 +106,7 @@ def test_a_sensor_turned_ten_degrees_too_far_left_is_ten_degrees_short(scene):
     words = closer_words(one)
     assert words.startswith("P1/cam: outside its view: 10° right of it; turned to azimuth ")
     assert "it would be seen with " in words
+    assert closer_brief(one) == f"P1/cam turned 10° right: {percent(one.look)}"
 
 
 def test_a_sensor_fifty_metres_short_of_range_says_so(scene):
@@ -114,6 +116,25 @@ def test_a_sensor_fifty_metres_short_of_range_says_so(scene):
     assert one.short == pytest.approx(math.hypot(550.0, 106.0 - 100.85) - 500.0, abs=1e-3)
     assert closer_words(one) == "P1/cam: outside its view: 550 m away, and it sees to 500 m"
     assert closer_json(one)["short_m"] == 50.0
+    assert closer_brief(one) == closer_json(one)["brief"] == "P1/cam reaches 50 m too short"
+
+
+def test_a_sensor_that_looks_away_is_short_after_its_turn_and_one_that_is_too_near_says_so(scene):
+    # 90 degrees right of where it looks, 30 of them in its view.
+    (one,) = closers(scene(("P1/cam", EAST - 550.0, NORTH, 0.0)), gap())
+    assert closer_brief(one) == "P1/cam turned 60° right reaches 50 m too short"
+    # From 20 m, and the place is 10 m off on the level, 11.2 m on the slant.
+    (one,) = closers(scene(("P1/cam", EAST, NORTH - 10.0, 0.0, {"range_min": 20.0})), gap())
+    assert closer_brief(one).startswith("P1/cam ")
+    assert closer_brief(one).endswith("stands 8.8 m too near")
+
+
+def test_a_place_below_the_view_is_reached_by_tilting(scene):
+    # 11.6 m off and 5.15 m down: 24.0 degrees below the horizon, and the view ends at 20.
+    (one,) = closers(scene(("P1/cam", EAST, NORTH - 11.6, 0.0)), gap())
+    assert one.miss == "angle"
+    down = math.degrees(math.atan2(5.15, 11.6)) - 20.0
+    assert closer_brief(one) == f"P1/cam tilted {down:.1f}° down: {percent(one.look)}"
 
 
 def test_a_sensor_behind_a_wall_tells_the_mast_that_would_notice(scene):
@@ -127,6 +148,28 @@ def test_a_sensor_behind_a_wall_tells_the_mast_that_would_notice(scene):
     assert "hidden: the ridge at 150 m is" in closer_words(one)
     assert closer_json(one)["mast_to_notice_m"] == pytest.approx(one.target.mast_noticed, abs=0.05)
     assert closer_json(one)["excess_m"] == pytest.approx(8.0 - (6.0 - 4.3 * 150.0 / 400.0), abs=0.01)
+    mast = math.ceil(one.target.mast_noticed)
+    assert closer_brief(one) == f"P1/cam: the ridge at 150 m is 3.6 m too high, mast of {mast} m"
+    drone = dataclasses.replace(one.reason, sensor=dataclasses.replace(one.reason.sensor, moving=True))
+    assert closer_brief(dataclasses.replace(one, reason=drone)).endswith(f"too high, flying at {mast} m")
+
+
+def test_no_mast_is_advised_that_nobody_would_build(scene):
+    # 108 m high and 150 m away, the place 250 m behind it: over 60 m by far. Seen from the side, still so.
+    heights = np.full((101, 201), 100.0)
+    heights[25] += 100.0
+    for azimuth, who in ((0.0, "P1/cam"), (90.0, "P1/cam turned 60° left")):
+        (one,) = closers(scene(("P1/cam", EAST, 105.0, azimuth), heights=heights), gap())
+        assert closer_brief(one).startswith(f"{who}: the ridge at 150 m is ")
+        assert closer_brief(one).endswith(" m too high, beyond any mast")
+
+
+def test_what_is_hidden_and_out_of_range_says_both(scene):
+    heights = np.full((101, 201), 100.0)
+    heights[:, 60] += 20.0
+    (one,) = closers(scene(("P1/cam", EAST - 550.0, NORTH, 90.0), heights=heights), gap())
+    assert one.miss == "far"
+    assert closer_brief(one).startswith("P1/cam reaches 50 m too short, and the ridge at ")
 
 
 def test_the_nearest_come_first_turned_then_in_range_then_in_sight(scene):
@@ -160,6 +203,7 @@ def test_what_sees_by_its_pose_and_leaves_a_gap_comes_last_with_the_levels_figur
     assert (last.sensor, last.miss) == ("P1/cam", "seen")
     assert last.level_look == pytest.approx(-math.expm1(-0.1), abs=1e-4)
     assert closer_words(last).endswith("with the errors that its pose may have 10 %")
+    assert closer_brief(last) == f"P1/cam sees it with {percent(last.look)}, 10 % with its errors"
 
 
 def test_sensors_that_do_not_count_and_places_without_terrain_make_no_closers(scene):

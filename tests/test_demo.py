@@ -80,6 +80,8 @@ def test_the_demo_hears_every_sensor_and_finds_the_gaps_of_a_real_frontage(tmp_p
     assert f"[3/4] sensors heard {count}/{count}" in err
     assert "lane" in out
     assert "P1" in out
+    assert "What would close them" in out
+    assert "Losing P" in out
     folder = tmp_path / "out"
     for name in ("gaps.geojson", "coverage.tif", "wall.png", "report.html", "site.toml"):
         assert str((folder / name).resolve()) in out

@@ -131,6 +131,11 @@ def test_one_target_is_not_named_and_the_worst_loss_comes_last():
     assert "Losing" not in figures.sentence(wall, ("P4", 0.0))
 
 
+def test_the_worst_loss_stands_beside_the_target_that_it_holds_for():
+    said = figures.sentence(coverage(), ("P4", 600.0))
+    assert "chance of being seen. Losing P4 opens 600 m more. low-drone: " in said
+
+
 def test_a_plan_hears_nobody():
     plan, live = (figures.sentence(coverage(source=source)) for source in ("plan", "live"))
     assert "3 of 4 sensors count; P3/cam missing" in plan

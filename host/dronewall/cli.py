@@ -6,7 +6,6 @@ numba and GDAL.
 """
 
 import contextlib
-import dataclasses
 import errno
 import io
 import json
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from dronewall.engine.levels import Level
     from dronewall.engine.trust import Trust
     from dronewall.engine.wall import Coverage
+    from dronewall.report.findings import Findings
     from dronewall.scenario import Scenario
 
 _log = logging.getLogger(__name__)
@@ -410,7 +410,7 @@ def gaps(
         if folder is not None:
             outputs.may_write(folder)
         talk.now(1, f"ground: reading {read.terrain.ground}")
-        from dronewall.engine import resilience, wall
+        from dronewall.engine import wall
         from dronewall.engine.ground import ground_of
 
         ground = ground_of(read)
@@ -432,36 +432,39 @@ def gaps(
             progress=lambda done, of: talk.now(2, f"sensors computed {done}/{of}"),
             told=lambda sensor, shapes: _log_windows(sensor, shapes, begun),
         )
-        talk.now(2, "losses of single posts")
-        coverage = dataclasses.replace(coverage, worst_loss=resilience.worst_loss(coverage))
         talk.settle()
         talk.step(2, f"coverage: {len(coverage.sensors)} sensors, {len(coverage.scenario.targets)} targets")
-        trusted = None if no_trust else _trust(ground, coverage, talk)
-        written = _write(coverage, folder, talk, 3)
-    from dronewall.report import trust
-
+        found = _findings(coverage, talk, 2, None if no_trust else ground)
+        written = _write(coverage, found, folder, talk, 3)
     if as_json:
         from dronewall.report.records import as_json as record
 
-        answer = record(coverage) | ({} if trusted is None else {"trust": trust.as_json(trusted)})
-        click.echo(json.dumps(answer, indent=2, allow_nan=False))
+        click.echo(json.dumps(record(coverage, found), indent=2, allow_nan=False))
     else:
-        _show(coverage)
-        if trusted is not None:
-            _stdout().print("", trust.report(trusted), sep="\n")
+        _show(coverage, found)
         _list(written)
     return _judged(coverage, fail_over)
 
 
-def _trust(ground: "Ground", coverage: "Coverage", talk: _Talk) -> "tuple[Trust, ...]":
-    from dronewall.engine import trust
+def _findings(coverage: "Coverage", talk: _Talk, step: int, ground: "Ground | None" = None) -> "Findings":
+    """What is told besides the coverage; with its `ground` also how far to trust it."""
+    from dronewall.engine import closing, resilience, trust
+    from dronewall.report.findings import Findings
 
     begun = time.monotonic()
-    talk.now(2, "computing how far to trust that")
-    found = trust.trust(ground, coverage)
+    talk.now(step, "what would close the gaps")
+    told = closing.told(coverage)
+    talk.now(step, "losses of single posts")
+    worst = resilience.worst_loss(coverage, coverage.targets[0].target.name)
+    _log.info("found out what would close the gaps, and the worst loss, %.2f s", time.monotonic() - begun)
+    trusted: tuple[Trust, ...] = ()
+    if ground is not None:
+        begun = time.monotonic()
+        talk.now(step, "how far to trust that")
+        trusted = trust.trust(ground, coverage)
+        _log.info("computed how the gaps move where the models are wrong, %.2f s", time.monotonic() - begun)
     talk.settle()
-    _log.info("computed how the gaps move where the models are wrong, %.2f s", time.monotonic() - begun)
-    return found
+    return Findings(told, worst, trusted)
 
 
 def _log_inputs(read: "Scenario", ground: "Ground") -> None:
@@ -487,21 +490,21 @@ def _log_windows(sensor: str, shapes: list[tuple[int, int]], begun: float) -> No
     _log.info("%s: windows of %s cells, done after %.2f s", sensor, windows, time.monotonic() - begun)
 
 
-def _write(coverage: "Coverage", folder: Path | None, talk: _Talk, step: int) -> list[Path]:
+def _write(coverage: "Coverage", found: "Findings", folder: Path | None, talk: _Talk, step: int) -> list[Path]:
     if folder is None:
         return []
     from dronewall import outputs
 
-    written = outputs.write(coverage, folder, lambda name: talk.now(step, f"writing {name}"))
+    written = outputs.write(coverage, folder, lambda name: talk.now(step, f"writing {name}"), found)
     talk.settle()
     talk.step(step, f"written: {len(written)} files in {folder}")
     return written
 
 
-def _show(coverage: "Coverage") -> None:
+def _show(coverage: "Coverage", found: "Findings") -> None:
     from dronewall.report import table
 
-    _stdout().print(table.report(coverage))
+    _stdout().print(table.report(coverage, found))
 
 
 def _list(written: list[Path]) -> None:
@@ -570,10 +573,11 @@ def demo(out: Path, site: Path | None, wait_s: float, verbose: int, quiet: bool)
             talk.note(f"note: {line}")
         for name, words in told.died.items():
             talk.note(f"note: node {name} ended by itself: {words}")
-        written = _write(coverage, out, talk, 4)
+        found = _findings(coverage, talk, 4)
+        written = _write(coverage, found, out, talk, 4)
         if site is None:
             written += _site_copy(own, out / "site.toml", talk)
-    _show(coverage)
+    _show(coverage, found)
     _list(written)
     program = _typed()
     if site is None:

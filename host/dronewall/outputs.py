@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dronewall.report import files
+from dronewall.report.findings import NOTHING, Findings
 
 if TYPE_CHECKING:
     from dronewall.engine.wall import Coverage
@@ -35,24 +36,26 @@ def may_write(folder: Path) -> None:
         raise files.OutputError("\n".join(wrong))
 
 
-def write(coverage: "Coverage", folder: Path, progress: Callable[[str], None] | None = None) -> list[Path]:
+def write(
+    coverage: "Coverage", folder: Path, progress: Callable[[str], None] | None = None, found: Findings = NOTHING
+) -> list[Path]:
     """The absolute paths of the outputs, all written anew; OutputError where one may not be. progress: told each
-    name before its turn.
+    name before its turn. found: what they tell besides the coverage.
     """
     may_write(folder)
     from dronewall.interop import geojson, raster
     from dronewall.report import html, picture
 
-    writers: tuple[Callable[[Coverage, Path], None], ...] = (
-        picture.write_png,
-        html.write_html,
-        geojson.write_geojson,
-        raster.write_geotiff,
+    writers: tuple[Callable[[Path], None], ...] = (
+        lambda path: picture.write_png(coverage, path, found),
+        lambda path: html.write_html(coverage, path, found),
+        lambda path: geojson.write_geojson(coverage, path, found),
+        lambda path: raster.write_geotiff(coverage, path),
     )
     written = []
     for name, writer in zip(NAMES, writers, strict=True):
         if progress is not None:
             progress(name)
-        writer(coverage, folder / name)
+        writer(folder / name)
         written.append((folder / name).resolve())
     return written

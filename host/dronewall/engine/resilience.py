@@ -364,22 +364,17 @@ def _added(line: Line, names: tuple[str, ...], tried: dict[tuple[str, ...], Loss
     return Together(names, len(stations) * step, len(stations - apart) * step, min(places, default=None))
 
 
-def worst_loss(coverage: Coverage) -> tuple[str, float] | None:
+def worst_loss(coverage: Coverage, target: str) -> tuple[str, float] | None:
     """The post, or node at no post or beside others at its post, whose loss opens most, and the metres of breach gap
-    that it is expected to open, against the target for which that is most; None where no loss opens any.
+    that it is expected to open, against one target; None where no loss opens any.
     """
     lost = [unit for unit in units(coverage) if unit.kind in ("post", "node")]
-
-    def worst(line: Line) -> tuple[float, str]:
+    most, hurts, step = 0, "", 0.0
+    for _, line in lines_of(coverage, target, "expected"):
+        step = line.at.step
         sensors = [(name, node_of(name)) for name in line.field]
-        most, hurts = 0, ""
         # Those with the most sensors first: who comes later has to open more than they do.
         for unit in sorted(lost, key=lambda unit: -sum(node in unit.nodes for _, node in sensors)):
             found = opened(line, [name for name, node in sensors if node in unit.nodes], most)
             most, hurts = (found, unit.name) if found > most else (most, hurts)
-        return most * line.at.step, hurts
-
-    lines = [line for _, line in lines_of(coverage, level="expected")]
-    with ThreadPoolExecutor(max(1, int(numba.config.NUMBA_NUM_THREADS))) as pool:
-        metres, name = max(pool.map(worst, lines), default=(0.0, ""), key=lambda each: each[0])
-    return (name, metres) if metres > 0.0 else None
+    return (hurts, most * step) if most else None

@@ -130,9 +130,7 @@ class Coverage:
     """The line's coverage at one time. Every figure in it is modelled, never observed.
 
     targets: one entry for each target and level, first all that is expected, then all that is assured. posts: east,
-    north [site m] by name. digest: of all inputs (site file, terrain, reports). worst_loss: the post or node whose loss
-    is expected to open most, and the metres of breach gap (`resilience.worst_loss`); None: no loss opens any, or nobody
-    asked.
+    north [site m] by name. digest: of all inputs (site file, terrain, reports).
     """
 
     scenario: Scenario
@@ -146,7 +144,6 @@ class Coverage:
     source: Source
     digest: str
     version: str
-    worst_loss: tuple[str, float] | None = None
 
     def at_level(self, level: Level) -> tuple[TargetCoverage, ...]:
         """The targets' entries of one level, in the site file's order."""

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dronewall.report import figures, files, records, ribbon, routes
+from dronewall.report.closing import closing_flat
 from dronewall.report.entries import numbered
+from dronewall.report.findings import NOTHING, Findings
 
 if TYPE_CHECKING:
     from dronewall.engine.gaps import Gap
@@ -25,7 +27,7 @@ _MOST_STATIONS = 5000
 _DIGITS = 7  # 1e-7 degree is a centimetre, as on the wire
 
 
-def features(coverage: Coverage) -> dict[str, Any]:
+def features(coverage: Coverage, told: Findings = NOTHING) -> dict[str, Any]:
     """The FeatureCollection: frontage, belt, gaps, the worst lane of every lane gap and the best crossing of every
     breach gap, the weakest route and the one with the least bottleneck, stations, sensors, posts.
 
@@ -51,7 +53,7 @@ def features(coverage: Coverage) -> dict[str, Any]:
         ),
     ]
     for number, target, gap in numbered(coverage):
-        record = records.gap_record(coverage, target, gap, number)
+        record = records.gap_record(coverage, target, gap, number) | closing_flat(told, gap)
         place = ribbon.stretch(frontage, gap.start, gap.end)
         found.append(_feature(coverage, "gap", "LineString", place, record))
         if gap.kind != "line":
@@ -113,9 +115,9 @@ def features(coverage: Coverage) -> dict[str, Any]:
     return collection
 
 
-def write_geojson(coverage: Coverage, path: str | os.PathLike[str]) -> None:
+def write_geojson(coverage: Coverage, path: str | os.PathLike[str], told: Findings = NOTHING) -> None:
     """Write `features`, one a line; OutputError where `path` holds a file that is not ours."""
-    collection = features(coverage)
+    collection = features(coverage, told)
     lines = [json.dumps(feature, ensure_ascii=False, allow_nan=False) for feature in collection.pop("features")]
     head = json.dumps(collection, ensure_ascii=False, allow_nan=False)[:-1]
     files.write_text(path, f'{head}, "features": [\n' + ",\n".join(lines) + "\n]}\n")

@@ -222,12 +222,11 @@ def sensors_phrase(coverage: Coverage) -> str:
 def sentence(coverage: Coverage, worst_loss: tuple[str, float] | None = None) -> str:
     """What a tired person has to know: how much of the line is open, where it is weakest, who is silent.
 
-    The gaps are the breach gaps: where somebody who picks his way gets through. worst_loss: the unit whose loss opens
-    most, and how many metres more.
+    The gaps are the breach gaps: where somebody who picks his way gets through. worst_loss: `Findings.worst_loss`.
     """
-    said = [_target_sentence(coverage, target) for target in coverage.targets if target.level == "expected"]
-    if worst_loss is not None and worst_loss[1] > 0.0:
-        said.append(f"Losing {worst_loss[0]} opens {metres(worst_loss[1])} more.")
+    said = [_target_sentence(coverage, target) for target in coverage.at_level("expected")]
+    # It holds for the first target, and stands beside what is said of that.
+    said[1:1] = loss_said(worst_loss)
     unknown = max((target.unknown_share for target in coverage.targets), default=0.0)
     if unknown > 0:
         said.append(f"{metres(unknown * coverage.frontage.length)} unknown for want of terrain, and counted as open.")
@@ -235,6 +234,13 @@ def sentence(coverage: Coverage, worst_loss: tuple[str, float] | None = None) ->
     if silent:
         said.append(f"{sensors_phrase(coverage)}; {troubles(coverage)}.")
     return " ".join(said)
+
+
+def loss_said(worst_loss: tuple[str, float] | None) -> list[str]:
+    """`Losing P4 opens 600 m more.`; nothing where no loss opens any."""
+    if worst_loss is None or not worst_loss[1] > 0.0:
+        return []
+    return [f"Losing {worst_loss[0]} opens {metres(worst_loss[1])} more."]
 
 
 def _target_sentence(coverage: Coverage, target: TargetCoverage) -> str:

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dronewall.report import figures, files, records, ribbon
+from dronewall.report import figures, files, records, ribbon, trust
+from dronewall.report.closing import NOBODY, closer_brief, closer_words, lie_words
 from dronewall.report.colours import LOOKS, ROUTE, css_gradient
 from dronewall.report.entries import entries, numbered
+from dronewall.report.findings import NOTHING, Findings
 from dronewall.report.html_map import Sheet, map_of
 
 if TYPE_CHECKING:
@@ -26,19 +28,19 @@ if TYPE_CHECKING:
     from dronewall.engine.wall import Coverage, TargetCoverage
 
 
-def write_html(coverage: Coverage, path: str | os.PathLike[str]) -> None:
+def write_html(coverage: Coverage, path: str | os.PathLike[str], found: Findings = NOTHING) -> None:
     """Write the page of `page`; OutputError where `path` holds a file that is not ours."""
-    files.write_text(path, page(coverage))
+    files.write_text(path, page(coverage, found))
 
 
-def page(coverage: Coverage) -> str:
+def page(coverage: Coverage, found: Findings = NOTHING) -> str:
     """The report as the text of an HTML file."""
     sheet = Sheet(coverage)
     parts = {
         "GENERATOR": escape(f"{files.MAKER} {coverage.version}"),
         "TITLE": escape(coverage.scenario.site.title or coverage.scenario.site.name),
         "SUBTITLE": escape(_subtitle(coverage)),
-        "SENTENCE": escape(figures.sentence(coverage)),
+        "SENTENCE": escape(figures.sentence(coverage, found.worst_loss)),
         "CARDS": _cards(coverage),
         "SWITCH": _switch(coverage),
         "VIEWBOX": f"0 0 {sheet.width:.0f} {sheet.height:.0f}",
@@ -49,7 +51,10 @@ def page(coverage: Coverage) -> str:
         "KEY": _key(),
         "LENGTH": f"{coverage.frontage.length:.0f}",
         "RIBBON": _ribbon(coverage),
+        "CLOSING": _closing(coverage, found),
         "GAPS": _gaps(coverage),
+        "LOSSES": _losses(coverage, found),
+        "TRUST": _trust(found),
         "SENSORS_PHRASE": escape(figures.sensors_phrase(coverage)),
         "SENSORS": _sensors(coverage),
         "PROVENANCE": _provenance(coverage),
@@ -290,6 +295,42 @@ def _gaps(coverage: Coverage) -> str:
         f'<th class="n">length</th>{middle}<th>kinds</th><th>target</th><th>nearest posts</th><th>notes</th>'
         f"</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
+
+
+def _closing(coverage: Coverage, found: Findings) -> str:
+    """For each entry of the list what would close it and the ground it lies on; the script shows the chosen one's."""
+    cards = []
+    for entry in entries(coverage):
+        gap = entry.gap
+        if gap.id not in found.closing:
+            continue
+        near, ground = found.closing[gap.id]
+        items = [f'<li title="{escape(closer_words(each))}">{escape(closer_brief(each))}</li>' for each in near]
+        what = "".join(items) or f"<li>{NOBODY}</li>"
+        cards.append(
+            f'<section class="closing" data-card="{entry.number}" hidden><h3>Gap {entry.number} <span class="faint">'
+            f"{escape(_gap_said(gap))}</span></h3><p><b>What would close it:</b></p>"
+            f"<ol>{what}</ol><p><b>Ground:</b> {escape(lie_words(ground))}</p></section>"
+        )
+    return "".join(cards)
+
+
+def _losses(coverage: Coverage, found: Findings) -> str:
+    said = figures.loss_said(found.worst_loss)
+    if not said:
+        return ""
+    of = f"Breach gaps of the {coverage.targets[0].target.name}, as expected; "
+    return (
+        f'<h2>If a post is lost</h2><p id="loss">{escape(said[0])} <span class="faint">{escape(of)}'
+        "<code>dronewall losses</code> ranks all losses.</span></p>"
+    )
+
+
+def _trust(found: Findings) -> str:
+    if not found.trust:
+        return ""
+    lines = "".join(f"<li>{escape(said)}</li>" for said in trust.sentences(found.trust))
+    return f'<h2>{escape(trust.HEADING.rstrip("."))}</h2><ul id="trust">{lines}</ul>'
 
 
 def _sensors(coverage: Coverage) -> str:

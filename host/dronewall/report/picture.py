@@ -36,6 +36,7 @@ from dronewall.report.figures import (
     troubles,
     utc,
 )
+from dronewall.report.findings import NOTHING, Findings
 from dronewall.report.ground import window
 from dronewall.report.picture_labels import ALARM, FAINT, INK, plain, short
 from dronewall.report.picture_map import draw_map
@@ -51,10 +52,12 @@ _FOOT = 1.36
 _FLAT, _ROW_HEIGHT = 0.42, 2.9  # height / width under which the words go below the map, in a row so high
 
 
-def write_png(coverage: Coverage, path: str | os.PathLike[str], dots_per_inch: int = 130) -> None:
+def write_png(
+    coverage: Coverage, path: str | os.PathLike[str], found: Findings = NOTHING, dots_per_inch: int = 130
+) -> None:
     """Write the picture of `figure_of`; OutputError where `path` holds a file that is not ours."""
     with files.replacing(path) as draft:
-        figure_of(coverage).savefig(
+        figure_of(coverage, found).savefig(
             draft,
             dpi=dots_per_inch,
             format="png",
@@ -66,7 +69,7 @@ def write_png(coverage: Coverage, path: str | os.PathLike[str], dots_per_inch: i
         )
 
 
-def figure_of(coverage: Coverage) -> Figure:
+def figure_of(coverage: Coverage, found: Findings = NOTHING) -> Figure:
     """The picture: the first target on the map (axes "map"), every target in the ribbon (axes "ribbon").
 
     The words stand beside the map, or below it where the frontage is long and the map flat.
@@ -102,7 +105,7 @@ def figure_of(coverage: Coverage) -> Figure:
     curve_axes = axes(straight_left, _FOOT + straight_height + 0.06, straight_width, curve_height, "curve")
     ribbon_axes = axes(straight_left, _FOOT, straight_width, straight_height, "ribbon")
     _title(figure, coverage, height)
-    _footer(figure, coverage, height)
+    _footer(figure, coverage, found, height)
     if flat:
         top = map_bottom - 0.2
         _totals(block(_MAP_LEFT, top, _ROW_HEIGHT - 0.4), coverage, target)
@@ -138,8 +141,8 @@ def _title(figure: Figure, coverage: Coverage, height: float) -> None:
     figure.text(_MAP_LEFT / _WIDTH, top - 0.36 / height, plain("  ·  ".join(said)), size=9.5, color=FAINT, va="top")
 
 
-def _footer(figure: Figure, coverage: Coverage, height: float) -> None:
-    lines = textwrap.wrap(plain(sentence(coverage)), 150, break_on_hyphens=False)
+def _footer(figure: Figure, coverage: Coverage, found: Findings, height: float) -> None:
+    lines = textwrap.wrap(plain(sentence(coverage, found.worst_loss)), 150, break_on_hyphens=False)
     lines = [*lines[:2], short(" ".join(lines[2:]), 150)]
     figure.text(
         _MAP_LEFT / _WIDTH,

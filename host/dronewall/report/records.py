@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from dronewall.report import ribbon, routes
+from dronewall.report import ribbon, routes, trust
+from dronewall.report.closing import closing_json
 from dronewall.report.entries import numbered
 from dronewall.report.figures import counted, figure, provenance, sentence, troubled, true_azimuth_deg
+from dronewall.report.findings import NOTHING, Findings
 
 if TYPE_CHECKING:
     from dronewall.engine.gaps import Crossing, Gap
@@ -135,10 +137,12 @@ def target_record(coverage: Coverage, target: TargetCoverage) -> dict[str, Any]:
     return record | provenance(coverage, target)
 
 
-def summary(coverage: Coverage) -> dict[str, Any]:
+def summary(coverage: Coverage, found: Findings = NOTHING) -> dict[str, Any]:
     """The totals per target and level, the sensors heard and missing, and the sentence."""
+    worst = {} if found.worst_loss is None else {"worst_loss": _worst(coverage, *found.worst_loss)}
     return {
-        "sentence": sentence(coverage),
+        "sentence": sentence(coverage, found.worst_loss),
+        **worst,
         "targets": [target_record(coverage, target) for target in coverage.targets],
         "sensors_total": len(coverage.sensors),
         "sensors_heard": len(counted(coverage)),
@@ -148,9 +152,14 @@ def summary(coverage: Coverage) -> dict[str, Any]:
     }
 
 
-def as_json(coverage: Coverage) -> dict[str, Any]:
-    """Everything a machine may want, ready for `json.dumps`: summary, gaps, routes, sensors, posts. nan has become
-    None.
+def _worst(coverage: Coverage, name: str, metres: float) -> dict[str, Any]:
+    """The loss that opens most against the first target, as expected."""
+    return {"name": name, "opens_breach_m": figure(metres, 1), "target": coverage.targets[0].target.name}
+
+
+def as_json(coverage: Coverage, found: Findings = NOTHING) -> dict[str, Any]:
+    """Everything a machine may want, ready for `json.dumps`: summary, gaps, routes, sensors, posts, and where it was
+    asked how far to trust that. nan has become None.
     """
     posts = []
     for name, chainage in ribbon.post_chainages(coverage):
@@ -165,8 +174,11 @@ def as_json(coverage: Coverage) -> dict[str, Any]:
         )
     return {
         "dronewall": provenance(coverage) | {"what": "coverage"},
-        "summary": summary(coverage),
-        "gaps": [gap_record(coverage, target, gap, number) for number, target, gap in numbered(coverage)],
+        "summary": summary(coverage, found),
+        "gaps": [
+            gap_record(coverage, target, gap, number) | closing_json(found, gap)
+            for number, target, gap in numbered(coverage)
+        ],
         "routes": [
             route_record(coverage, target, which, route) | _line(coverage, route)
             for target in coverage.targets
@@ -174,6 +186,7 @@ def as_json(coverage: Coverage) -> dict[str, Any]:
         ],
         "sensors": [sensor_record(coverage, sensor) for sensor in coverage.sensors],
         "posts": posts,
+        **({"trust": trust.as_json(found.trust)} if found.trust else {}),
     }
 
 

@@ -18,6 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dronewall.report import ribbon as straight
+from dronewall.report import trust
+from dronewall.report.closing import NOBODY, closer_brief
 from dronewall.report.colours import LOOKS
 from dronewall.report.entries import Entry, entries
 from dronewall.report.figures import (
@@ -38,11 +40,14 @@ from dronewall.report.figures import (
     troubled,
     utc,
 )
+from dronewall.report.findings import NOTHING, Findings
 
 if TYPE_CHECKING:
     from dronewall.engine.gaps import Gap
     from dronewall.engine.wall import Coverage
 
+_CLOSED = 10
+"""Gaps of which it is said what would close them, the longest; page and JSON have all."""
 _ALIKE = 3
 """As many sensors in one state for one reason are listed one by one; more in one line."""
 
@@ -200,6 +205,33 @@ def _gap_table(coverage: Coverage, found: list[Entry], left_out: tuple[str, ...]
     return table
 
 
+def closing(coverage: Coverage, found: Findings) -> list[RenderableType]:
+    """What is nearest to closing the gaps to be expected, a line for each of the longest of every target, in the order
+    of their numbers; nothing where nobody asked.
+    """
+    asked = [entry for entry in entries(coverage) if entry.target.level == "expected" and entry.gap.id in found.closing]
+    if not asked:
+        return []
+    shown: dict[int, str] = {}
+    targets = {entry.gap.target for entry in asked}
+    for target in targets:
+        own = [entry for entry in asked if entry.gap.target == target]
+        for entry in sorted(own, key=lambda entry: -entry.gap.length)[: max(_CLOSED // len(targets), 1)]:
+            near, _ = found.closing[entry.gap.id]
+            shown[entry.number] = closer_brief(near[0]) if near else NOBODY
+    rows = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    rows.add_column(justify="right", no_wrap=True)
+    rows.add_column(overflow="fold")
+    for number, brief in sorted(shown.items()):
+        rows.add_row(str(number), Text(brief))
+    head = Text("What would close them", style="bold")
+    head.append(": the least turn or mast, and the chance in a look then", style="not bold")
+    left = len(asked) - len(shown)
+    said = [f"... and {left} shorter, in page and JSON."] if left else []
+    said += ["What is turned leaves what it sees now."] if any(" turned " in brief for brief in shown.values()) else []
+    return [Text(), head, rows, *([Text(" ".join(said), style="dim")] if said else []), Text()]
+
+
 def _remarks(gap: Gap) -> list[str]:
     """The notes that the table has no mark for."""
     return [note for note in notes(gap) if note != "below resolution"]
@@ -265,8 +297,10 @@ def small_print(coverage: Coverage) -> RenderableType:
     )
 
 
-def report(coverage: Coverage) -> RenderableType:
-    """Everything in reading order: ribbon, gaps, sensors, the totals, what they depend on, and last the sentence."""
+def report(coverage: Coverage, found: Findings = NOTHING) -> RenderableType:
+    """Everything in reading order: ribbon, gaps and what would close them, sensors, the totals, how far to trust them,
+    what they depend on, and last the sentence.
+    """
     site = coverage.scenario.site
     title = Text(clean(site.title or site.name), style="bold")
     title.append(f"  {metres(coverage.frontage.length)} of frontage", style="not bold")
@@ -276,13 +310,15 @@ def report(coverage: Coverage) -> RenderableType:
         Ribbon(coverage),
         Text(),
         gaps(coverage),
+        *closing(coverage, found),
         sensors(coverage),
         Text(),
         headline(coverage),
         Text(),
+        *([trust.report(found.trust), Text()] if found.trust else []),
         small_print(coverage),
         Text(),
-        Text(clean(sentence(coverage)), style="bold"),
+        Text(clean(sentence(coverage, found.worst_loss)), style="bold"),
     )
 
 

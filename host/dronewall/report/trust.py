@@ -13,17 +13,24 @@ from dronewall.report.figures import clean, figure, number_of
 if TYPE_CHECKING:
     from dronewall.engine.trust import Open, Trust
 
+HEADING = "How far to trust that: these are models, not measurements."
+
 _LINES = 3
 _KIND = "breach"
-"""The kind that the terminal shows: what somebody finds who may choose his way."""
+"""The kind that people are shown: what somebody finds who may choose his way."""
 
 
 def report(found: Sequence[Trust]) -> RenderableType:
     """A line for each target, at most three: those whose gaps move most."""
+    lines = [Text(said, style="default") for said in sentences(found)]
+    return Group(Text(HEADING, style="bold"), *lines)
+
+
+def sentences(found: Sequence[Trust]) -> list[str]:
+    """A `sentence` for each target, at most three: those whose gaps move most."""
     shown = [each for each in found if each.kind == _KIND]
     most = sorted(shown, key=lambda each: each.doubled.length - each.halved.length)[:_LINES]
-    lines = [Text(sentence(each), style="default") for each in shown if each in most]
-    return Group(Text("How far to trust that: these are models, not measurements.", style="bold"), *lines)
+    return [sentence(each) for each in shown if each in most]
 
 
 def sentence(each: Trust) -> str:

@@ -111,7 +111,8 @@ def _tightest(one: TargetReason) -> float:
     return math.nan if at is None else float(one.profile.distance[at])
 
 
-def _blocked(one: TargetReason) -> str:
+def blocked(one: TargetReason) -> str:
+    """`the ridge at 412 m is 3.1 m too high`, of a target behind something."""
     at = one.profile.tightest
     assert at is not None
     where = away(float(one.profile.distance[at]))
@@ -119,7 +120,7 @@ def _blocked(one: TargetReason) -> str:
 
 
 def _hidden(reason: Reason, one: TargetReason) -> str:
-    return f"{_blocked(one)}; {_raised(reason, one)}"
+    return f"{blocked(one)}; {_raised(reason, one)}"
 
 
 def _raised(reason: Reason, one: TargetReason) -> str:
@@ -156,7 +157,7 @@ def advised(one: TargetReason) -> float:
 def _unknown(one: TargetReason) -> str:
     said = f"no ground height at {away(one.profile.first_unknown)}"
     if one.profile.least_clearance < 0.0:
-        said += f"; whatever stands there, {_blocked(one)}"
+        said += f"; whatever stands there, {blocked(one)}"
     return said
 
 
