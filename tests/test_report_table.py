@@ -223,3 +223,14 @@ def test_percentages_never_round_to_certainty(value, said):
 )
 def test_a_time_reads_like_a_watch(seconds, said):
     assert figures.clock(seconds) == said
+
+
+def test_posts_are_left_out_rather_than_broken():
+    wall = coverage()
+    first = wall.targets[0]
+    gaps = tuple(dataclasses.replace(gap, nearest_posts=("P12", "P13"), flank=True) for gap in first.gaps)
+    wall = dataclasses.replace(wall, targets=(dataclasses.replace(first, gaps=gaps),))
+    for width in range(60, 120):
+        text = printed(table.gaps(wall), width=width)
+        assert "P12, P13" in text or "P12" not in text
+        assert text.count("flank") == 3

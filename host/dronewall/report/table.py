@@ -141,23 +141,28 @@ def gaps(coverage: Coverage) -> RenderableType:
         return Text("No gaps expected." if listed else "No gaps.")
     # what a narrow terminal does without, in this order
     spare = ("mean", "posts", "weakest", "before", "warning", "least")
-    shown: list[RenderableType] = [
-        _Fitting([_gap_table(coverage, found, spare[:count]) for count in range(len(spare) + 1)])
-    ]
+    tables = [_gap_table(coverage, found, spare[:count]) for count in range(len(spare) + 1)]
+    # Only the notes may take several lines, as long as no word of theirs is broken.
+    remarks = [", ".join(_remarks(entry.gap)) for entry in found]
+    widest = max(map(len, [*remarks, "notes"]))
+    slack = widest - max(len(word) for remark in [*remarks, "notes"] for word in remark.split(" "))
+    shown: list[RenderableType] = [_Fitting(tables, slack)]
     if any(entry.gap.below_resolution for entry in found):
         shown.append(Text("* shorter than two postings of the terrain, which cannot vouch for it", style="dim"))
     return Group(*shown)
 
 
 class _Fitting:
-    """The first of some tables, from the fullest to the leanest, whose words need not be broken."""
+    """The first of some tables, from the fullest to the leanest, that fits once it has given way by `slack` columns."""
 
-    def __init__(self, tables: list[Table]) -> None:
+    def __init__(self, tables: list[Table], slack: int) -> None:
         self.tables = tables
+        self.slack = slack
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for table in self.tables:
-            if Measurement.get(console, options.update(max_width=1000), table).minimum <= options.max_width:
+            widest = Measurement.get(console, options.update(max_width=1000), table).maximum
+            if widest - self.slack <= options.max_width:
                 break
         yield table
 
@@ -176,7 +181,7 @@ def _gap_table(coverage: Coverage, found: list[Entry], left_out: tuple[str, ...]
         table.add_column(
             {"weakest": "at km"}.get(name, name),
             justify="left" if words else "right",
-            no_wrap=name not in ("posts", "notes"),
+            no_wrap=name != "notes",
             overflow="fold",
         )
     last = None
