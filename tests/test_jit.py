@@ -78,6 +78,13 @@ def test_the_second_process_does_not_compile_again(engine: Path, tmp_path: Path)
     assert path.is_relative_to(cache / "kernels")
 
 
+def test_a_first_run_knows_that_it_is_one(engine: Path, tmp_path: Path) -> None:
+    ask = "from engine._jit import nothing_kept\nprint(nothing_kept())\n" + RUN + "print(nothing_kept())"
+    for expected in (["True", "False"], ["False", "False"]):
+        out, err = started(engine, tmp_path / "cache", ask).communicate(timeout=50)
+        assert out.split()[::4] == expected, err
+
+
 def test_a_change_in_a_called_module_is_not_answered_from_the_old_machine_code(engine: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     before = finished(started(engine, cache))

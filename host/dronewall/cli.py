@@ -413,6 +413,7 @@ def gaps(
         from dronewall.engine import wall
         from dronewall.engine.ground import ground_of
 
+        _say_first_run(talk)
         ground = ground_of(read)
         rows, cols = ground.terrain.shape
         talk.settle()
@@ -465,6 +466,14 @@ def _findings(coverage: "Coverage", talk: _Talk, step: int, ground: "Ground | No
         _log.info("computed how the gaps move where the models are wrong, %.2f s", time.monotonic() - begun)
     talk.settle()
     return Findings(told, worst, trusted)
+
+
+def _say_first_run(talk: _Talk) -> None:
+    """A word on why the first run after an installation takes longer."""
+    from dronewall.engine._jit import nothing_kept
+
+    if nothing_kept():
+        talk.note("note: the kernels are compiled now, once after an installation: about half a minute")
 
 
 def _log_inputs(read: "Scenario", ground: "Ground") -> None:
@@ -560,6 +569,7 @@ def demo(out: Path, site: Path | None, wait_s: float, verbose: int, quiet: bool)
         def waiting(heard: int, of: int, missing: list[str]) -> None:
             talk.now(3, _waiting(heard, of, missing, talk.room), everywhere=True)
 
+        _say_first_run(talk)
         coverage, told = whole.run(
             own,
             wait_s,
@@ -704,6 +714,7 @@ def why(
         from dronewall.engine import reason, wall
         from dronewall.engine.ground import ground_of
 
+        _say_first_run(talk)
         ground = ground_of(read)
         there = reason.place_of(ground, *place)
         moment = source.moment(ground, lambda heard, of: talk.now(2, f"sensors heard {heard}/{of}"))
@@ -768,6 +779,7 @@ def who(
         from dronewall.engine import reason, wall
         from dronewall.engine.ground import ground_of
 
+        _say_first_run(talk)
         ground = ground_of(read)
         there = reason.place_of(ground, *place)
         moment = source.moment(ground, lambda heard, of: talk.now(2, f"sensors heard {heard}/{of}"))
@@ -836,6 +848,7 @@ def losses(
         from dronewall.engine import resilience, wall
         from dronewall.engine.ground import ground_of
 
+        _say_first_run(talk)
         ground = ground_of(read)
         moment = source.moment(ground, lambda heard, of: talk.now(2, f"sensors heard {heard}/{of}"))
         coverage = wall.cover(
@@ -945,6 +958,7 @@ def watch(
         from dronewall.report import watch as lines
 
         read = scenario.read(site, terrain)
+        _say_first_run(talk)
         ground, state, account = ground_of(read), state_of(read), link.account()
         talk.step(1, f"wall {read.site.name}: listening to broker {link.where[0]}:{link.where[1]}")
         with Ingest(*link.where, read.site.name, account=account) as ingest, contextlib.ExitStack() as stack:

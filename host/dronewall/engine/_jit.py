@@ -106,6 +106,12 @@ def cache_folder() -> Path | None:
     return None
 
 
+def nothing_kept() -> bool:
+    """Whether every kernel that is asked for will be compiled first."""
+    folder = cache_folder()
+    return folder is None or next(folder.rglob("*.nbi"), None) is None
+
+
 def _generation(sources: Path) -> str | None:
     """A name for this state of the sources and of what compiles them; None where they cannot be read."""
     digest = hashlib.sha256()
