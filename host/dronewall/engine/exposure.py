@@ -7,9 +7,9 @@ that no shorter move points at. A move costs what each cell that it crosses cost
             . X X .        cells that touch at a corner hold nobody up: the walker is 8-connected, a barrier must be
             X X . .        4-connected
 
-With 8 moves the cheapest route is up to 8.2 % dearer than the best curve however fine the grid, with 16 .75 %, with
-these 32 .25 % (longest detour of a direction between two neighbouring ones: 1/cos of half the angle between them, and
-what is dear is the detour, 1.3 %, only where the direction is the worst everywhere).
+With 8 moves the cheapest route is up to 8.2 % dearer than the best curve however fine the grid, with 16 2.8 %, with
+these 32 1.3 % (longest detour of a direction between two neighbouring ones: 1/cos of half the angle between them; so
+dear only where the direction is the worst everywhere).
 """
 
 import itertools
