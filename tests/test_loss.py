@@ -250,3 +250,20 @@ def test_another_sensor_never_opens_a_gap(told):
         fewer = without(line, [name])
         assert all(metres >= without(line, []).metres[kind] for kind, metres in fewer.metres.items())
         assert fewer.worst[0] <= without(line, []).worst[0] + 1e-9
+
+
+@settings(deadline=None, max_examples=25)
+@given(SENSORS, st.permutations(range(6)), st.sampled_from([1, 2]), st.none() | st.integers(0, 9))
+def test_one_loss_after_the_other_is_each_a_whole_new_solve(told, order, k, seed):
+    terrain = ground(60)
+    windows = {f"N{i // 2}/s{i}": disc(terrain, *each) for i, each in enumerate(told)}
+    line = line_of(terrain, field_of(terrain, windows), k=k, seed=seed)
+    for name in [f"N{i // 2}/s{i}" for i in order if i < len(told)]:
+        touched, part, route = again(line, [name])
+        rest = field_of(terrain, {each: window for each, window in windows.items() if each != name})
+        whole, way = solved(terrain, line.frontage, rest, line.counted, line.belt, line.going)
+        same(merged(line.at, touched, part), whole)
+        assert (route is None) == (way is None)
+        if route is not None:
+            for each in dataclasses.fields(Crossing):
+                assert np.array_equal(getattr(route, each.name), getattr(way, each.name)), each.name

@@ -134,12 +134,13 @@ def again(line: Line, sensors: Iterable[str]) -> tuple[Integers, Stations, Cross
     route without them.
     """
     belt, frontage = line.belt, line.frontage
+    before = line.guide  # made of the field with nothing lost, so not in the block
     with _gone(line, sensors) as changed:
         if not changed.any():
             none = np.zeros(0, dtype=np.int64)
             return none, _picked(line.at, none), line.weakest
         rate = summed(line.field, belt, line.counted)
-        guide, dearer = guide_after(belt, line.guide, rate, line.going, frontage.front, frontage.behind)
+        guide, dearer = guide_after(belt, before, rate, line.going, frontage.front, frontage.behind)
         touched = _touched(line, changed, dearer)
         part = _stations(line, guide, touched)
         routes = weakest_route(belt, guide, line.going, frontage.front, frontage.behind)
