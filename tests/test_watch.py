@@ -1,5 +1,6 @@
 """A live wall's gaps: they open when a sensor turns away, close late when it comes back, and the broker is told."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import pytest
 
 from dronewall import firmware_files, scenario, wire
 from dronewall.engine import wall
+from dronewall.engine.gaps import Gap
 from dronewall.engine.ground import ground_of
 from dronewall.engine.plan import planned
 from dronewall.live.announce import Announcer, gaps_of, status_of
@@ -104,8 +106,27 @@ def test_the_host_tells_the_longest_gaps_first_within_the_wire(ground):
             lengths = [gap["end_m"] - gap["start_m"] for gap in report.values["gaps"]]
             assert lengths == sorted(lengths, reverse=True)
             assert report.values["count"] == len(listed(coverage)) >= len(lengths) > 0
+            for entry in report.values["gaps"]:
+                own = listed(coverage)[entry["id"]]
+                assert entry.get("probability_before") == (
+                    None if own.before is None else pytest.approx(own.before, abs=1e-3)
+                )
         else:
             assert report.values["sensors_heard"] == report.values["sensors_planned"] == 3
+
+
+def test_the_longest_gaps_with_the_longest_names_find_room_in_a_message(ground):
+    longest = Gap(
+        "i" * 64, "breach", "t" * 32, "expected", 999_998.999, 999_999.999, 0.123456, 0.123456, 0.555555, 0.333333,
+        False, False, ("p" * 32,) * 9, 999_999.0, 0.123456, 1e9,
+    )  # fmt: skip
+    coverage = wall.cover(ground, [], NOON)
+    target = dataclasses.replace(coverage.targets[0], gaps=(longest,) * 20)
+    values = gaps_of(dataclasses.replace(coverage, targets=(target,)))
+    report = wire.decode(wire.topic("testwall", "$host", "gaps"), wire.encode("gaps", wire.integers("gaps", values)))
+    assert report.values["gaps"][0]["warning_s"] == 86_400.0
+    assert len(report.values["gaps"]) == 8
+    assert report.values["count"] == 20
 
 
 def heard(port, wall_name):

@@ -19,6 +19,8 @@ from dronewall.scenario import Scenario
 
 _HOST = "$host"
 _GAPS = 8  # as many as the wire takes
+_POSTS = 3  # of a gap; with four of the longest names so many gaps are more than the wire takes
+_LONGEST_S = 86_400.0  # a warning that is longer than the wire takes is told as this
 
 
 def status_of(coverage: Coverage, refused: int, state: str = "ready") -> dict[str, Any]:
@@ -32,7 +34,7 @@ def status_of(coverage: Coverage, refused: int, state: str = "ready") -> dict[st
         "sensors_planned": len(coverage.scenario.sensor_names),
         "sensors_heard": sum(each in ("heard", "suspect") for each in states),
         "sensors_stale": states.count("stale"),
-        "refused": min(refused, wire_most("status", "refused")),
+        "refused": min(refused, _most("status", "refused")),
     }
 
 
@@ -55,7 +57,7 @@ def gaps_of(coverage: Coverage) -> dict[str, Any]:
     }
 
 
-def wire_most(kind: str, key: str) -> int:
+def _most(kind: str, key: str) -> int:
     """The most that a whole number of a message may be."""
     return next(int(row[5]) for row in wire.rows(kind) if row[0] == key)
 
@@ -71,9 +73,11 @@ def _entry(gap: Gap) -> dict[str, Any]:
         "probability_mean": gap.probability_mean,
         "threshold": gap.threshold,
         "unknown_share": gap.unknown,
+        "probability_before": gap.before,
+        "warning_s": None if gap.warning is None else min(gap.warning, _LONGEST_S),
         "flank": gap.flank,
         "below_resolution": gap.below_resolution,
-        "posts": list(gap.nearest_posts[:4]),
+        "posts": list(gap.nearest_posts[:_POSTS]),
     }
 
 
