@@ -314,7 +314,6 @@ def gaps(
     shortest: float = 0.0,
     lateral: float = 0.0,
     posting: float = 0.0,
-    cell: float = 0.0,
     level: Level = "expected",
     open_: Bools | None = None,
 ) -> tuple[Gap, ...]:
@@ -322,8 +321,7 @@ def gaps(
     those that are said to be open (`alarm`).
 
     posts: chainage [m] by name. shortest: gaps under this many metres are left out. lateral: within it of an end a
-    gap is on the flank. posting, cell: of the terrain; a gap under twice the larger is marked. level: the
-    stations'.
+    gap is on the flank. posting: of the terrain; a gap under two of them is marked. level: the stations'.
     """
     probability, dark = at.probability(kind), at.doubt(kind)
     none = np.full(probability.shape, math.nan)
@@ -358,7 +356,7 @@ def gaps(
                 threshold=threshold,
                 unknown=float(dark[first:after].mean()),
                 flank=bool(start < lateral or end > frontage.length - lateral),
-                below_resolution=bool(end - start < 2.0 * max(posting, cell)),
+                below_resolution=bool(end - start < 2.0 * posting),
                 nearest_posts=nearest,
                 weakest=float(at.chainage[worst]),
                 before=None if math.isnan(early[worst]) else float(early[worst]),
