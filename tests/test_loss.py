@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from dronewall.engine.belt import belt_of
 from dronewall.engine.breach import Counted, Going, guide_of, summed
 from dronewall.engine.detection import Draws, Rate, Target
+from dronewall.engine.exposure import Ways
 from dronewall.engine.fewest import Nodes, fewest
 from dronewall.engine.field import Field, node_of
 from dronewall.engine.frontage import Frontage
-from dronewall.engine.gaps import Crossing, stations, weakest
-from dronewall.engine.loss import Line, again, merged, opened, without
+from dronewall.engine.gaps import Crossing, Stations, stations, weakest
+from dronewall.engine.loss import Line, again, opened, without
 from dronewall.engine.terrain import Terrain
 
 pytestmark = pytest.mark.timeout(300)  # where the kernels are not compiled yet
@@ -79,6 +80,25 @@ def solved(terrain, front, field, counted, belt, going):
         going=going, guide=guide,
     )  # fmt: skip
     return at, weakest(terrain, front, field, belt, going, counted, guide)[0]
+
+
+def merged(whole, touched, part):
+    """All stations, some of them (`touched`, by number) as `part` says."""
+    found = {}
+    for each in dataclasses.fields(Stations):
+        value, new = getattr(whole, each.name), getattr(part, each.name)
+        if each.name == "routes":
+            ways = [value[number] for number in range(len(value))]
+            for place, number in enumerate(touched):
+                ways[number] = new[place]
+            value = Ways(
+                np.concatenate([*ways, np.zeros((0, 2), dtype=np.int64)]), np.cumsum([len(way) for way in ways])
+            )
+        elif isinstance(value, np.ndarray):
+            value = value.copy()
+            value[touched] = new
+        found[each.name] = value
+    return Stations(**found)
 
 
 def same(one, other):

@@ -181,26 +181,6 @@ def _stations(line: Line, guide: Guide, part: Integers) -> Stations:
     )  # fmt: skip
 
 
-def merged(whole: Stations, touched: Integers, part: Stations) -> Stations:
-    """All stations, some of them (`touched`, by number) as `part` says."""
-    found: dict[str, Any] = {}
-    for each in dataclasses.fields(Stations):
-        value, new = getattr(whole, each.name), getattr(part, each.name)
-        if isinstance(value, Ways):
-            ways = [value[number] for number in range(len(value))]
-            for place, number in enumerate(touched):
-                ways[int(number)] = new[place]
-            found[each.name] = Ways(
-                np.concatenate([*ways, np.zeros((0, 2), dtype=np.int64)]), np.cumsum([len(way) for way in ways])
-            )
-        elif isinstance(value, np.ndarray):
-            found[each.name] = value.copy()
-            found[each.name][touched] = new
-        else:
-            found[each.name] = value
-    return Stations(**found)
-
-
 def _picked(whole: Stations, numbers: Integers) -> Stations:
     """Some stations of all, without the cells of their ways."""
     found: dict[str, Any] = {}
