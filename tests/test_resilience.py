@@ -7,6 +7,7 @@ import pytest
 
 from dronewall import scenario
 from dronewall.engine import resilience, wall
+from dronewall.engine.fewest import Fewest
 from dronewall.engine.ground import ground_of
 from dronewall.engine.plan import planned
 from dronewall.firmware_files import examples
@@ -145,3 +146,16 @@ def test_without_time_it_says_what_it_does_not_know(small):
 def test_a_line_that_is_open_has_no_resilience(jacksboro):
     for one in resilience.losses(jacksboro):
         assert (one.fewest.low, one.fewest.high) == (0, 0)
+
+
+def test_a_set_that_the_audit_calls_open_bounds_what_the_field_did_not_find():
+    unfinished = Fewest(2, 5, (), 3, False)
+    pair, triple = ("A", "B"), ("A", "B", "C")
+    assert resilience._bounded(unfinished, [triple, pair]) == Fewest(2, 2, (frozenset(pair),), 3, False)
+    assert resilience._bounded(unfinished, [triple]) == Fewest(2, 3, (), 3, False)
+    assert resilience._bounded(unfinished, []) == unfinished
+    exact = Fewest(3, 3, (frozenset(triple),), 3, True)
+    assert resilience._bounded(exact, [("D", "E", "F")]) == exact
+    assert resilience._bounded(exact, [pair]) == Fewest(2, 2, (frozenset(pair),), 3, True)
+    nobody_crosses = Fewest(7, None, (), 3, True)
+    assert resilience._bounded(nobody_crosses, [pair]) == nobody_crosses

@@ -30,7 +30,8 @@ Bools = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 Box = tuple[slice, slice]
 
-_MOST_SETS = 12
+MOST_SETS = 12
+"""As many sets of the least number are named."""
 
 
 class TimeUp(Exception):
@@ -313,7 +314,7 @@ def fewest(nodes: Nodes, asked: int, go_on: Callable[[], bool]) -> Fewest:
             for one in nodes.opening(size, go_on):
                 if one not in found:
                     found.append(one)
-                if len(found) == _MOST_SETS:
+                if len(found) == MOST_SETS:
                     break
             if found:
                 return Fewest(size, size, tuple(found), asked, True)

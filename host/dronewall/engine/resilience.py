@@ -18,7 +18,7 @@ import numba
 import numpy as np
 
 from dronewall.engine.breach import Counted, crossings, guide_of
-from dronewall.engine.fewest import Fewest, Nodes, fewest
+from dronewall.engine.fewest import MOST_SETS, Fewest, Nodes, fewest
 from dronewall.engine.field import node_of
 from dronewall.engine.ground import Ground
 from dronewall.engine.levels import Level
@@ -254,13 +254,18 @@ def _resilience(
         return Fewest(0, 0, (frozenset(),), asked, True)
     ones = tuple(frozenset({node}) for node, loss in alone.items() if loss.worst[0] < line.lane_p)
     if ones:
-        return Fewest(1, 1, ones, asked, len(alone) == count)
-    found = fewest(nodes, asked, go_on)
-    least = min(map(len, opening), default=found.low)
-    if found.high is None or least >= found.low:
+        return Fewest(1, 1, ones[:MOST_SETS], asked, len(alone) == count)
+    return _bounded(fewest(nodes, asked, go_on), opening)
+
+
+def _bounded(found: Fewest, opening: Sequence[tuple[str, ...]]) -> Fewest:
+    """What the field says of the fewest nodes, given sets of which the audit says that they open the line."""
+    least = min(map(len, opening), default=math.inf)
+    if found.high is None or least >= found.high:
         return found
-    sets = tuple(frozenset(each) for each in opening if len(each) == least)
-    return Fewest(least, least, sets, asked, found.ended)
+    low = min(found.low, int(least))
+    sets = tuple(frozenset(each) for each in opening if len(each) == low)[:MOST_SETS]
+    return Fewest(low, int(least), sets, found.asked, found.ended)
 
 
 def _together(
