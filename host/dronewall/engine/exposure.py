@@ -56,7 +56,8 @@ def _moves() -> tuple[npt.NDArray[np.int64], Floats, npt.NDArray[np.int64], Floa
 
 
 MOVES, LENGTHS, CROSSED, SHARES = _moves()
-_COUNTS = (SHARES > 0.0).sum(axis=1)
+COUNTS = (SHARES > 0.0).sum(axis=1)
+"""Cells that each move crosses (32,)."""
 _NUMBER = np.full((7, 7), -1, dtype=np.int64)
 _NUMBER[MOVES[:, 0] + 3, MOVES[:, 1] + 3] = np.arange(len(MOVES))
 
@@ -124,21 +125,21 @@ def search(grid: Grid, starts: Floats, *, reverse: bool = False, worst: bool = F
 
     reverse: to there. worst: a way costs what its dearest cell costs per metre, not the sum of what all cost.
     """
-    weight, heights = _padded(grid.weight), _heights(grid)
-    begins = _padded(starts)
+    weight, heights = padded(grid.weight), padded_heights(grid)
+    begins = padded(starts)
     first = np.flatnonzero(np.isfinite(begins) & np.isfinite(weight))
     paid = begins[first]
     if worst:
         paid = np.maximum(paid, weight[first])
-    offsets, crossed = _flat(grid)
+    offsets, crossed = steps(grid)
     cost, move = np.full(weight.size, np.inf), np.full(weight.size, -1, dtype=np.int8)
     none, nobody = np.zeros(0), np.zeros(0, dtype=np.float32)
-    _grow(
+    grow(
         weight, first.astype(np.int64), paid, none, none, nobody, 0.0, 0.0, heights, -1.0 if reverse else 1.0,
-        grid.cell, offsets, crossed, _COUNTS, LENGTHS, SHARES, worst, cost, move,
+        grid.cell, offsets, crossed, COUNTS, LENGTHS, SHARES, worst, cost, move,
         np.full(weight.size, -1, dtype=np.int32), np.zeros(0, dtype=np.int32),
     )  # fmt: skip
-    return Search(_inner(cost, grid), _inner(move, grid), starts, reverse)
+    return Search(inner(cost, grid), inner(move, grid), starts, reverse)
 
 
 def detours(
@@ -151,14 +152,14 @@ def detours(
     toward: the search over the same grid without that bound; what it found is what is at least left to pay (A*: Hart,
     Nilsson and Raphael 1968).
     """
-    weight, heights = _padded(grid.weight), _heights(grid)
-    closed = _padded(np.where(np.isfinite(toward.cost), grid.weight, np.inf))
-    offsets, crossed = _flat(grid)
+    weight, heights = padded(grid.weight), padded_heights(grid)
+    closed = padded(np.where(np.isfinite(toward.cost), grid.weight, np.inf))
+    offsets, crossed = steps(grid)
     width = grid.weight.shape[1] + 2 * MARGIN
     flat = (cells[:, 0] + MARGIN) * width + cells[:, 1] + MARGIN
     found, ends = _detours(
-        weight, closed, flat, _padded(toward.starts), _padded(toward.cost), _padded(marks, np.nan), at, lateral,
-        heights, 1.0 if toward.reverse else -1.0, grid.cell, offsets, crossed, _COUNTS, LENGTHS, SHARES,
+        weight, closed, flat, padded(toward.starts), padded(toward.cost), padded(marks, np.nan), at, lateral,
+        heights, 1.0 if toward.reverse else -1.0, grid.cell, offsets, crossed, COUNTS, LENGTHS, SHARES,
     )  # fmt: skip
     places = np.stack((found // width - MARGIN, found % width - MARGIN), axis=-1)
     return Ways(places, ends)
@@ -170,12 +171,12 @@ def pieces(grid: Grid, ways: Ways) -> tuple[Cells, Floats, Floats, npt.NDArray[n
     """
     heights = np.zeros((0, 0)) if grid.heights is None else grid.heights
     cells, metres, times, ends = _pieces(
-        ways.cells, ways.ends, heights, grid.cell, _NUMBER, CROSSED, _COUNTS, LENGTHS, SHARES
+        ways.cells, ways.ends, heights, grid.cell, _NUMBER, CROSSED, COUNTS, LENGTHS, SHARES
     )
     return cells, metres, times, ends
 
 
-def _padded(values: npt.NDArray[Any], beyond: float = np.inf) -> npt.NDArray[Any]:
+def padded(values: npt.NDArray[Any], beyond: float = np.inf) -> npt.NDArray[Any]:
     """The grid with `MARGIN` cells around it, flat."""
     rows, cols = values.shape
     found = np.full((rows + 2 * MARGIN, cols + 2 * MARGIN), beyond, dtype=values.dtype)
@@ -183,16 +184,18 @@ def _padded(values: npt.NDArray[Any], beyond: float = np.inf) -> npt.NDArray[Any
     return found.ravel()
 
 
-def _inner(values: npt.NDArray[Any], grid: Grid) -> npt.NDArray[Any]:
+def inner(values: npt.NDArray[Any], grid: Grid) -> npt.NDArray[Any]:
+    """A padded grid's values without the cells around it (north, east)."""
     rows, cols = grid.weight.shape
     return values.reshape(rows + 2 * MARGIN, cols + 2 * MARGIN)[MARGIN:-MARGIN, MARGIN:-MARGIN]
 
 
-def _heights(grid: Grid) -> Floats:
-    return np.zeros(0) if grid.heights is None else _padded(grid.heights, 0.0)
+def padded_heights(grid: Grid) -> Floats:
+    """The grid's heights, padded; of no cells where it has none."""
+    return np.zeros(0) if grid.heights is None else padded(grid.heights, 0.0)
 
 
-def _flat(grid: Grid) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def steps(grid: Grid) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The moves (32,) and the cells that each crosses (32, 6) as steps in the padded grid's memory."""
     width = grid.weight.shape[1] + 2 * MARGIN
     return MOVES[:, 0] * width + MOVES[:, 1], CROSSED[..., 0] * width + CROSSED[..., 1]
@@ -222,7 +225,7 @@ def paces(slopes: Floats) -> Floats:
 
 
 @njit(error_model="numpy")
-def _grow(
+def grow(
     weight, first, paid, left, ends, marks, mark, lateral, heights, sign, cell, offsets, crossed, counts, lengths,
     shares, worst, cost, move, place, touched,
 ):  # fmt: skip
@@ -320,7 +323,7 @@ def _detours(
         open_there = closed[begin]
         closed[begin] = weight[begin]
         first[0] = begin
-        goal, seen = _grow(
+        goal, seen = grow(
             closed, first, paid, left, ends, marks, at[n], lateral, heights, sign, cell, offsets, crossed, counts,
             lengths, shares, False, cost, move, place, touched,
         )  # fmt: skip

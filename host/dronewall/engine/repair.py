@@ -10,9 +10,22 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from dronewall.engine import exposure
 from dronewall.engine._jit import njit
-from dronewall.engine.exposure import LENGTHS, MARGIN, SHARES, Cells, Grid, Search, pace
+from dronewall.engine.exposure import (
+    COUNTS,
+    LENGTHS,
+    MARGIN,
+    SHARES,
+    Cells,
+    Grid,
+    Search,
+    grow,
+    inner,
+    pace,
+    padded,
+    padded_heights,
+    steps,
+)
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -25,25 +38,25 @@ def cheaper(grid: Grid, before: Search, starts: Floats, changed: Bools) -> Searc
     changed = changed & np.isfinite(grid.weight)
     if not changed.any():
         return before
-    weight, heights = exposure._padded(grid.weight), exposure._heights(grid)
-    offsets, crossed = exposure._flat(grid)
-    cost, move = exposure._padded(before.cost), exposure._padded(before.move, -1)
-    near = exposure._padded(wider(changed), False)
+    weight, heights = padded(grid.weight), padded_heights(grid)
+    offsets, crossed = steps(grid)
+    cost, move = padded(before.cost), padded(before.move, -1)
+    near = padded(wider(changed), False)
     sign = -1.0 if before.reverse else 1.0
     first = np.flatnonzero(near & np.isfinite(weight))
     paid, moves = _seeds(
-        weight, first, exposure._padded(starts), cost, heights, sign, grid.cell, offsets, crossed, exposure._COUNTS,
+        weight, first, padded(starts), cost, heights, sign, grid.cell, offsets, crossed, COUNTS,
         LENGTHS, SHARES,
     )  # fmt: skip
     lower = paid < cost[first]
     move[first[lower]] = moves[lower]
     none, nobody = np.zeros(0), np.zeros(0, dtype=np.float32)
-    exposure._grow(
+    grow(
         weight, first[lower], paid[lower], none, none, nobody, 0.0, 0.0, heights, sign, grid.cell, offsets, crossed,
-        exposure._COUNTS, LENGTHS, SHARES, False, cost, move, np.full(weight.size, -1, dtype=np.int32),
+        COUNTS, LENGTHS, SHARES, False, cost, move, np.full(weight.size, -1, dtype=np.int32),
         np.zeros(0, dtype=np.int32),
     )  # fmt: skip
-    return Search(exposure._inner(cost, grid), exposure._inner(move, grid), starts, before.reverse)
+    return Search(inner(cost, grid), inner(move, grid), starts, before.reverse)
 
 
 def way(grid: Grid, found: Search, row: int, col: int) -> Cells:
@@ -53,11 +66,11 @@ def way(grid: Grid, found: Search, row: int, col: int) -> Cells:
     if not math.isfinite(found.cost[row, col]):
         return np.zeros((0, 2), dtype=np.int64)
     width = grid.weight.shape[1] + 2 * MARGIN
-    offsets, crossed = exposure._flat(grid)
+    offsets, crossed = steps(grid)
     cells = _traced(
-        (row + MARGIN) * width + col + MARGIN, exposure._padded(grid.weight), exposure._padded(found.starts),
-        exposure._padded(found.cost), exposure._heights(grid), -1.0 if found.reverse else 1.0, grid.cell, offsets,
-        crossed, exposure._COUNTS, LENGTHS, SHARES,
+        (row + MARGIN) * width + col + MARGIN, padded(grid.weight), padded(found.starts),
+        padded(found.cost), padded_heights(grid), -1.0 if found.reverse else 1.0, grid.cell, offsets,
+        crossed, COUNTS, LENGTHS, SHARES,
     )  # fmt: skip
     places = np.stack((cells // width - MARGIN, cells % width - MARGIN), axis=-1)
     return places if found.reverse else places[::-1]
