@@ -151,8 +151,8 @@ def guide_after(
     lower = rate < before.rate
     far, near = cheaper(ahead, before.far, start, lower), cheaper(back, before.near, end, lower)
     whole = None if before.whole is None else cheaper(through, before.whole, start, lower)
-    dearer = lower | (far.cost != before.far.cost) | (near.cost != before.near.cost)
-    return Guide(rate, weight, start, end, far, near, whole), dearer
+    repriced = lower | (far.cost != before.far.cost) | (near.cost != before.near.cost)
+    return Guide(rate, weight, start, end, far, near, whole), repriced
 
 
 def _parts(belt: Belt, weight: Floats) -> tuple[Floats, Floats, Floats]:

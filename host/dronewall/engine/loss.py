@@ -140,8 +140,8 @@ def again(line: Line, sensors: Iterable[str]) -> tuple[Integers, Stations, Cross
             none = np.zeros(0, dtype=np.int64)
             return none, _picked(line.at, none), line.weakest
         rate = summed(line.field, belt, line.counted)
-        guide, dearer = guide_after(belt, before, rate, line.going, frontage.front, frontage.behind)
-        touched = _touched(line, changed, dearer)
+        guide, repriced = guide_after(belt, before, rate, line.going, frontage.front, frontage.behind)
+        touched = _touched(line, changed, repriced)
         part = _stations(line, guide, touched)
         routes = weakest_route(belt, guide, line.going, frontage.front, frontage.behind)
         weakest = crossing_of(line.terrain, frontage, line.field, belt, line.counted, guide, routes)
@@ -236,7 +236,7 @@ def _in(line: Line, box: Box) -> tuple[Integers, Bools]:
     return line.field.rates((rows, cols)), line.field.doubtful_at((places[0], places[1]))
 
 
-def _touched(line: Line, changed: Bools, dearer: Bools) -> Integers:
+def _touched(line: Line, changed: Bools, repriced: Bools) -> Integers:
     """The numbers of the stations whose cell, lane or way across may meet a cell that changed (north, east), or one
     from which the way on costs something else.
     """
@@ -248,7 +248,7 @@ def _touched(line: Line, changed: Bools, dearer: Bools) -> Integers:
     outside = (ends < 0).any(axis=(1, 2))
     found = outside | ((ends.min(axis=1) <= high + 1) & (ends.max(axis=1) >= low - 1)).all(axis=1)
     # A move within `lateral` of a station may cross cells that lie a little beyond.
-    marks = line.belt.chainage[wider(changed | dearer)].astype(np.float64)
+    marks = line.belt.chainage[wider(changed | repriced)].astype(np.float64)
     marks = marks[np.isfinite(marks)]
     slack = line.lateral + 1e-3
     first, after = np.searchsorted(at.chainage, marks - slack), np.searchsorted(at.chainage, marks + slack, "right")
