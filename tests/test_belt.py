@@ -32,6 +32,16 @@ def test_a_straight_belt_holds_the_cells_between_its_edges_and_its_square_ends()
     assert belt.chainage[belt.far] == pytest.approx(np.arange(5.0, 800.0, 10.0))
 
 
+def test_a_belt_that_ends_where_the_raster_does_has_its_edges():
+    # 1200 m by 800 m, and the belt is all of it.
+    frontage = Frontage(np.array([[0.0, 400.0], [1200.0, 400.0]]), 400.0, 400.0, threat_left=True)
+    belt = belt_of(frontage, plain())
+    assert belt.inside.all()
+    assert belt.far[-1].all()
+    assert belt.near[0].all()
+    assert belt.far.sum() == belt.near.sum() == 120
+
+
 def test_the_threat_on_the_other_side_turns_the_belt_round():
     points = np.array([[200.0, 400.0], [1000.0, 400.0]])
     left, right = (belt_of(Frontage(points, 100.0, 100.0, side), plain()) for side in (True, False))

@@ -69,8 +69,9 @@ def belt_of(frontage: Frontage, terrain: Terrain) -> Belt:
     first_col, first_row = (max(int(np.floor(end)), 0) for end in low)
     last_col = min(int(np.ceil(high[0])), cols)
     last_row = min(int(np.ceil(high[1])), rows)
-    columns, lines = terrain.centres
-    columns, lines = columns[first_col:last_col], lines[first_row:last_row]
+    # A cell more on every side, on the raster or not: a belt that reaches to the raster's edge has an edge there, too.
+    columns = west + (np.arange(first_col - 1, last_col + 1) + 0.5) * cell
+    lines = south + (np.arange(first_row - 1, last_row + 1) + 0.5) * cell
     chainage = np.full((len(lines), len(columns)), np.nan, dtype=np.float32)
     offset = chainage.copy()
     ends = np.ones(chainage.shape, dtype=np.bool_)
@@ -92,16 +93,8 @@ def belt_of(frontage: Frontage, terrain: Terrain) -> Belt:
         inside = (offset <= frontage.front + 1e-6) & (offset >= -frontage.behind - 1e-6) & ~ends
         over = (offset > frontage.front + 1e-6) & ~ends
         under = (offset < -frontage.behind - 1e-6) & ~ends
-    return Belt(
-        row=first_row,
-        col=first_col,
-        chainage=chainage,
-        offset=offset,
-        inside=inside,
-        far=inside & _beside(over),
-        near=inside & _beside(under),
-        cell=cell,
-    )
+    parts = chainage, offset, inside, inside & _beside(over), inside & _beside(under)
+    return Belt(first_row, first_col, *(np.ascontiguousarray(part[1:-1, 1:-1]) for part in parts), cell)
 
 
 def _beside(cells: Bools) -> Bools:
