@@ -143,7 +143,7 @@ MEANINGS = {
     "sensors_heard": "Sensors with a report that counts.",
     "sensors_stale": "Sensors whose last report is out of date.",
     "refused": "Messages refused since the start.",
-    "digest": "Digest of site file and terrain, hexadecimal.",
+    "digest": "Digest of site file, terrain and reports, hexadecimal.",
     "source": "plan: from the site file; live: from reports.",
     "level": "as reported, expected over the pose errors, or assured.",
     "covered_share": "Share of the frontage that is known and where a look detects often enough (line_p).",
