@@ -198,7 +198,9 @@ class Thresholds(_Table, frozen=True, kw_only=True):
 
     look_s: Annotated[float, _is("How long a target stays at one place in a look", gt=0, le=3600)] = 10.0
     line_p: Annotated[float, _is("Line gap: detection in one look stays under this", gt=0, lt=1)] = 0.5
-    lane_p: Annotated[float, _is("Lane gap: detection on the straight way across stays under this", gt=0, lt=1)] = 0.5
+    lane_p: Annotated[
+        float, _is("Lane and breach gap: detection on the straight or the best way across stays under this", gt=0, lt=1)
+    ] = 0.5
     count_p: Annotated[float, _is("A node counts towards k where its own look reaches this", gt=0, lt=1)] = 0.5
     k: Annotated[int, _is("How many nodes must see a place at once", ge=1, le=16)] = 1
     lateral_m: Annotated[float, _is("How far to the side a crossing may wander (breach)", gt=0, le=20_000)] = 100.0
