@@ -94,7 +94,7 @@ class TargetCoverage:
 
     @property
     def longest_gap(self) -> Gap | None:
-        """The longest gap of either kind; None where there is none."""
+        """The longest gap of any kind; None where there is none."""
         return max(self.gaps, key=lambda gap: gap.length, default=None)
 
     def gap_length(self, kind: Kind) -> float:
