@@ -104,6 +104,7 @@ def test_why_and_who_take_a_recording_too(site, recording):
     assert why["dronewall"]["at_utc"] == "2026-03-01T12:01:00Z"
     who = asked("who", site, PLACE, *words)
     assert who["dronewall"]["at_utc"] == "2026-03-01T12:01:00Z"
+    assert who["dronewall"]["input_hash"] == why["dronewall"]["input_hash"]
     ran = CliRunner().invoke(cli.main, ["why", str(site), "P1/cam", PLACE, "-q", *map(str, words)])
     assert "recorded, 2026-03-01T12:01:00Z" in " ".join(ran.stdout.split())
     silent = CliRunner().invoke(cli.main, ["why", str(site), "P1/cam", PLACE, "-q", "--recorded", str(recording)])

@@ -364,7 +364,9 @@ def test_the_digest_changes_with_every_input(ground, tmp_path):
     path = tmp_path / "other.toml"
     path.write_text(SITE.replace('threat = "left"', 'threat = "right"'))
     digests.add(wall.cover(ground_of(read(path)), reports).digest)
-    assert len(digests) == 4
+    # What a sensor is worth depends on the time, too: it turns stale while nobody reports.
+    digests |= {wall.cover(ground, reports, states={"P1/cam": (state, "")}).digest for state in ("stale", "missing")}
+    assert len(digests) == 6
 
 
 def test_unknown_terrain_is_never_shown_as_covered(ground):

@@ -718,7 +718,7 @@ def why(
         ground = ground_of(read)
         there = reason.place_of(ground, *place)
         moment = source.moment(ground, lambda heard, of: talk.now(2, f"sensors heard {heard}/{of}"))
-        digest = wall.digest_of(ground, moment.reports)
+        digest = wall.digest_of(ground, moment.reports, moment.states)
         default: wall.State = "planned" if moment.source == "plan" else "heard"
         states = wall.sensor_states(ground, moment.reports, default, moment.states)
         state = next(state for state in states if state.name == sensor)

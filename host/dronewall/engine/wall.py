@@ -243,7 +243,7 @@ class Wall:
             self._assure(sensor)
         before = self._sensors, self._digest
         self._sensors = [self._judged(sensor) for sensor in sensors]
-        self._digest = digest_of(self.ground, reports)
+        self._digest = digest_of(self.ground, reports, states or {})
         return before != (self._sensors, self._digest)
 
     def coverage(self, at_unix_ms: int | None, source: Source) -> Coverage:
@@ -554,11 +554,14 @@ def threshold_of(ground: Ground, kind: Kind) -> float:
     return thresholds.line_p if kind == "line" else thresholds.lane_p
 
 
-def digest_of(ground: Ground, reports: Sequence[wire.Report]) -> str:
-    """SHA-256 of all that the answer depends on: the site file, the terrain and the reports."""
+def digest_of(
+    ground: Ground, reports: Sequence[wire.Report], states: Mapping[str, tuple[State, str]] = MappingProxyType({})
+) -> str:
+    """SHA-256 of all that the answer depends on: the site file, the terrain, the reports and how each sensor counts."""
     told = sorted(
         json.dumps([report.node, report.kind, report.sensor, report.values], sort_keys=True) for report in reports
     )
+    told += sorted(json.dumps([name, state]) for name, (state, _) in states.items())
     digest = hashlib.sha256(f"{ground.scenario.digest}\n{ground.terrain.digest}\n".encode())
     for line in told:
         digest.update(line.encode())
