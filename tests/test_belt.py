@@ -73,7 +73,8 @@ def test_a_cell_of_the_belt_lies_where_the_frontage_says(steps, front, behind, l
     row, col = terrain.cells(east, north)
     _, off = frontage.locate(columns[col], lines[row])
     told = belt.inside[row - belt.row, col - belt.col]
-    assert (told == ((off <= front) & (off >= -behind))).all()
+    clear = np.minimum(np.abs(off - front), np.abs(off + behind)) > 1e-3  # on an edge, rounding decides
+    assert (told == ((off <= front) & (off >= -behind)))[clear].all()
 
 
 def test_a_long_frontage_costs_what_lies_near_it_and_no_more():
