@@ -12,6 +12,7 @@ from dronewall.engine.ground import ground_of
 from dronewall.engine.plan import planned
 from dronewall.firmware_files import examples
 from test_cli import SITE
+from test_loss import disc, field_of, ground, line_of
 
 pytestmark = pytest.mark.timeout(300)  # where the kernels are not compiled yet
 
@@ -159,3 +160,21 @@ def test_a_set_that_the_audit_calls_open_bounds_what_the_field_did_not_find():
     assert resilience._bounded(exact, [pair]) == Fewest(2, 2, (frozenset(pair),), 3, True)
     nobody_crosses = Fewest(7, None, (), 3, True)
     assert resilience._bounded(nobody_crosses, [pair]) == nobody_crosses
+
+
+@pytest.mark.parametrize("ceiling", [0.3, 1.0])
+def test_a_pair_that_only_the_audit_calls_open_is_found(ceiling):
+    # C alone sees as often as A and B do, and without a ceiling it would do; with one it is never sure enough.
+    terrain = ground(60)
+    rates = {"A/cam": 1.0, "B/cam": 1.0, "C/cam": ceiling}
+    windows = {name: disc(terrain, 300.0, 60.0, 2000.0, 0.3, top) for name, top in rates.items()}
+    line = line_of(terrain, field_of(terrain, windows))
+    single = [resilience.Unit("node", name, (name,)) for name in "ABC"]
+    one = resilience._losses(None, line, single, 2, 3, lambda: True, lambda: None)
+    assert not any(loss.more() for _, loss in one.single)
+    if ceiling < 1.0:
+        assert [(each.nodes, each.opening[0]) for each in one.together] == [(("A", "B"), pytest.approx(0.3))]
+        assert one.fewest == Fewest(2, 2, (frozenset({"A", "B"}),), 3, True)
+    else:
+        assert one.together == ()
+        assert (one.fewest.low, one.fewest.high) == (3, 3)

@@ -279,16 +279,19 @@ def _together(
     """The combinations of up to `count` nodes, the worst first, how many were not tried, and those that open the line.
 
     Only nodes that touch the same station can do more there than each of them alone; elsewhere their effects add up.
-    And only where the field without its `size` highest rates lets somebody through can `size` losses open anything.
+    First come those at most stations that the field without its `size` highest rates leaves open. The audit may call
+    open what the field does not, so the others follow, unless both always say the same.
     """
     untried, opening = 0, []
     tried: dict[tuple[str, ...], Loss] = {(node,): loss for node, loss in alone.items()}
+    closed = line.at.breach_p >= line.lane_p
+    touched = {node: frozenset(loss.touched[closed[loss.touched]].tolist()) for node, loss in alone.items()}
+    same = _audited_as_summed(line)
     for size in range(2, count + 1):
-        weak = np.zeros(len(line.at.chainage) + 1, dtype=np.bool_)
-        weak[np.flatnonzero(_suspect(line, nodes, size))] = True
-        meeting = {node: frozenset(loss.touched[weak[loss.touched]].tolist()) for node, loss in alone.items()}
-        wanted = sorted(_meetings(meeting, size), key=lambda each: -each[1])
-        for number, (names, _) in enumerate(wanted):
+        suspect = frozenset(np.flatnonzero(_suspect(line, nodes, size)).tolist())
+        meetings = [(names, len(shared & suspect), len(shared)) for names, shared in _meetings(touched, size)]
+        wanted = sorted((each for each in meetings if each[1] or not same), key=lambda each: (-each[1], -each[2]))
+        for number, (names, _, _) in enumerate(wanted):
             if not go_on():
                 untried += len(wanted) - number
                 break
@@ -332,12 +335,24 @@ def _suspect(line: Line, nodes: Nodes, size: int) -> Integers:
     return np.asarray(there & (best.exposure < nodes.most * (1.0 + 1e-9)) & (line.at.breach_p >= line.lane_p))
 
 
-def _meetings(touched: dict[str, frozenset[int]], size: int) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Combinations of `size` nodes that all touch a common station, and how many of these they share."""
+def _audited_as_summed(line: Line) -> bool:
+    """Whether the audit finds all that the summed field promises: no ceiling, no error of pose, no sleep is in it."""
+    windows = [line.field[name] for name in line.field]
+    return all(
+        isinstance(each.ceiling, float) and each.ceiling == 1.0 and each.draws is None and each.duty == 1.0
+        for each in windows
+        if each.rate.any()
+    )
 
-    def grown(names: tuple[str, ...], shared: frozenset[int], rest: list[str]) -> Iterator[tuple[tuple[str, ...], int]]:
+
+def _meetings(touched: dict[str, frozenset[int]], size: int) -> Iterator[tuple[tuple[str, ...], frozenset[int]]]:
+    """Combinations of `size` nodes that all touch a common station, and the stations that they share."""
+
+    def grown(
+        names: tuple[str, ...], shared: frozenset[int], rest: list[str]
+    ) -> Iterator[tuple[tuple[str, ...], frozenset[int]]]:
         if len(names) == size:
-            yield names, len(shared)
+            yield names, shared
             return
         for number, name in enumerate(rest):
             common = shared & touched[name]
