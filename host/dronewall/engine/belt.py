@@ -93,8 +93,17 @@ def belt_of(frontage: Frontage, terrain: Terrain) -> Belt:
         inside = (offset <= frontage.front + 1e-6) & (offset >= -frontage.behind - 1e-6) & ~ends
         over = (offset > frontage.front + 1e-6) & ~ends
         under = (offset < -frontage.behind - 1e-6) & ~ends
-    parts = chainage, offset, inside, inside & _beside(over), inside & _beside(under)
-    return Belt(first_row, first_col, *(np.ascontiguousarray(part[1:-1, 1:-1]) for part in parts), cell)
+    own = slice(1, -1), slice(1, -1)
+    return Belt(
+        row=first_row,
+        col=first_col,
+        chainage=chainage[own].copy(),
+        offset=offset[own].copy(),
+        inside=inside[own].copy(),
+        far=(inside & _beside(over))[own].copy(),
+        near=(inside & _beside(under))[own].copy(),
+        cell=cell,
+    )
 
 
 def _beside(cells: Bools) -> Bools:
