@@ -24,8 +24,9 @@ from dronewall.engine.frontage import Frontage
 from dronewall.engine.frustum import Frustum
 from dronewall.engine.gaps import Crossing, Gap, Stations
 from dronewall.engine.levels import Level
+from dronewall.engine.sensors import SensorState
 from dronewall.engine.terrain import Terrain
-from dronewall.engine.wall import Coverage, SensorState, TargetCoverage
+from dronewall.engine.wall import Coverage, TargetCoverage
 
 CELL = 10.0
 WEST, SOUTH = -500.0, -600.0

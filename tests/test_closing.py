@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dronewall.engine import wall
+from dronewall.engine import sensors, wall
 from dronewall.engine.closing import closers, lie, told
 from dronewall.engine.detection import Rate
 from dronewall.engine.field import Field
@@ -60,7 +60,7 @@ def real(tmp_path_factory):
     path = tmp_path_factory.mktemp("site") / "site.toml"
     path.write_text(SITE)
     ground = ground_of(read(path))
-    return ground, wall.sensor_states(ground, planned(ground))[0]
+    return ground, sensors.sensor_states(ground, planned(ground))[0]
 
 
 @pytest.fixture

@@ -46,6 +46,7 @@ ORDER = [
     ["engine.fewest"],
     ["engine.ground"],
     ["engine.plan"],
+    ["engine.sensors"],
     ["engine.wall"],
     ["engine.reason", "engine.trust"],
     ["engine.closing", "engine.resilience"],

@@ -6,7 +6,7 @@ import pyproj
 import pytest
 from rich.console import Console
 
-from dronewall.engine import reason, wall
+from dronewall.engine import reason, sensors, wall
 from dronewall.engine.detection import rate
 from dronewall.engine.ground import ground_of
 from dronewall.engine.plan import planned
@@ -76,7 +76,7 @@ def scene(real):
             canopy = heights.copy()
             canopy[:, 60 + round(hedge_at / CELL)] += 20.0
             terrain = dataclasses.replace(terrain, canopy_amsl=canopy, canopy_extinction=3.0)
-        state = wall.sensor_states(real, planned(real))[0]
+        state = sensors.sensor_states(real, planned(real))[0]
         eye = {"east": MIDDLE, "north": MIDDLE, "eye_amsl": 106.0, "eye_agl": 6.0, "azimuth": math.pi / 2.0}
         frustum = dataclasses.replace(state.frustum, **{**eye, **changes})
         return dataclasses.replace(real, terrain=terrain), dataclasses.replace(state, frustum=frustum)
@@ -261,7 +261,7 @@ def test_a_sensor_that_does_not_count_and_a_place_without_terrain_are_errors(sce
 
 
 def test_azimuths_in_words_count_from_true_north(real):
-    state = wall.sensor_states(real, planned(real))[0]
+    state = sensors.sensor_states(real, planned(real))[0]
     longitude, latitude, _ = pyproj.Geod(ellps="WGS84").fwd(-84.292, 36.56, 300.0, 800.0)
     found = reason.reason_of(real, state, reason.place_of(real, latitude, longitude))
     # The middle of a 20 m cell is up to 14 m from the place.

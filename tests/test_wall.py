@@ -9,7 +9,7 @@ import rasterio
 from rasterio.transform import from_origin
 
 import dronewall
-from dronewall.engine import wall
+from dronewall.engine import sensors, wall
 from dronewall.engine.ground import ground_of
 from dronewall.engine.levels import LEVELS
 from dronewall.engine.plan import PLANNED_MAST_SIGMA_M, planned, track
@@ -491,7 +491,7 @@ def test_a_sensor_without_a_fix_or_a_compass_says_so_in_words(ground):
         if report.kind == "frustum" and report.sensor == "side":
             report = silent(report, turned, {"azimuth_source": "none"})
         reports.append(report)
-    cam, side, _ = wall.sensor_states(ground, reports)
+    cam, side, _ = sensors.sensor_states(ground, reports)
     assert (cam.state, cam.note) == ("refused", "no position yet (no GNSS fix)")
     assert side.note == "no position yet (no GNSS fix), no azimuth yet (no compass reading)"
 
@@ -537,6 +537,6 @@ def test_a_mast_inside_a_building_is_said_to_stand_on_the_ground(ground, tmp_pat
     path = tmp_path / "site.toml"
     path.write_text(SITE.replace("cell_m = 20.0", 'cell_m = 20.0\nsurface = "dsm.tif"'))
     built = ground_of(read(path))
-    (camera, *_) = wall.sensor_states(built, planned(built))
+    (camera, *_) = sensors.sensor_states(built, planned(built))
     assert camera.note == "22 m under the surface there; its height counts from the ground"
     assert camera.frustum.eye_agl == pytest.approx(8.0)

@@ -711,7 +711,7 @@ def why(
             files.may_fill(png.parent)
             files.may_write(png)
         talk.now(1, f"ground: reading {read.terrain.ground}")
-        from dronewall.engine import reason, wall
+        from dronewall.engine import reason, sensors, wall
         from dronewall.engine.ground import ground_of
 
         _say_first_run(talk)
@@ -719,8 +719,8 @@ def why(
         there = reason.place_of(ground, *place)
         moment = source.moment(ground, lambda heard, of: talk.now(2, f"sensors heard {heard}/{of}"))
         digest = wall.digest_of(ground, moment.reports, moment.states)
-        default: wall.State = "planned" if moment.source == "plan" else "heard"
-        states = wall.sensor_states(ground, moment.reports, default, moment.states)
+        default: sensors.State = "planned" if moment.source == "plan" else "heard"
+        states = sensors.sensor_states(ground, moment.reports, default, moment.states)
         state = next(state for state in states if state.name == sensor)
         talk.now(2, f"looking from {sensor}")
         found = reason.reason_of(ground, state, there, target_name)

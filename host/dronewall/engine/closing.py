@@ -15,8 +15,9 @@ from dronewall.engine.detection import DetectionError
 from dronewall.engine.frontage import Frontage
 from dronewall.engine.gaps import Gap
 from dronewall.engine.reason import Reason, ReasonError, TargetReason, reason_of, with_masts
+from dronewall.engine.sensors import SensorState
 from dronewall.engine.terrain import Terrain
-from dronewall.engine.wall import Coverage, SensorState
+from dronewall.engine.wall import Coverage
 
 Floats = npt.NDArray[np.float64]
 

@@ -15,9 +15,10 @@ from dronewall.engine.field import glance
 from dronewall.engine.frustum import Frustum, elevations, in_view, sweep
 from dronewall.engine.ground import Ground
 from dronewall.engine.profile import Profile, why
+from dronewall.engine.sensors import SensorState, assures
 from dronewall.engine.stored import stored
 from dronewall.engine.viewshed import Window
-from dronewall.engine.wall import Coverage, SensorState, assures, environment_of, rates_of, target_of
+from dronewall.engine.wall import Coverage, environment_of, rates_of, target_of
 
 Verdict = Literal["seen", "faint", "hidden", "outside", "unknown"]
 

@@ -19,7 +19,8 @@ from dronewall.engine.frustum import Frustum
 from dronewall.engine.gaps import KINDS, Gap, Kind
 from dronewall.engine.ground import Ground
 from dronewall.engine.levels import Level
-from dronewall.engine.wall import Coverage, SensorState, gaps_of, target_of, windows_of
+from dronewall.engine.sensors import SensorState
+from dronewall.engine.wall import Coverage, gaps_of, target_of, windows_of
 
 LEVEL: Level = "expected"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dronewall import wire
+from dronewall.engine.sensors import State as Counts
 from dronewall.engine.wall import Source
-from dronewall.engine.wall import State as Counts
 from dronewall.live.ingest import Account, Ingest
 from dronewall.live.recorder import replay
 from dronewall.live.state import State
