@@ -65,16 +65,18 @@ def test_a_cell_of_the_belt_lies_where_the_frontage_says(steps, front, behind, l
     chainage, offset = frontage.locate(columns[cols + belt.col], lines[rows + belt.row])
     assert belt.chainage[rows, cols] == pytest.approx(chainage, abs=1e-3)
     assert belt.offset[rows, cols] == pytest.approx(offset, abs=1e-3)
-    assert (offset <= front + 1e-3).all()
-    assert (offset >= -behind - 1e-3).all()
-    # Nothing is missing: a middle of a cell on a lane's way is in the belt.
-    between = frontage.length * np.linspace(0.2, 0.8, 7)
-    east, north = frontage.at(between)
-    row, col = terrain.cells(east, north)
-    _, off = frontage.locate(columns[col], lines[row])
-    told = belt.inside[row - belt.row, col - belt.col]
-    clear = np.minimum(np.abs(off - front), np.abs(off + behind)) > 1e-3  # on an edge, rounding decides
-    assert (told == ((off <= front) & (off >= -behind)))[clear].all()
+    held = set(zip(*(part.tolist() for part in terrain.cells(*frontage.at(frontage.stations(CELL)))), strict=True))
+    out = (offset > front + 1e-3) | (offset < -behind - 1e-3)
+    assert {(row + belt.row, col + belt.col) for row, col in zip(rows[out], cols[out], strict=True)} <= held
+    # Nothing is missing: whatever holds a station, and whatever lies between the edges.
+    assert all(belt.inside[row - belt.row, col - belt.col] for row, col in held)
+    _, every = frontage.locate(*np.meshgrid(columns, lines))
+    between = np.zeros(terrain.shape, dtype=bool)
+    between[belt.slices] = belt.inside
+    away = np.minimum(np.abs(every - front), np.abs(every + behind)) > 1e-3  # on an edge, rounding decides
+    square = (columns > frontage.points[0, 0] + 250.0) & (columns < frontage.points[-1, 0] - 250.0)
+    missing = ~between & (every < front) & (every > -behind) & away & square
+    assert not missing.any()
 
 
 def test_a_long_frontage_costs_what_lies_near_it_and_no_more():

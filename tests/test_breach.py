@@ -222,6 +222,23 @@ def test_where_nobody_can_go_nobody_crosses():
     assert routes(terrain, frontage, field, belt, dry) == (None, None)
 
 
+@pytest.mark.parametrize("north", [202.0, 204.0])
+def test_a_belt_with_nothing_behind_the_line_is_crossed_wherever_the_line_lies_in_its_cells(north):
+    # .004/s over 100 m at 1.5 m/s, give or take half a cell.
+    terrain, frontage = plain(), line(north=north, behind=0.0)
+    field = watched(terrain, np.full(terrain.shape, 0.004))
+    at = stations(terrain, frontage, field, WALKER, 10.0)
+    assert (np.diff(at.routes.ends, prepend=0) > 0).any() or (at.breach_p == at.lane_p).all()
+    assert at.breach_p == pytest.approx(-math.expm1(-0.004 * 100.0 / 1.5), abs=0.01)
+    # A way round a wall that only crossings can take.
+    east, lines = places(terrain)
+    wall = (lines > 240.0) & (lines < 260.0) & (np.abs(east - 500.0) > 10.0)
+    beside = stations(terrain, frontage, watched(terrain, np.where(wall, 1.0, 0.0)), WALKER, 10.0)
+    near = np.abs(beside.chainage - 500.0)
+    assert (beside.breach_p[near < 70.0] < 0.1).all()
+    assert (beside.lane_p[near > 20.0] > 0.9).all()
+
+
 def test_where_fewer_than_k_nodes_count_a_breach_is_free():
     terrain, frontage = plain(), line()
     field = watched(terrain, np.full(terrain.shape, 0.2))

@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -89,6 +89,7 @@ def test_a_lane_through_a_uniform_field_is_random_search():
         st.tuples(st.floats(0, 2000), st.floats(0, 800), st.floats(0, 360), st.floats(5, 180)), min_size=1, max_size=4
     )
 )
+@settings(max_examples=25)
 def test_audited_lanes_never_exceed_the_field_and_another_sensor_never_opens_a_gap(posts):
     terrain, frontage = plain(), line()
     camera = {"kind": "camera", "pixels": 800, "n50": 1.5, "glimpse_s": 3.0}
@@ -144,6 +145,7 @@ def test_a_lane_counts_only_where_k_nodes_see_it():
     ),
     st.integers(1, 3),
 )
+@settings(max_examples=25)
 def test_asking_for_more_nodes_never_closes_a_gap(posts, k):
     terrain, frontage = plain(), line()
     field = field_of(terrain, [wedge(f"P{i}/a", *post) for i, post in enumerate(posts)])

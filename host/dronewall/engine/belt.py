@@ -20,8 +20,8 @@ class Belt:
     """A piece of the raster whose first cell is (row, col) and that holds the whole belt. All arrays (north, east).
 
     chainage, offset [m]: of the cells' middles, as `Frontage.locate` says; nan far away. inside: the cells whose
-    middles lie in the belt, between the square ends of its first and last segment. far, near: the cells inside beyond
-    whose side the belt ends, towards the threat and away from it.
+    middles lie in the belt, between the square ends of its first and last segment, and those that hold a station. far,
+    near: the cells inside beyond whose side the belt ends, towards the threat and away from it.
     """
 
     row: int
@@ -93,6 +93,13 @@ def belt_of(frontage: Frontage, terrain: Terrain) -> Belt:
         inside = (offset <= frontage.front + 1e-6) & (offset >= -frontage.behind - 1e-6) & ~ends
         over = (offset > frontage.front + 1e-6) & ~ends
         under = (offset < -frontage.behind - 1e-6) & ~ends
+    # Who crosses at a station is in its cell, wherever the middle of that lies: no side of the belt is too thin.
+    east, north = frontage.at(frontage.stations(cell))
+    row, col = (np.floor((place - edge) / cell).astype(np.intp) for place, edge in ((north, south), (east, west)))
+    row, col = row - first_row + 1, col - first_col + 1
+    held = (row >= 0) & (row < len(lines)) & (col >= 0) & (col < len(columns))
+    inside[row[held], col[held]] = True
+    over[row[held], col[held]] = under[row[held], col[held]] = False
     own = slice(1, -1), slice(1, -1)
     return Belt(
         row=first_row,
