@@ -75,6 +75,7 @@ def coverage(
     fields: dict[str, Any] = {
         "scenario": SimpleNamespace(
             site=SimpleNamespace(name="testwall", title="Test wall", crs=None),
+            going=SimpleNamespace(slope="none", cost=None, impassable=None),
             thresholds=SimpleNamespace(
                 look_s=10.0,
                 line_p=0.5,

@@ -130,6 +130,7 @@ def test_why_and_who_take_a_recording_too(site, recording):
         ("--broker host:70000", "is not a broker; expected HOST:PORT"),
         ("--broker localhost --trust {s}", "expected certificates (PEM)"),
         ("--broker localhost --user me --password-file nothing", "expected a file with the password"),
+        ("--broker localhost --password-file nothing", "--password-file without --user"),
     ],
 )
 def test_what_cannot_be_is_told_with_what_was_expected(site, recording, words, expected):

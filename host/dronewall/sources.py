@@ -86,6 +86,8 @@ class Link(NamedTuple):
         from dronewall.live.ingest import Account, LinkError
 
         password = os.environ.get(PASSWORD, "")
+        if self.password_file is not None and not self.user:
+            raise LinkError("--password-file without --user; expected the name that the password is for")
         if self.password_file is not None:
             try:
                 with self.password_file.open("rb") as file:

@@ -38,7 +38,6 @@ from dronewall.scenario import Target as TargetSpec
 
 __all__ = [
     "Coverage",
-    "SensorState",
     "TargetCoverage",
     "Wall",
     "Watcher",

@@ -10,7 +10,8 @@ from dronewall.report import ribbon
 
 if TYPE_CHECKING:
     from dronewall.engine.gaps import Crossing, Gap
-    from dronewall.engine.wall import Coverage, SensorState, Source, TargetCoverage
+    from dronewall.engine.sensors import SensorState
+    from dronewall.engine.wall import Coverage, Source, TargetCoverage
 
 _SOUND = ("planned", "heard")
 _OUT = ("missing", "refused")
@@ -33,6 +34,10 @@ def provenance(coverage: Coverage, target: TargetCoverage | None = None) -> dict
         "k": thresholds.k,
         "count_p": thresholds.count_p if thresholds.k > 1 else None,
         "gap_min_m": thresholds.gap_min_m,
+        "lateral_m": thresholds.lateral_m,
+        "going_slope": scenario.going.slope,
+        "going_cost": scenario.going.cost is not None,
+        "going_impassable": scenario.going.impassable is not None,
         "belt_front_m": coverage.frontage.front,
         "belt_behind_m": coverage.frontage.behind,
         "posting_m": terrain.posting,

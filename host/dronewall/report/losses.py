@@ -195,7 +195,8 @@ def _resilience(fewest: Fewest, target: str) -> str:
     if fewest.exact:
         sets = [clean(" + ".join(sorted(each))) for each in fewest.sets[:3]]
         more = f" and {len(fewest.sets) - 3} or more others" if len(fewest.sets) > 3 else ""
-        return f"Resilience {fewest.low}: losing {nodes} lets a {target} through: {'; '.join(sets)}{more}."
+        said = f"Resilience {fewest.low}, by the summed field: losing {nodes} lets a {target} through"
+        return f"{said}: {'; '.join(sets)}{more}."
     if fewest.ended:
         return (
             f"Resilience: more than {fewest.low - 1}; from {fewest.low} to {fewest.high} nodes have to be lost before "

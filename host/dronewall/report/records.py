@@ -13,7 +13,8 @@ from dronewall.report.findings import NOTHING, Findings
 
 if TYPE_CHECKING:
     from dronewall.engine.gaps import Crossing, Gap
-    from dronewall.engine.wall import Coverage, SensorState, TargetCoverage
+    from dronewall.engine.sensors import SensorState
+    from dronewall.engine.wall import Coverage, TargetCoverage
 
 
 def gap_record(coverage: Coverage, target: TargetCoverage, gap: Gap, number: int | None = None) -> dict[str, Any]:
