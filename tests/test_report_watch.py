@@ -24,8 +24,8 @@ def test_a_gap_is_one_line_with_time_place_length_and_name():
     assert opened.startswith("12:00:00Z  opened  walker line km 1.20–1.40, 200 m, least 10 %")
     assert gap.id in opened
     closed = text(watch.gap(NOON, "closed", gap, "walker-expected-line-01000"))
-    assert "closed" in closed
-    assert "now in walker-expected-line-01000" in closed
+    assert "joined" in closed
+    assert "now part of walker-expected-line-01000" in closed
     assert "least" not in closed
 
 

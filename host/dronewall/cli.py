@@ -975,7 +975,7 @@ def watch(
                 for each in lines.sensors(before, coverage):
                     out.print(each, soft_wrap=True)
                 for event in events:
-                    out.print(lines.gap(now, *event), soft_wrap=True)
+                    out.print(lines.gap(now, *event, now=coverage), soft_wrap=True)
                 ribbon = lines.ribbon(before, coverage)
                 if ribbon is not None:
                     out.print(ribbon)

@@ -77,8 +77,11 @@ def with_going(
         found = polygons_of(impassable)
         closed = covered(terrain, projected(found, terrain, site))
         digest.update(b"impassable" + found.digest.encode())
-        if not _share(closed, terrain, frontage):
+        share = _share(closed, terrain, frontage)
+        if not share:
             notes.append(f"{found.name}: none of its {len(found.rings)} polygons lies on the belt")
+        else:
+            notes.append(f"{found.name}: nobody on foot goes on {max(share, 0.01):.0%} of the belt")
         slowness[closed] = math.inf
     slowness.setflags(write=False)
     return replace(terrain, slowness=slowness, notes=tuple(notes), digest=digest.hexdigest())

@@ -450,7 +450,9 @@ def digest_of(
         json.dumps([report.node, report.kind, report.sensor, report.values], sort_keys=True) for report in reports
     )
     told += sorted(json.dumps([name, state]) for name, (state, _) in states.items())
-    digest = hashlib.sha256(f"{ground.scenario.digest}\n{ground.terrain.digest}\n".encode())
+    terrain = ground.terrain
+    # What is told of a model's heights may be another's: `--terrain` leaves it out.
+    digest = hashlib.sha256(f"{ground.scenario.digest}\n{terrain.digest}\n{terrain.le90} {terrain.posting}\n".encode())
     for line in told:
         digest.update(line.encode())
     return digest.hexdigest()

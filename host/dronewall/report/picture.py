@@ -35,6 +35,7 @@ from dronewall.report.figures import (
     troubled,
     troubles,
     utc,
+    weakest_place,
 )
 from dronewall.report.findings import NOTHING, Findings
 from dronewall.report.ground import window
@@ -186,10 +187,10 @@ def _totals(axes: Axes, coverage: Coverage, target: TargetCoverage) -> float:
             va="top",
         )
         y += 0.46
-    if target.weakest is not None:
-        route = target.weakest
-        axes.text(0, y, percent(route.probability), size=17, weight="bold", color=ROUTE, va="top")
-        said = f"chance of being seen at the\nweakest crossing, km {kilometres(route.chainage)}"
+    place = weakest_place(target)
+    if place is not None:
+        axes.text(0, y, percent(place[1]), size=17, weight="bold", color=ROUTE, va="top")
+        said = f"chance of being seen at the\nweakest crossing, km {kilometres(place[0])}"
         axes.text(0.42, y + 0.02, said, size=9, color=INK, va="top")
         y += 0.46
     sure = assured(coverage, target)

@@ -19,14 +19,21 @@ if TYPE_CHECKING:
 _COLUMNS = 100  # of the frontage, by which two ribbons are compared
 
 
-def gap(at_unix_ms: int, what: str, one: Gap, into: str = "") -> RenderableType:
-    """`12:00:05Z  opened  walker line km 3.42–4.10, 680 m, least 3 %, near P4, P5  (walker-expected-line-03420)`."""
+def gap(at_unix_ms: int, what: str, one: Gap, into: str = "", now: Coverage | None = None) -> RenderableType:
+    """`12:00:05Z  opened  walker line km 3.42–4.10, 680 m, least 3 %, near P4, P5  (walker-expected-line-03420)`.
+
+    One that closed because it is part of another now has *joined* it; now: where that one reaches.
+    """
     text = Text(f"{_clock(at_unix_ms)}  ")
-    text.append(what, style=LOOKS["gap" if what == "opened" else "covered"].terminal)
+    whole = next((gap for target in now.targets for gap in target.gaps if gap.id == into), None) if now else None
+    if whole is not None:
+        into = f"{into}: km {span(whole)}, {metres(whole.length)}"
+    what = "joined" if what == "closed" and into else what
+    text.append(what, style=LOOKS["covered" if what == "closed" else "gap"].terminal)
     near = f", near {', '.join(one.nearest_posts)}" if one.nearest_posts else ""
     least = f", least {percent(one.probability_least)}" if what == "opened" else ""
     text.append(clean(f"  {one.target} {one.kind} km {span(one)}, {metres(one.length)}{least}{near}"), style="default")
-    return text.append(clean(f"  ({one.id}{f', now in {into}' if into else ''})"), style="dim")
+    return text.append(clean(f"  ({one.id}{f', now part of {into}' if into else ''})"), style="dim")
 
 
 def sensors(before: Coverage | None, now: Coverage) -> list[RenderableType]:
