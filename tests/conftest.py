@@ -15,6 +15,7 @@ import ipaddress
 import os
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -162,6 +163,20 @@ def _this_machine_only() -> Iterator[None]:
         patch.setattr(socket.socket, name, guarded)
     yield
     patch.undo()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compiles most kernels before the clocks of the tests run, once and not in every worker."""
+    if hasattr(session.config, "workerinput") or session.config.option.collectonly:
+        return
+    from dronewall.engine._jit import nothing_kept
+
+    if nothing_kept():
+        for words in (["gaps", "jacksboro.toml", "--no-files", "--json"], ["losses", "jacksboro.toml", "--json"]):
+            name = str(ROOT / "examples" / words[1])
+            subprocess.run(
+                [sys.executable, "-m", "dronewall", words[0], name, *words[2:]], stdout=subprocess.DEVNULL, check=False
+            )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
