@@ -23,6 +23,7 @@ from dronewall.engine.exposure import Ways
 from dronewall.engine.frontage import Frontage
 from dronewall.engine.frustum import Frustum
 from dronewall.engine.gaps import Crossing, Gap, Stations
+from dronewall.engine.ground import Ground
 from dronewall.engine.levels import Level
 from dronewall.engine.sensors import SensorState
 from dronewall.engine.terrain import Terrain
@@ -103,7 +104,9 @@ def coverage(
         "digest": DIGEST,
         "version": "1.2.3",
     }
-    return Coverage(**(fields | changes))
+    fields |= changes
+    ground = Ground(*(fields.pop(name) for name in ("scenario", "site", "frontage", "terrain")))
+    return Coverage(ground=ground, **fields)
 
 
 def _frustum(name: str, east: float, north: float, azimuth_deg: float, moving: bool = False) -> Frustum:

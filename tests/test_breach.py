@@ -13,7 +13,7 @@ from dronewall.engine.detection import Rate, Target, rate
 from dronewall.engine.field import UNIT, Field
 from dronewall.engine.frontage import Frontage
 from dronewall.engine.frustum import Frustum
-from dronewall.engine.gaps import gaps, stations, weakest
+from dronewall.engine.gaps import gaps, stations, weakest, weakest_at_a_station
 from dronewall.engine.terrain import Terrain
 
 CELL = 5.0
@@ -220,6 +220,21 @@ def test_where_nobody_can_go_nobody_crosses():
     assert (at.lane_p[near < 10.0] == 0.0).all()
     dry = Going(WALKER.speed, slowness=np.full(slowness.shape, np.inf))
     assert routes(terrain, frontage, field, belt, dry) == (None, None)
+
+
+def test_the_station_that_is_detected_least_tells_what_its_crossing_does():
+    # Watched for sure but in a lane of 10 m at 500 m, where the rate is .004/s: exposure .533 over 200 m at 1.5 m/s.
+    terrain, frontage = plain(), line()
+    east, _ = places(terrain)
+    field = watched(terrain, np.where(np.abs(east - 500.0) < 10.0, 0.004, 1.0))
+    belt, going = belt_of(frontage, terrain), Going(WALKER.speed)
+    guide = guide_of(belt, summed(field, belt, ONE), going, frontage.front, frontage.behind)
+    at = stations(terrain, frontage, field, WALKER, 10.0, belt=belt, guide=guide)
+    found = weakest_at_a_station(terrain, frontage, belt, going, guide, at)
+    assert found.probability == at.breach_p.min() == pytest.approx(-math.expm1(-0.004 * 200.0 / 1.5), rel=1e-3)
+    assert found.chainage == pytest.approx(500.0, abs=10.0)
+    assert (found.length, found.seconds) == (pytest.approx(200.0, abs=5.0), pytest.approx(200.0 / 1.5, rel=0.02))
+    assert found.worst == pytest.approx(0.004)
 
 
 @pytest.mark.parametrize("north", [202.0, 204.0])

@@ -81,10 +81,9 @@ def scene(real):
             ground.scenario.targets[0], "expected", np.zeros((1, 1), np.float32), SimpleNamespace(), 0.5, (gap(),),
             field=field,
         )  # fmt: skip
-        return wall.Coverage(
-            ground.scenario, ground.site, Frontage(np.array([[5.0, NORTH], [2005.0, NORTH]]), 200.0, 100.0, True),
-            Terrain.from_array(ground_amsl, CELL, **terrain), (target,), tuple(states), {}, None, "plan", "feed", "1",
-        )  # fmt: skip
+        frontage = Frontage(np.array([[5.0, NORTH], [2005.0, NORTH]]), 200.0, 100.0, True)
+        own = dataclasses.replace(ground, frontage=frontage, terrain=Terrain.from_array(ground_amsl, CELL, **terrain))
+        return wall.Coverage(own, (target,), tuple(states), {}, None, "plan", "feed", "1")
 
     return made
 

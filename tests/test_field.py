@@ -247,3 +247,16 @@ def test_a_field_with_its_rates_doubled_is_twice_the_field(seeds):
     assert (doubled.total == 2 * field.total).all()
     assert (doubled.unsure == field.unsure).all()
     assert list(doubled) == list(field)
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=5, unique=True))
+def test_what_happens_to_a_copy_does_not_happen_to_the_field(seeds):
+    field = Field(SHAPE)
+    for seed in seeds:
+        field.add(f"P{seed}/cam", window(seed))
+    before, other = field.total, field.copy()
+    assert (other.total == before).all()
+    other.remove(f"P{seeds[0]}/cam")
+    other.add("Q/cam", window(7))
+    assert (field.total == before).all()
+    assert list(field) == sorted(f"P{seed}/cam" for seed in seeds)

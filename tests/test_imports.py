@@ -17,7 +17,7 @@ FIRMWARE = PACKAGE.parents[1] / "firmware"
 # DESIGN: a module imports from the rows above its own, and within one part of the package (report, live, ...)
 # from its neighbours. A new module gets its place here.
 ORDER = [
-    ["wire", "toml_lines", "firmware_files", "engine._jit"],
+    ["wire", "toml_lines", "firmware_files", "engine._jit", "engine.pool"],
     ["toml_check", "asyncapi"],
     ["site_rules", "struct_docs", "catalogue"],
     ["scenario", "engine.radar"],

@@ -17,7 +17,7 @@ def loss(metres, *spans):
         more=lambda kind="breach": metres,
         spans=lambda kind="breach": list(spans),
         opening=(0.25, spans[0][0]) if spans else None,
-        weakest=SimpleNamespace(probability=0.02),
+        worst=(0.02, 3500.0),
     )
 
 

@@ -175,7 +175,9 @@ def test_more_probability_is_darker_and_unknown_is_transparent():
 def test_the_words_of_a_long_flat_frontage_go_below_its_map():
     wall = coverage()
     straight = dataclasses.replace(wall.frontage, points=np.array([[-400.0, 0.0], [2600.0, 0.0]]))
-    figure = picture.figure_of(dataclasses.replace(wall, frontage=straight, posts={}, sensors=()))
+    figure = picture.figure_of(
+        dataclasses.replace(wall, ground=dataclasses.replace(wall.ground, frontage=straight), posts={}, sensors=())
+    )
     top = max(axes.get_position().y1 for axes in figure.axes if axes.get_label() == "words")
     assert top < axes_of(figure, "map").get_position().y0
     beside = picture.figure_of(wall)

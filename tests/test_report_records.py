@@ -23,7 +23,9 @@ def test_every_figure_in_json_carries_what_it_depends_on_and_nan_is_null():
     broken = dataclasses.replace(wall.targets[0].gaps[0], probability_mean=math.nan)
     target = dataclasses.replace(wall.targets[0], gaps=(broken, *wall.targets[0].gaps[1:]))
     wall = dataclasses.replace(
-        wall, targets=(target, wall.targets[1]), terrain=dataclasses.replace(wall.terrain, le90=math.nan)
+        wall,
+        targets=(target, wall.targets[1]),
+        ground=dataclasses.replace(wall.ground, terrain=dataclasses.replace(wall.terrain, le90=math.nan)),
     )
     found = json.loads(json.dumps(records.as_json(wall), allow_nan=False))
     assert next(gap for gap in found["gaps"] if gap["id"] == broken.id)["probability_mean"] is None

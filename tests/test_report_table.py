@@ -120,17 +120,6 @@ def test_the_sentence_says_it_all():
     )
 
 
-def test_the_weakest_crossing_is_the_weakest_of_all_that_are_told():
-    # The search goes by the summed field: a gap's own crossing may be audited lower than the weakest route.
-    wall = coverage()
-    walker = wall.targets[0]
-    gap = next(gap for gap in walker.gaps if gap.kind == "breach" and gap.unknown < 1.0)
-    lower = dataclasses.replace(gap, probability_least=0.01, weakest=1250.0)
-    worse = dataclasses.replace(walker, gaps=tuple(lower if one is gap else one for one in walker.gaps))
-    assert walker.weakest.probability == 0.02
-    assert figures.weakest_place(worse) == (1250.0, 0.01, False)
-
-
 def test_one_target_is_not_named_and_the_worst_loss_comes_last():
     wall = coverage()
     first = wall.targets[0]

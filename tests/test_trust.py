@@ -22,7 +22,7 @@ def ground(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(ground):
-    return trust(ground, wall.cover(ground, planned(ground)))
+    return trust(wall.cover(ground, planned(ground)))
 
 
 def lengths(coverage, kind):
@@ -79,7 +79,7 @@ def test_better_detection_leaves_no_more_gaps_and_it_matters_here(found):
 
 def test_nothing_seen_stays_nothing_seen(ground):
     births = [report for report in planned(ground) if report.kind == "birth"]
-    for each in trust(ground, wall.cover(ground, births)):
+    for each in trust(wall.cover(ground, births)):
         whole = Open(1, pytest.approx(ground.frontage.length))
         assert (each.plain, each.halved, each.doubled, each.unsure) == (whole, whole, whole, whole)
 

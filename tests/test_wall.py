@@ -96,6 +96,16 @@ def test_a_plan_covers_and_says_so_of_every_sensor(ground):
     assert walker.longest_gap.length == max(gap.length for gap in walker.gaps)
 
 
+def test_the_weakest_crossing_is_the_least_detected_of_all_that_were_found(ground):
+    for target in wall.cover(ground, planned(ground)).targets:
+        found = [target.route.probability, target.bottleneck.probability, float(target.stations.breach_p.min())]
+        assert target.weakest.probability == min(found)
+        # What it tells of itself fits together.
+        assert target.weakest.before <= target.weakest.probability + 1e-12
+        assert target.weakest.seconds * target.target.speed_mps == pytest.approx(target.weakest.length, rel=0.05)
+        assert 0.0 <= target.weakest.chainage <= ground.frontage.length
+
+
 def test_a_planned_azimuth_counts_from_true_north(ground):
     frustum = wall.cover(ground, planned(ground)).sensors[0].frustum
     # A point 500 m away at true azimuth 320 degrees lies on the boresight, in the grid.

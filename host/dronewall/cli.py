@@ -435,7 +435,7 @@ def gaps(
         )
         talk.settle()
         talk.step(2, f"coverage: {len(coverage.sensors)} sensors, {len(coverage.scenario.targets)} targets")
-        found = _findings(coverage, talk, 2, None if no_trust else ground)
+        found = _findings(coverage, talk, 2, not no_trust)
         written = _write(coverage, found, folder, talk, 3)
     if as_json:
         from dronewall.report.records import as_json as record
@@ -447,8 +447,8 @@ def gaps(
     return _judged(coverage, fail_over)
 
 
-def _findings(coverage: "Coverage", talk: _Talk, step: int, ground: "Ground | None" = None) -> "Findings":
-    """What is told besides the coverage; with its `ground` also how far to trust it."""
+def _findings(coverage: "Coverage", talk: _Talk, step: int, trusting: bool = False) -> "Findings":
+    """What is told besides the coverage; with `trusting` also how far to trust it."""
     from dronewall.engine import closing, resilience, trust
     from dronewall.report.findings import Findings
 
@@ -459,10 +459,10 @@ def _findings(coverage: "Coverage", talk: _Talk, step: int, ground: "Ground | No
     worst = resilience.worst_loss(coverage, coverage.targets[0].target.name)
     _log.info("found out what would close the gaps, and the worst loss, %.2f s", time.monotonic() - begun)
     trusted: tuple[Trust, ...] = ()
-    if ground is not None:
+    if trusting:
         begun = time.monotonic()
         talk.now(step, "how far to trust that")
-        trusted = trust.trust(ground, coverage)
+        trusted = trust.trust(coverage)
         _log.info("computed how the gaps move where the models are wrong, %.2f s", time.monotonic() - begun)
     talk.settle()
     return Findings(told, worst, trusted)

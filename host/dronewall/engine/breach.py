@@ -177,6 +177,12 @@ def crossings(
     return _crossings(belt, guide.rate, going, front, behind, _joined(*sides))
 
 
+def retold(belt: Belt, guide: Guide, going: Going, front: float, behind: float, cells: Cells) -> Crossings:
+    """One way over cells of the raster, piece by piece."""
+    own = cells - (belt.row, belt.col)
+    return _crossings(belt, guide.rate, going, front, behind, Ways(own, np.array([len(own)])))
+
+
 def weakest_route(belt: Belt, guide: Guide, going: Going, front: float, behind: float) -> Crossings:
     """The one least-exposure route of all from the belt's far edge to its near edge; no cells where there is none. Of
     many that are alike the one that ends in the middle of the widest opening.

@@ -137,7 +137,7 @@ def _weakest(gap: Gap) -> float:
 
 def _reason(coverage: Coverage, sensor: SensorState, place: tuple[float, float], target: str) -> Reason | None:
     try:
-        return reason_of(coverage, sensor, place, target, brief=True)
+        return reason_of(coverage.ground, sensor, place, target, brief=True)
     except (ReasonError, DetectionError):
         return None
 

@@ -67,6 +67,15 @@ class Field:
         self._total: Integers = np.zeros((0, AREA), dtype=np.int64)
         self._unsure: npt.NDArray[np.int32] | None = None
 
+    def copy(self) -> "Field":
+        """A field of its own with the same windows, which are shared."""
+        other = Field(self.shape)
+        other._windows = dict(self._windows)
+        other._slots, other._free = self._slots.copy(), list(self._free)
+        other._tiles, other._touched, other._total = self._tiles.copy(), self._touched.copy(), self._total.copy()
+        other._unsure = None if self._unsure is None else self._unsure.copy()
+        return other
+
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._windows))
 

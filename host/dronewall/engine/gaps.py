@@ -21,6 +21,7 @@ from dronewall.engine.breach import (
     crossings,
     guide_of,
     lane_paths,
+    retold,
     summed,
     weakest_route,
 )
@@ -206,7 +207,7 @@ def stations(
         line_p[field.count_at(cells, look_s, count_p) < k] = 0.0
     lanes = frontage.lanes(chainage)
     count = len(chainage)
-    pieces = max(2, int(np.ceil(frontage.depth / (terrain.cell / 2.0) - 1e-9)))
+    pieces = _pieces(terrain, frontage)
     lane = _taken(
         terrain, field, counted, count, pieces,
         lambda part: lane_paths(terrain, belt, going, lanes[part], pieces, frontage.front),
@@ -276,9 +277,7 @@ def crossing_of(
     if not len(cells):
         return None
     taken = _taken(terrain, field, counted, 1, 1, paths.some)
-    columns, rows = terrain.centres
-    points = np.stack((columns[cells[:, 1] + belt.col], rows[cells[:, 0] + belt.row]), axis=-1)
-    points = np.concatenate((_edge(frontage, belt, cells[0]), points, _edge(frontage, belt, cells[-1])))
+    points = points_of(terrain, frontage, cells + np.array((belt.row, belt.col)))
     met = paths.cells - (belt.row, belt.col)
     first = min(int(paths.before[0]), len(met) - 1)
     return Crossing(
@@ -294,13 +293,53 @@ def crossing_of(
     )
 
 
-def _edge(frontage: Frontage, belt: Belt, cell: Integers) -> Floats:
-    """The point (1, 2) on the belt's edge next to a cell beside it."""
-    chainage, offset = belt.chainage[tuple(cell)], belt.offset[tuple(cell)]
-    on_east, on_north = frontage.at(chainage)
-    ahead_east, ahead_north = frontage.normal(chainage)
-    edge = frontage.front if offset > 0.0 else -frontage.behind
-    return np.array([[on_east + edge * ahead_east, on_north + edge * ahead_north]])
+def weakest_at_a_station(
+    terrain: Terrain, frontage: Frontage, belt: Belt, going: Going, guide: Guide, at: Stations
+) -> Crossing | None:
+    """The best crossing at the station where it is detected least; None where nobody can cross anywhere. guide: of the
+    field that the stations are of.
+    """
+    number = int(np.argmin(at.breach_p))
+    cells, lane = at.routes[number], at.lane[number : number + 1]
+    if len(cells):
+        paths = retold(belt, guide, going, frontage.front, frontage.behind, cells).paths
+        points = points_of(terrain, frontage, cells)
+    else:
+        pieces = _pieces(terrain, frontage)
+        paths, points = lane_paths(terrain, belt, going, lane, pieces, frontage.front), lane[0]
+    seconds, warning = float(paths.durations[0]), float(at.breach_warning[number])
+    if not math.isfinite(seconds):
+        return None
+    met = paths.cells - (belt.row, belt.col)
+    inside = ((met >= 0) & (met < belt.inside.shape)).all(axis=1)
+    return Crossing(
+        points=points,
+        chainage=float(at.chainage[number]),
+        length=float(np.hypot(*np.diff(points, axis=0).T).sum()),
+        seconds=seconds,
+        probability=float(at.breach_p[number]),
+        before=float(at.breach_before[number]),
+        warning=None if math.isnan(warning) else warning,
+        worst=float(guide.rate[tuple(met[inside].T)].max(initial=0.0)),
+        unknown=bool(at.breach_unknown[number]),
+    )
+
+
+def _pieces(terrain: Terrain, frontage: Frontage) -> int:
+    """Pieces of a lane: of half a cell at most."""
+    return max(2, int(np.ceil(frontage.depth / (terrain.cell / 2.0) - 1e-9)))
+
+
+def points_of(terrain: Terrain, frontage: Frontage, cells: Integers) -> Floats:
+    """A way over cells of the raster (m, 2) as points (m + 2, 2) east, north [site m], from one edge of the belt to the
+    other.
+    """
+    columns, rows = terrain.centres
+    middles = np.stack((columns[cells[:, 1]], rows[cells[:, 0]]), axis=-1)
+    chainage, offset = frontage.locate(*middles[[0, -1]].T)
+    depth = np.where(offset > 0.0, frontage.front, -frontage.behind)
+    edges = np.stack(frontage.at(chainage), axis=-1) + depth[:, None] * np.stack(frontage.normal(chainage), axis=-1)
+    return np.concatenate((edges[:1], middles, edges[1:]))
 
 
 def gaps(

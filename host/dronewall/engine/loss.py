@@ -202,9 +202,9 @@ def _gone(line: Line, sensors: Iterable[str]) -> Generator[Bools]:
     there = set(line.field)
     kept = {name: line.field[name] for name in sensors if name in there}
     before = [_looked(line, name) for name in kept]
-    for name in kept:
-        line.field.remove(name)
     try:
+        for name in kept:
+            line.field.remove(name)
         changed = np.zeros(line.belt.inside.shape, dtype=np.bool_)
         for box, rates, doubtful in before:
             now, unsure = _in(line, box)
@@ -212,7 +212,7 @@ def _gone(line: Line, sensors: Iterable[str]) -> Generator[Bools]:
         yield changed
     finally:
         for name, window in kept.items():
-            line.field.add(name, window)
+            line.field.add(name, window)  # in its own place, were it still there
 
 
 Box = tuple[slice, slice]

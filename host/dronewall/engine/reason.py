@@ -18,7 +18,7 @@ from dronewall.engine.profile import Profile, why
 from dronewall.engine.sensors import SensorState, assures
 from dronewall.engine.stored import stored
 from dronewall.engine.viewshed import Window
-from dronewall.engine.wall import Coverage, environment_of, rates_of, target_of
+from dronewall.engine.wall import environment_of, rates_of, target_of
 
 Verdict = Literal["seen", "faint", "hidden", "outside", "unknown"]
 
@@ -96,7 +96,7 @@ class Reason:
     [rad]; distance: horizontal [m].
     """
 
-    ground: Ground | Coverage
+    ground: Ground
     sensor: SensorState
     frustum: Frustum
     asked: tuple[float, float]
@@ -106,7 +106,7 @@ class Reason:
     targets: tuple[TargetReason, ...]
 
 
-def place_of(ground: Ground | Coverage, latitude_deg: float, longitude_deg: float) -> tuple[float, float]:
+def place_of(ground: Ground, latitude_deg: float, longitude_deg: float) -> tuple[float, float]:
     """A place in site metres. Raises ReasonError where it is outside the terrain, and says what was probably meant."""
     west, east, south, north = ground.terrain.extent
 
@@ -133,7 +133,7 @@ def place_of(ground: Ground | Coverage, latitude_deg: float, longitude_deg: floa
 
 
 def reason_of(
-    ground: Ground | Coverage,
+    ground: Ground,
     sensor: SensorState,
     asked: tuple[float, float],
     target: str | None = None,
@@ -198,7 +198,7 @@ class _Seen:
     east: float
     north: float
     up: float
-    ground: Ground | Coverage
+    ground: Ground
     frustum: Frustum
     target: Target
 
@@ -213,7 +213,7 @@ class _Seen:
 
 
 def _seen(
-    ground: Ground | Coverage,
+    ground: Ground,
     frustum: Frustum,
     target: Target,
     cell: tuple[int, int],
@@ -248,7 +248,7 @@ def _seen(
 
 
 def _target_reason(
-    ground: Ground | Coverage,
+    ground: Ground,
     frustum: Frustum,
     target: Target,
     cell: tuple[int, int],

@@ -10,19 +10,17 @@ the audit, too; one that only the audit calls open may be missed unless it was r
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
-import numba
 import numpy as np
 
 from dronewall.engine.breach import Counted, crossings, guide_of
 from dronewall.engine.fewest import MOST_SETS, Fewest, Nodes, fewest
 from dronewall.engine.field import node_of
-from dronewall.engine.ground import Ground
 from dronewall.engine.levels import Level
 from dronewall.engine.loss import Integers, Line, Loss, Place, opened, without
+from dronewall.engine.pool import Pool
 from dronewall.engine.wall import Coverage, TargetCoverage, going_of, target_of
 from dronewall.scenario import AccessPoint, Gateway
 
@@ -144,17 +142,18 @@ def _jammed(coverage: Coverage, alive: Iterable[str], jam: Jam) -> Unit:
 def lines_of(
     coverage: Coverage, target: str | None = None, level: Level | None = None
 ) -> list[tuple[TargetCoverage, Line]]:
-    """The lines of a coverage whose fields were kept: of all targets and levels, or of those named."""
-    thresholds = coverage.scenario.thresholds
-    ground = Ground(coverage.scenario, coverage.site, coverage.frontage, coverage.terrain)
+    """The lines of a coverage whose fields were kept: of all targets and levels, or of those named. They have fields of
+    their own: what is lost there is there in the coverage.
+    """
+    thresholds, ground = coverage.scenario.thresholds, coverage.ground
     counted = Counted(thresholds.k, thresholds.look_s, thresholds.count_p)
     return [
         (
             one,
             Line(
-                coverage.terrain, coverage.frontage, ground.belt, one.field, target_of(one.target),
+                coverage.terrain, coverage.frontage, ground.belt, one.field.copy(), target_of(one.target),
                 going_of(ground, one.target), one.level, counted,
-                thresholds.lateral_m, thresholds.line_p, thresholds.lane_p, one.stations, one.weakest,
+                thresholds.lateral_m, thresholds.line_p, thresholds.lane_p, one.stations, one.route,
             ),
         )
         for one in coverage.targets
@@ -191,7 +190,7 @@ def losses(
     def still() -> bool:
         return not stopped and go_on()
 
-    with ThreadPoolExecutor(max(1, int(numba.config.NUMBA_NUM_THREADS))) as pool:
+    with Pool() as pool:
         told = [pool.submit(_losses, one, line, lost, count, asked, still, tick) for one, line in lines]
         try:
             return tuple(each.result() for each in told)

@@ -8,10 +8,7 @@ can be relied on; what moves much is a model's opinion and has to be walked out.
 import contextlib
 import dataclasses
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-
-import numba
 
 from dronewall.engine.detection import DetectionError
 from dronewall.engine.field import Field
@@ -19,6 +16,7 @@ from dronewall.engine.frustum import Frustum
 from dronewall.engine.gaps import KINDS, Gap, Kind
 from dronewall.engine.ground import Ground
 from dronewall.engine.levels import Level
+from dronewall.engine.pool import Pool
 from dronewall.engine.sensors import SensorState
 from dronewall.engine.wall import Coverage, gaps_of, target_of, windows_of
 
@@ -47,8 +45,9 @@ class Trust:
     unsure: Open
 
 
-def trust(ground: Ground, coverage: Coverage) -> tuple[Trust, ...]:
-    """How the gaps of a coverage of this ground move, for each target and kind. The coverage must have its fields."""
+def trust(coverage: Coverage) -> tuple[Trust, ...]:
+    """How the gaps of a coverage move, for each target and kind. The coverage must have its fields."""
+    ground = coverage.ground
     targets = [target_of(spec) for spec in ground.scenario.targets]
     plain = coverage.at_level(LEVEL)
     unsure = _fields(ground, [_unsure(sensor) for sensor in coverage.sensors])
@@ -61,7 +60,7 @@ def trust(ground: Ground, coverage: Coverage) -> tuple[Trust, ...]:
     def doubted(index: int, field: Field) -> tuple[Gap, ...]:
         return gaps_of(ground, ground.scenario.targets[index], LEVEL, field)[1]
 
-    with contextlib.closing(_Pool()) as pool:
+    with contextlib.closing(Pool()) as pool:
         asked = [
             (
                 pool.submit(scaled, index, 0.5),
@@ -76,16 +75,6 @@ def trust(ground: Ground, coverage: Coverage) -> tuple[Trust, ...]:
         for target, some in zip(targets, found, strict=True)
         for kind in KINDS
     )
-
-
-class _Pool(ThreadPoolExecutor):
-    """As many threads as there are cores; what waits when it is closed is not begun."""
-
-    def __init__(self) -> None:
-        super().__init__(int(numba.config.NUMBA_NUM_THREADS))
-
-    def close(self) -> None:
-        self.shutdown(cancel_futures=True)
 
 
 def _fields(ground: Ground, sensors: Sequence[SensorState]) -> list[Field]:

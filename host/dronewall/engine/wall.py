@@ -10,12 +10,11 @@ import itertools
 import json
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -26,9 +25,21 @@ from dronewall.engine.earth import Site
 from dronewall.engine.field import Field
 from dronewall.engine.frontage import Frontage
 from dronewall.engine.frustum import Frustum
-from dronewall.engine.gaps import KINDS, Crossing, Gap, Kind, Stations, gaps, stations, unknown, weakest
+from dronewall.engine.gaps import (
+    KINDS,
+    Crossing,
+    Gap,
+    Kind,
+    Stations,
+    gaps,
+    stations,
+    unknown,
+    weakest,
+    weakest_at_a_station,
+)
 from dronewall.engine.ground import Ground
 from dronewall.engine.levels import LEVELS, Level, rates
+from dronewall.engine.pool import CORES, Pool
 from dronewall.engine.sensors import SensorState, State, assures, sensor_states
 from dronewall.engine.stored import Stored, stored
 from dronewall.engine.terrain import Terrain
@@ -59,8 +70,9 @@ Source = Literal["plan", "live", "recorded"]
 @dataclass(frozen=True)
 class TargetCoverage:
     """What the line sees of one target at one level (`levels`). look: float32 (north, east), probability of a look; nan
-    where unknown. line_p: the threshold of a look. weakest, bottleneck: the least exposed route of the whole line, and
-    the one whose highest rate is the least; None where nobody can cross. field: of the rates; None where nobody kept
+    where unknown. line_p: the threshold of a look. weakest: the way across the whole
+    line on which somebody is detected least; bottleneck: the route whose highest rate is the least; route: the least
+    exposed one; None where nobody can cross. field: of the rates; None where nobody kept
     it.
     """
 
@@ -72,6 +84,7 @@ class TargetCoverage:
     gaps: tuple[Gap, ...]
     weakest: Crossing | None = None
     bottleneck: Crossing | None = None
+    route: Crossing | None = None
     field: Field | None = None
 
     @property
@@ -113,10 +126,7 @@ class Coverage:
     north [site m] by name. digest: of all inputs (site file, terrain, reports).
     """
 
-    scenario: Scenario
-    site: Site
-    frontage: Frontage
-    terrain: Terrain
+    ground: Ground
     targets: tuple[TargetCoverage, ...]
     sensors: tuple[SensorState, ...]
     posts: dict[str, tuple[float, float]]
@@ -124,6 +134,26 @@ class Coverage:
     source: Source
     digest: str
     version: str
+
+    @property
+    def scenario(self) -> Scenario:
+        """The ground's."""
+        return self.ground.scenario
+
+    @property
+    def site(self) -> Site:
+        """The ground's."""
+        return self.ground.site
+
+    @property
+    def frontage(self) -> Frontage:
+        """The ground's."""
+        return self.ground.frontage
+
+    @property
+    def terrain(self) -> Terrain:
+        """The ground's."""
+        return self.ground.terrain
 
     def at_level(self, level: Level) -> tuple[TargetCoverage, ...]:
         """The targets' entries of one level, in the site file's order."""
@@ -229,21 +259,26 @@ class Wall:
     def coverage(self, at_unix_ms: int | None, source: Source) -> Coverage:
         """The coverage at this time; who sees a place (`Coverage.who`) it tells until the next update."""
         ground, scenario = self.ground, self.ground.scenario
-        for level in LEVELS:
-            if level not in self._made:
-                self._made[level] = [
-                    _target_coverage(ground, spec, level, field)
-                    for spec, field in zip(scenario.targets, self._fields[level], strict=True)
-                ]
+        new = [
+            (level, spec, field)
+            for level in LEVELS
+            if level not in self._made
+            for spec, field in zip(scenario.targets, self._fields[level], strict=True)
+        ]
+        # Made once, here, and not by each thread.
+        assert ground.belt is not None
+        with contextlib.closing(Pool()) as pool:
+            asked = [(level, pool.submit(_target_coverage, ground, spec, level, field)) for level, spec, field in new]
+            made: dict[Level, list[TargetCoverage]] = {}
+            for level, future in asked:
+                made.setdefault(level, []).append(future.result())
+        self._made |= made
         post_places = {
             post.name: tuple(float(part) for part in ground.site.to_site(post.latitude_deg, post.longitude_deg))
             for post in scenario.posts
         }
         return Coverage(
-            scenario=scenario,
-            site=ground.site,
-            frontage=ground.frontage,
-            terrain=ground.terrain,
+            ground=ground,
             targets=tuple(target for level in LEVELS for target in self._made[level]),
             sensors=tuple(self._sensors),
             posts={name: (place[0], place[1]) for name, place in post_places.items()},
@@ -311,13 +346,11 @@ def windows_of(
 
     # Once, here: all threads would begin by asking, and from Python 3.12 on each would make its own.
     ground.terrain.prepare()
-    cores = int(numba.config.NUMBA_NUM_THREADS)
     waiting = iter(sensors)
     running: deque[tuple[SensorState, Future[list[tuple[Stored, Stored]]]]] = deque()
-    pool = ThreadPoolExecutor(cores)
-    try:
+    with contextlib.closing(Pool()) as pool:
         while True:
-            for sensor in itertools.islice(waiting, 2 * cores - len(running)):
+            for sensor in itertools.islice(waiting, 2 * CORES - len(running)):
                 assert sensor.frustum is not None
                 running.append((sensor, pool.submit(windows, sensor.frustum)))
             if not running:
@@ -328,8 +361,6 @@ def windows_of(
             except DetectionError as error:
                 found = error
             yield sensor, found
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def target_of(spec: TargetSpec) -> Target:
@@ -366,7 +397,7 @@ def environment_of(spec: EnvironmentSpec) -> Environment:
     )
 
 
-def rates_of(ground: Ground | Coverage, frustum: Frustum, targets: Sequence[Target]) -> list[tuple[Rate, Rate]]:
+def rates_of(ground: Ground, frustum: Frustum, targets: Sequence[Target]) -> list[tuple[Rate, Rate]]:
     """The expected and the assured detection of each target by a sensor, over this ground and in the site's weather.
 
     Raises DetectionError.
@@ -382,8 +413,12 @@ def _target_coverage(ground: Ground, spec: TargetSpec, level: Level, field: Fiel
     counted, going = Counted(thresholds.k, thresholds.look_s, thresholds.count_p), going_of(ground, spec)
     guide = guide_of(ground.belt, summed(field, ground.belt, counted), going, frontage.front, frontage.behind)
     at, found = gaps_of(ground, spec, level, field, guide)
-    routes = weakest(terrain, frontage, field, ground.belt, going, counted, guide)
-    return TargetCoverage(spec, level, look, at, thresholds.line_p, found, *routes, field)
+    route, bottleneck = weakest(terrain, frontage, field, ground.belt, going, counted, guide)
+    # The searches go by the summed field and the audit comes after them: of all that they found the least detected.
+    crossing = weakest_at_a_station(terrain, frontage, ground.belt, going, guide, at)
+    ways = [way for way in (route, bottleneck, crossing) if way is not None]
+    least = min(ways, key=lambda way: way.probability, default=None)
+    return TargetCoverage(spec, level, look, at, thresholds.line_p, found, least, bottleneck, route, field)
 
 
 def gaps_of(

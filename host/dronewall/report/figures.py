@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dronewall.report import ribbon
 
 if TYPE_CHECKING:
-    from dronewall.engine.gaps import Gap
+    from dronewall.engine.gaps import Crossing, Gap
     from dronewall.engine.sensors import SensorState
     from dronewall.engine.wall import Coverage, Source, TargetCoverage
 
@@ -259,35 +259,20 @@ def _target_sentence(coverage: Coverage, target: TargetCoverage) -> str:
     sure = assured(coverage, target)
     if sure is not None:
         said += f" (assured: {_open(coverage, sure)})"
-    place = weakest_place(target)
-    return f"{said}. {crossing_said(coverage, *place)}." if place is not None else f"{said}."
+    if target.weakest is None:
+        return f"{said}."
+    return f"{said}. {crossing_said(coverage, target.weakest)}."
 
 
-def weakest_place(target: TargetCoverage) -> tuple[float, float, bool] | None:
-    """Where a target crosses the line with the least chance of being seen: chainage [m], that chance, and whether it is
-    over unknown ground; None where nobody can cross.
-
-    The search goes by the summed field and the audit comes after it: of the weakest route, the bottleneck and the
-    crossings that the breach gaps are weakest at, the one that the audit likes least. Gaps of which nothing is known
-    are told of apart.
-    """
-    found = [(one.chainage, one.probability, one.unknown) for one in (target.weakest, target.bottleneck) if one]
-    found += [
-        (gap.weakest, gap.probability_least, gap.unknown > 0.0)
-        for gap in target.gaps
-        if gap.kind == "breach" and gap.unknown < 1.0
-    ]
-    return min(found, key=lambda place: round(place[1], 4), default=None)
-
-
-def crossing_said(coverage: Coverage, chainage: float, probability: float, unknown: bool) -> str:
+def crossing_said(coverage: Coverage, way: Crossing) -> str:
     """`Weakest crossing at km 3.42: 11 % chance of being seen`; says where it is on the flank or nobody knows the
     ground.
     """
     lateral = coverage.scenario.thresholds.lateral_m
-    flank = " (flank)" if min(chainage, coverage.frontage.length - chainage) < lateral else ""
-    dark = ", over unknown ground" if unknown else ""
-    return f"Weakest crossing at km {kilometres(chainage)}{flank}: {percent(probability)} chance of being seen{dark}"
+    flank = " (flank)" if min(way.chainage, coverage.frontage.length - way.chainage) < lateral else ""
+    dark = ", over unknown ground" if way.unknown else ""
+    where = f"km {kilometres(way.chainage)}{flank}"
+    return f"Weakest crossing at {where}: {percent(way.probability)} chance of being seen{dark}"
 
 
 def _open(coverage: Coverage, target: TargetCoverage) -> str:

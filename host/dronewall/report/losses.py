@@ -78,8 +78,8 @@ def _single(unit: Unit, loss: Loss) -> dict[str, Any]:
         "least_chainage_m": figure(chainage, 1),
         "opened_probability": figure(loss.opening[0]) if loss.opening else None,
         "opened_chainage_m": figure(loss.opening[1], 1) if loss.opening else None,
-        "weakest_route_probability": figure(loss.weakest.probability) if loss.weakest else None,
-        "weakest_route_chainage_m": figure(loss.weakest.chainage, 1) if loss.weakest else None,
+        "weakest_probability": figure(loss.worst[0]),
+        "weakest_chainage_m": figure(loss.worst[1], 1),
     }
 
 
@@ -138,7 +138,7 @@ def _table(one: Losses) -> RenderableType:
             metres(loss.more("lane")),
             Text(_spans(loss)),
             percent(loss.opening[0]) if loss.opening else "",
-            percent(loss.weakest.probability) if loss.weakest else "no way",
+            percent(loss.worst[0]),
         )
     if not table.row_count:
         return Text("Nothing can be lost." if not one.unasked else "No time to try any loss.")

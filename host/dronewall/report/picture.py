@@ -35,7 +35,6 @@ from dronewall.report.figures import (
     troubled,
     troubles,
     utc,
-    weakest_place,
 )
 from dronewall.report.findings import NOTHING, Findings
 from dronewall.report.ground import window
@@ -187,10 +186,9 @@ def _totals(axes: Axes, coverage: Coverage, target: TargetCoverage) -> float:
             va="top",
         )
         y += 0.46
-    place = weakest_place(target)
-    if place is not None:
-        axes.text(0, y, percent(place[1]), size=17, weight="bold", color=ROUTE, va="top")
-        said = f"chance of being seen at the\nweakest crossing, km {kilometres(place[0])}"
+    if target.weakest is not None:
+        axes.text(0, y, percent(target.weakest.probability), size=17, weight="bold", color=ROUTE, va="top")
+        said = f"chance of being seen at the\nweakest crossing, km {kilometres(target.weakest.chainage)}"
         axes.text(0.42, y + 0.02, said, size=9, color=INK, va="top")
         y += 0.46
     sure = assured(coverage, target)

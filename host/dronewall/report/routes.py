@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dronewall.engine.gaps import points_of
 from dronewall.report import ribbon
 
 if TYPE_CHECKING:
@@ -40,14 +41,4 @@ def crossing(coverage: Coverage, target: TargetCoverage, station: int) -> NDArra
     cells = target.stations.routes[station]
     if not len(cells):
         return np.asarray(target.stations.lane[station], dtype=float)
-    columns, rows = coverage.terrain.centres
-    middles = np.stack((columns[cells[:, 1]], rows[cells[:, 0]]), axis=-1)
-    return np.concatenate((_edge(coverage, middles[0]), middles, _edge(coverage, middles[-1])))
-
-
-def _edge(coverage: Coverage, place: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The point (1, 2) on the belt's edge next to a place beside it."""
-    frontage = coverage.frontage
-    chainage, offset = frontage.locate(*place)
-    depth = frontage.front if offset > 0.0 else -frontage.behind
-    return np.reshape(np.stack(frontage.at(chainage)) + depth * np.stack(frontage.normal(chainage)), (1, 2))
+    return points_of(coverage.terrain, coverage.frontage, cells)
