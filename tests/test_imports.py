@@ -17,7 +17,7 @@ FIRMWARE = PACKAGE.parents[1] / "firmware"
 # DESIGN: a module imports from the rows above its own, and within one part of the package (report, live, ...)
 # from its neighbours. A new module gets its place here.
 ORDER = [
-    ["wire", "toml_lines", "firmware_files", "engine._jit", "engine.pool"],
+    ["wire", "toml_lines", "firmware_files", "engine._jit", "engine.pool", "options", "talk"],
     ["toml_check", "asyncapi"],
     ["site_rules", "struct_docs", "catalogue"],
     ["scenario", "engine.radar"],
@@ -52,7 +52,7 @@ ORDER = [
     ["engine.closing", "engine.resilience"],
     ["report", "live"],
     ["interop"],  # says in other formats what the report's figures say
-    ["outputs", "sources"],
+    ["outputs", "sources", "program"],
     ["demo"],
     ["web", "bench"],
     ["cli"],

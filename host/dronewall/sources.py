@@ -1,15 +1,14 @@
 """Where a command's reports come from: a plan, a broker or a recording; and the options that say so."""
 
 import functools
-import math
 import os
-import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+
+from dronewall.options import WEEK_S, Address, Instant, Seconds
 
 if TYPE_CHECKING:
     from dronewall.engine.ground import Ground
@@ -19,52 +18,6 @@ if TYPE_CHECKING:
 PASSWORD = "DRONEWALL_PASSWORD"
 """The environment variable with the password for the broker: on a command line everybody on the machine can read it."""
 _PASSWORD_LIMIT = 4096
-
-
-class Seconds(click.FloatRange):
-    """A time in seconds within bounds."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = math.nan
-        low, high = float(self.min or 0.0), float(self.max or math.inf)
-        if not low <= seconds <= high:
-            self.fail(f"{str(value).strip()!r}; expected seconds from {low:g} to {high:g}", param, ctx)
-        return seconds
-
-
-class Instant(click.ParamType):
-    """Milliseconds since 1970 from `2026-03-01T12:00:00Z`."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            at = datetime.fromisoformat(value.strip())
-            if at.tzinfo is not None:
-                return round((at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
-        except (ValueError, OverflowError):
-            pass
-        self.fail(f"{value.strip()!r} is not a time; expected date, time and zone: 2026-03-01T12:00:00Z", param, ctx)
-
-
-class Address(click.ParamType):
-    """Host and port from `wall.example:1883`, `10.0.0.7` or `[::1]:1883`."""
-
-    name = "host:port"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
-        if isinstance(value, tuple):
-            return value
-        match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([\w.-]+))(?::(\d{1,5}))?", value.strip(), re.ASCII)
-        port = int(match[3] or 0) if match else 0
-        if match is None or (match[3] is not None and not 1 <= port <= 65535):
-            self.fail(f"{value.strip()!r} is not a broker; expected HOST:PORT, such as 127.0.0.1:1883", param, ctx)
-        return match[1] or match[2], port
 
 
 class Link(NamedTuple):
@@ -187,7 +140,7 @@ def from_anywhere(command: _Command) -> _Command:
         return command(source=Source(at_s, link, wait_s, recorded, at_unix_ms), **rest)
 
     options: _Options = [
-        click.option("--at", "at_s", type=Seconds(0.0, 604_800.0), default=0.0, show_default=True, metavar="SECONDS",
+        click.option("--at", "at_s", type=Seconds(0.0, WEEK_S), default=0.0, show_default=True, metavar="SECONDS",
                      help="Drones where they are that long into their routes."),
         click.option("--recorded", type=_FILE, help="The wall as `dronewall record` has written it down."),
         click.option("--at-time", "at_unix_ms", type=Instant(), metavar="TIME",

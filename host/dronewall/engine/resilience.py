@@ -89,7 +89,7 @@ def units(coverage: Coverage, jams: Iterable[Jam] = ()) -> tuple[Unit, ...]:
     found += [
         Unit("gateway", gateway.name, _lost(coverage, alive, gateways={gateway.name})) for gateway in scenario.gateways
     ]
-    found += [_jammed(coverage, alive, jam) for jam in jams]
+    found += [jammed(coverage, jam) for jam in jams]
     return tuple(unit for unit in found if unit.nodes)
 
 
@@ -118,7 +118,8 @@ def _lost(
     return tuple(sorted(lost & set(alive)))
 
 
-def _jammed(coverage: Coverage, alive: Iterable[str], jam: Jam) -> Unit:
+def jammed(coverage: Coverage, jam: Jam) -> Unit:
+    """What an area without radio takes: the nodes in it, and those that reach home through what stands in it."""
     latitude, longitude, radius = jam
     east, north = (float(part) for part in coverage.site.to_site(latitude, longitude))
 
@@ -135,6 +136,7 @@ def _jammed(coverage: Coverage, alive: Iterable[str], jam: Jam) -> Unit:
         if sensor.frustum is not None and inside((sensor.frustum.east, sensor.frustum.north))
     }
     scenario = coverage.scenario
+    alive = {node_of(sensor.name) for sensor in coverage.sensors if sensor.frustum is not None}
     lost = _lost(coverage, alive, points=heard(scenario.access_points), gateways=heard(scenario.gateways), nodes=nodes)
     return Unit("area", f"{radius:g} m around {latitude:.5f},{longitude:.5f}", lost)
 
