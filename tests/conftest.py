@@ -172,7 +172,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     from dronewall.engine._jit import nothing_kept
 
     if nothing_kept():
-        for words in (["gaps", "jacksboro.toml", "--no-files", "--json"], ["losses", "jacksboro.toml", "--json"]):
+        print("the kernels are compiled, once", flush=True)
+        for words in (["gaps", "jacksboro.toml", "--no-files", "-q"], ["losses", "jacksboro.toml", "-q"]):
             name = str(ROOT / "examples" / words[1])
             subprocess.run(
                 [sys.executable, "-m", "dronewall", words[0], name, *words[2:]], stdout=subprocess.DEVNULL, check=False

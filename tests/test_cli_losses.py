@@ -25,6 +25,13 @@ def test_it_ranks_losses_and_says_how_many_the_line_stands(site, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["site.toml"]
 
 
+def test_a_jammed_area_that_holds_nobody_is_not_passed_over_in_silence(site, tmp_path):
+    ran = dronewall("losses", site, "--target", "walker", "--jam", "-84.297,36.5562,20", cwd=tmp_path, COLUMNS="200")
+    assert ran.returncode == 0, ran.stderr
+    assert "no node is within 20 m of -84.297,36.5562" in ran.stderr
+    assert "latitude comes first" in ran.stderr
+
+
 def test_json_is_json_and_names_target_level_and_inputs(site, tmp_path):
     told = ("--json", "-q", "--level", "assured", "--target", "walker", "--count", "3")
     ran = dronewall("losses", site, *told, cwd=tmp_path)

@@ -3,6 +3,7 @@ import json
 import math
 from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -203,6 +204,11 @@ def test_what_sees_by_its_pose_and_leaves_a_gap_comes_last_with_the_levels_figur
     assert last.level_look == pytest.approx(-math.expm1(-0.1), abs=1e-4)
     assert closer_words(last).endswith("with the errors that its pose may have 10 %")
     assert closer_brief(last) == f"P1/cam sees it with {percent(last.look)}, 10 % with its errors"
+    # Where two have to see it one that does is no gap's fault.
+    thresholds = msgspec.structs.replace(coverage.scenario.thresholds, k=2)
+    asked = msgspec.structs.replace(coverage.scenario, thresholds=thresholds)
+    several = dataclasses.replace(coverage, ground=dataclasses.replace(coverage.ground, scenario=asked))
+    assert closer_brief(closers(several, gap())[-1]).endswith(", but fewer than 2 nodes do")
 
 
 def test_sensors_that_do_not_count_and_places_without_terrain_make_no_closers(scene):

@@ -120,6 +120,13 @@ def test_the_sentence_says_it_all():
     )
 
 
+def test_gaps_that_are_too_short_to_be_listed_are_not_denied():
+    wall = coverage()
+    wall.scenario.thresholds.gap_min_m = 1000.0
+    wall = dataclasses.replace(wall, targets=tuple(dataclasses.replace(one, gaps=()) for one in wall.targets))
+    assert "walker: no gap of 1.0 km or more in 3.0 km." in figures.sentence(wall)
+
+
 def test_one_target_is_not_named_and_the_worst_loss_comes_last():
     wall = coverage()
     first = wall.targets[0]

@@ -40,10 +40,11 @@ class Closer:
     miss: `angle`: it only has to be turned to notice the target with the line's threshold; `range`: the place is beyond
     its range, and nothing is in the way; `hidden`: the terrain is in the way; `faint`: in sight, but noticed with less;
     `far`: beyond its range and hidden; `seen`: pointing as it reports it notices the target, but the errors of its
-    pose, its sleep or the walker's speed leave too little of it; `unknown`: the terrain does not say. reason: of the
-    gap's target alone. aside: least turn that brings the place into view [rad], 0 where it is. short: metres beyond
-    range. rise: metres that the eye would have to be higher to see the target's top. look: probability in a look, as
-    it stands, or turned where that helps. level_look: in a look at the gap's level, errors and sleep counted.
+    pose, its sleep or the walker's speed leave too little of it, or too few other nodes see it (`k`); `unknown`: the
+    terrain does not say. reason: of the gap's target alone. aside: least turn that brings the place into view [rad], 0
+    where it is. short: metres beyond range. rise: metres that the eye would have to be higher to see the target's top.
+    look: probability in a look, as it stands, or turned where that helps. level_look: in a look at the gap's level,
+    errors and sleep counted.
     """
 
     miss: Miss

@@ -24,7 +24,13 @@ def closer_words(closer: Closer) -> str:
     level = closer.level_look
     if closer.miss == "seen" and math.isfinite(level) and percent(level) != percent(closer.look):
         said += f"; with the errors that its pose may have {percent(level)}"
-    return said
+    return said + _alone(closer)
+
+
+def _alone(closer: Closer) -> str:
+    """What one sensor that sees a place leaves to be wished where several have to."""
+    k = closer.reason.ground.scenario.thresholds.k
+    return f", but fewer than {k} nodes do" if k > 1 and closer.miss == "seen" else ""
 
 
 def closer_brief(closer: Closer) -> str:
@@ -48,7 +54,7 @@ def closer_brief(closer: Closer) -> str:
     if closer.miss == "seen":
         level = percent(closer.level_look)
         errors = f", {level} with its errors" if level not in ("unknown", chance) else ""
-        return f"{who} sees it with {chance}{errors}"
+        return f"{who} sees it with {chance}{errors}{_alone(closer)}"
     return f"{name}: no ground height at {away(one.profile.first_unknown)}"
 
 

@@ -255,7 +255,8 @@ def _target_sentence(coverage: Coverage, target: TargetCoverage) -> str:
     if listed:
         said += f"{number_of(len(listed), 'gap')}, {metres(sum(gap.length for gap in listed))} of {whole}"
     else:
-        said += f"{'no' if said else 'No'} gap in {whole}"
+        least = coverage.scenario.thresholds.gap_min_m
+        said += f"{'no' if said else 'No'} gap{f' of {metres(least)} or more' if least else ''} in {whole}"
     sure = assured(coverage, target)
     if sure is not None:
         said += f" (assured: {_open(coverage, sure)})"

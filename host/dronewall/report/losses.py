@@ -41,10 +41,10 @@ def as_json(coverage: Coverage, found: tuple[Losses, ...]) -> dict[str, Any]:
     return {
         "dronewall": {"what": "losses"} | provenance(coverage),
         "targets": [
-            {
-                "target": one.of.target.name,
-                "level": one.of.level,
+            provenance(coverage, one.of)
+            | {
                 "resilience": {
+                    "by": "summed field",
                     "least": one.fewest.low if one.fewest.exact else None,
                     "at_least": one.fewest.low,
                     "at_most": one.fewest.high,
@@ -78,8 +78,6 @@ def _single(unit: Unit, loss: Loss) -> dict[str, Any]:
         "least_chainage_m": figure(chainage, 1),
         "opened_probability": figure(loss.opening[0]) if loss.opening else None,
         "opened_chainage_m": figure(loss.opening[1], 1) if loss.opening else None,
-        "weakest_probability": figure(loss.worst[0]),
-        "weakest_chainage_m": figure(loss.worst[1], 1),
     }
 
 
