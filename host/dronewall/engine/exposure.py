@@ -98,26 +98,13 @@ class Ways:
 class Search:
     """The cheapest ways from some cells to all others. All arrays (north, east).
 
-    cost: of the way to a cell, inf where there is none. move: which of `MOVES` ends it there; -1 where it begins and
-    where there is none. starts: what it costs to begin at a cell, inf where none begins. reverse: the ways lead there
-    and do not come from there.
+    cost: of the way to a cell, inf where there is none; the ways follow from it (`repair.way`). starts: what it costs
+    to begin at a cell, inf where none begins. reverse: the ways lead there and do not come from there.
     """
 
     cost: Floats
-    move: npt.NDArray[np.int8]
     starts: Floats
     reverse: bool
-
-    def way(self, row: int, col: int) -> Cells:
-        """The cells (n, 2) of the cheapest way to (row, col) in the walker's order; none where there is no way."""
-        if not math.isfinite(self.cost[row, col]):
-            return np.zeros((0, 2), dtype=np.int64)
-        cells = [(row, col)]
-        while self.move[row, col] >= 0:
-            step = MOVES[self.move[row, col]]
-            row, col = row - int(step[0]), col - int(step[1])
-            cells.append((row, col))
-        return np.array(cells if self.reverse else cells[::-1], dtype=np.int64)
 
 
 def search(grid: Grid, starts: Floats, *, reverse: bool = False, worst: bool = False) -> Search:
@@ -139,7 +126,7 @@ def search(grid: Grid, starts: Floats, *, reverse: bool = False, worst: bool = F
         grid.cell, offsets, crossed, COUNTS, LENGTHS, SHARES, worst, cost, move,
         np.full(weight.size, -1, dtype=np.int32), np.zeros(0, dtype=np.int32),
     )  # fmt: skip
-    return Search(inner(cost, grid), inner(move, grid), starts, reverse)
+    return Search(inner(cost, grid), starts, reverse)
 
 
 def detours(

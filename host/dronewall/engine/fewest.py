@@ -23,7 +23,7 @@ from dronewall.engine.belt import Belt
 from dronewall.engine.breach import TIE, Counted, Going
 from dronewall.engine.exposure import Grid, Search, search
 from dronewall.engine.field import UNIT, Field, node_of
-from dronewall.engine.repair import wider
+from dronewall.engine.repair import way, wider
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -192,7 +192,8 @@ class Nodes:
         if left == 0:
             yield lost
             return
-        back = search(Grid(weight, self.belt.cell, self._heights(box)), end, reverse=True)
+        grid = Grid(weight, self.belt.cell, self._heights(box))
+        back = search(grid, end, reverse=True)
         open_cells = found.cost + back.cost < self.most * (1.0 + 1e-9)
         pieces, spans = _pieces(wider(open_cells))
         for number, (low_row, high_row, low_col, high_col) in enumerate(spans.tolist(), 1):
@@ -208,11 +209,11 @@ class Nodes:
             if not least.min() < self.most:
                 continue
             row, col = divmod(int(np.argmin(least)), least.shape[1])
-            way = found.way(row + low_row, col + low_col)
+            route = way(grid, found, row + low_row, col + low_col)
             undecided = [name for name in self.nodes if name not in lost | kept and self._sees(name, there, inner)]
             if not undecided:
                 continue
-            name = self._heaviest(box, way, lost | kept) or undecided[0]
+            name = self._heaviest(box, route, lost | kept) or undecided[0]
             yield from self._opening(there, inner, lost | {name}, kept, left - 1, go_on)
             yield from self._opening(there, inner, lost, kept | {name}, left, go_on)
 
@@ -220,10 +221,10 @@ class Nodes:
         here, there = _overlap(box, self.nodes[name].box)
         return here is not None and bool((self.nodes[name].rate[there] * cells[here]).any())
 
-    def _heaviest(self, box: Box, way: Integers, decided: frozenset[str]) -> str | None:
-        """The node, of those that nothing was decided about, that is worth most along a way in a box."""
+    def _heaviest(self, box: Box, route: Integers, decided: frozenset[str]) -> str | None:
+        """The node, of those that nothing was decided about, that is worth most along a route in a box."""
         best, most = None, 0
-        rows, cols = way[:, 0] + box[0].start, way[:, 1] + box[1].start
+        rows, cols = route[:, 0] + box[0].start, route[:, 1] + box[1].start
         for name, node in self.nodes.items():
             if name in decided:
                 continue
@@ -239,12 +240,15 @@ class Nodes:
         lost: frozenset[str] = frozenset()
         while True:
             rate = self.relaxed(self.whole(), lost, frozenset(), 0)
-            _, found, end = self.searched(rate, self.whole(), None)
+            weight, found, end = self.searched(rate, self.whole(), None)
             total = found.cost + end
             if not np.isfinite(total).any():
                 return None
             row, col = divmod(int(np.argmin(total)), total.shape[1])
-            name = self._heaviest(self.whole(), found.way(row, col), lost) if total[row, col] >= self.most else None
+            if total[row, col] < self.most:
+                break
+            grid = Grid(weight, self.belt.cell, self._heights(self.whole()))
+            name = self._heaviest(self.whole(), way(grid, found, row, col), lost)
             if name is None:
                 break
             lost |= {name}

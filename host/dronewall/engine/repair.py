@@ -40,28 +40,27 @@ def cheaper(grid: Grid, before: Search, starts: Floats, changed: Bools) -> Searc
         return before
     weight, heights = padded(grid.weight), padded_heights(grid)
     offsets, crossed = steps(grid)
-    cost, move = padded(before.cost), padded(before.move, -1)
+    cost, move = padded(before.cost), np.full(weight.size, -1, dtype=np.int8)
     near = padded(wider(changed), False)
     sign = -1.0 if before.reverse else 1.0
     first = np.flatnonzero(near & np.isfinite(weight))
-    paid, moves = _seeds(
+    paid = _seeds(
         weight, first, padded(starts), cost, heights, sign, grid.cell, offsets, crossed, COUNTS,
         LENGTHS, SHARES,
     )  # fmt: skip
     lower = paid < cost[first]
-    move[first[lower]] = moves[lower]
     none, nobody = np.zeros(0), np.zeros(0, dtype=np.float32)
     grow(
         weight, first[lower], paid[lower], none, none, nobody, 0.0, 0.0, heights, sign, grid.cell, offsets, crossed,
         COUNTS, LENGTHS, SHARES, False, cost, move, np.full(weight.size, -1, dtype=np.int32),
         np.zeros(0, dtype=np.int32),
     )  # fmt: skip
-    return Search(inner(cost, grid), inner(move, grid), starts, before.reverse)
+    return Search(inner(cost, grid), starts, before.reverse)
 
 
 def way(grid: Grid, found: Search, row: int, col: int) -> Cells:
-    """The cells (n, 2) of a cheapest way to (row, col), as `Search.way`; of equals always the same one, which follows
-    from the costs alone.
+    """The cells (n, 2) of the cheapest way to (row, col) in the walker's order, none where there is none; of equals
+    always the same one, for it follows from the costs alone. Every cell must cost something (`breach.TIE`).
     """
     if not math.isfinite(found.cost[row, col]):
         return np.zeros((0, 2), dtype=np.int64)
@@ -108,10 +107,8 @@ def _arrival(there, m, weight, cost, heights, sign, cell, offsets, crossed, coun
 
 @njit(error_model="numpy")
 def _seeds(weight, first, begins, cost, heights, sign, cell, offsets, crossed, counts, lengths, shares):
-    """The least that some cells cost by one move from their neighbours as these are, if that is less than it was, and
-    the move (-1: it begins).
-    """
-    paid, moves = np.empty(first.size), np.full(first.size, -1, np.int8)
+    """The least that some cells cost by one move from their neighbours as these are, if that is less than it was."""
+    paid = np.empty(first.size)
     gentlest = pace(-0.05) if heights.size > 0 else 1.0
     for n in range(first.size):
         there = first[n]
@@ -123,10 +120,9 @@ def _seeds(weight, first, begins, cost, heights, sign, cell, offsets, crossed, c
             if not cost[at] + ends < best:
                 continue
             total = _arrival(there, m, weight, cost, heights, sign, cell, offsets, crossed, counts, lengths, shares)
-            if total < best:
-                best, moves[n] = total, m
+            best = min(best, total)
         paid[n] = best
-    return paid, moves
+    return paid
 
 
 @njit(error_model="numpy")
