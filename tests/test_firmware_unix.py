@@ -144,12 +144,13 @@ buffer = bytearray(256)
 begun = last = time.ticks_ms()
 while time.ticks_diff(time.ticks_ms(), begun) < 3600:
     time.sleep_ms(20)
+    asked = time.ticks_ms()
     count = uart.readinto(buffer)
-    now = time.ticks_ms()
     if count:
-        most = max(most, count - time.ticks_diff(now, last) * 96 // 100)
+        # From before the last read until after this one: whatever else runs here, the bytes came in between.
+        most = max(most, count - time.ticks_diff(time.ticks_ms(), last) * 96 // 100)
         text += buffer[:count]
-    last = now
+    last = asked
 out = [[b for b in text], most]
 """
 
