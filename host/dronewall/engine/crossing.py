@@ -10,6 +10,7 @@ way: what it cannot resolve at its best place it never will. Audited is never ab
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,10 +64,13 @@ class Paths:
         return np.bincount(ways, self.seconds, len(self.ends)).astype(np.float64)
 
 
-def audited(field: Field, paths: Paths, counting: Bools | None = None) -> tuple[Floats, Floats]:
+def audited(
+    field: Field, paths: Paths, counting: Bools | None = None, *, names: Iterable[str] | None = None
+) -> tuple[Floats, Floats]:
     """Probability of being detected on each way, and of being detected before it reaches the frontage: both (n,).
 
-    counting (m,): the pieces in which anything is detected; left out, all.
+    counting (m,): the pieces in which anything is detected; left out, all. names: the sensors that count; left out,
+    all of the field's.
     """
     missed, missed_before = np.ones(len(paths)), np.ones(len(paths))
     if not len(paths.seconds):
@@ -74,7 +78,7 @@ def audited(field: Field, paths: Paths, counting: Bools | None = None) -> tuple[
     boxes = _boxes(paths.cells, paths.ends)
     counted = np.zeros(0, dtype=np.bool_) if counting is None else counting
     low, high = boxes.min(axis=0), boxes.max(axis=0)
-    for name in field:
+    for name in field if names is None else sorted(names):
         kept = field[name]
         (first_row, last_row), (first_col, last_col) = kept.reach
         if low[0] < last_row and high[1] >= first_row and low[2] < last_col and high[3] >= first_col:
@@ -188,8 +192,8 @@ def _miss_paths(
         if count == 0:
             continue
         if weights.size == 0:
-            found = _passage(exposure, ceilings, order, count)
-            found_before = found if ahead == count else _passage(exposure, ceilings, order, ahead)
+            found = passage(exposure, ceilings, order, count)
+            found_before = found if ahead == count else passage(exposure, ceilings, order, ahead)
         else:
             for i in range(count):
                 likely = 0.0
@@ -207,8 +211,8 @@ def _miss_paths(
                     alike = False
                     tops[i] = ceilings[i] * (shares[d, at[i]] / 255.0)
                 if not alike:
-                    whole = _passage(exposure, tops, order, count)
-                    part = whole if ahead == count else _passage(exposure, tops, order, ahead)
+                    whole = passage(exposure, tops, order, count)
+                    part = whole if ahead == count else passage(exposure, tops, order, ahead)
                 found += weights[d] * whole
                 found_before += weights[d] * part
         missed[n] *= 1.0 - duty * found
@@ -216,7 +220,7 @@ def _miss_paths(
 
 
 @njit(error_model="numpy")
-def _passage(exposure, ceilings, order, count):
+def passage(exposure, ceilings, order, count):
     """Probability along the first `count` pieces: the integral over u of 1 - exp(-sum of X where c > u)."""
     some = _falling(exposure, ceilings, order, count)
     found, total = 0.0, 0.0

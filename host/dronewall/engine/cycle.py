@@ -1,97 +1,47 @@
-"""The whole answer over time: one cycle of the drones' plan in, where and when the line can be crossed out."""
+"""The whole answer over time: one cycle of the drones' plan in, where and when the line can be crossed out.
 
-from collections.abc import Mapping
+The fixed sensors are those of a coverage, as they are at its time; the drones are where the plan has them. Of a plan
+without a cycle a horizon is looked at: nobody sets out after it, and the drones fly on.
+"""
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
+from dronewall import __version__
+from dronewall.engine.field import node_of
+from dronewall.engine.footprint import step_of
 from dronewall.engine.frustum import Frustum
-from dronewall.engine.gaps import Stations
 from dronewall.engine.ground import Ground
-from dronewall.engine.levels import Level
-from dronewall.engine.patrol import Plan
-from dronewall.engine.revisit import Revisit
+from dronewall.engine.levels import LEVELS, Level
+from dronewall.engine.models import moving_only
+from dronewall.engine.moving import Moving, moving
+from dronewall.engine.opening import Opening
+from dronewall.engine.patrol import Plan, Sortie
+from dronewall.engine.plan import airborne, plan_of
+from dronewall.engine.schedule import Line, TargetCycle, TimedCrossing
+from dronewall.engine.wall import Coverage, TargetCoverage, gaps_of, target_of
 from dronewall.scenario import Target as TargetSpec
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+__all__ = ["Cycle", "Lost", "Opening", "TargetCycle", "TimedCrossing", "cycle_of"]
 
+_LONGEST_CROSSING = 3.0
+"""A walker takes no longer than so many times what walking straight across takes, waiting included."""
+_STEPS = 20_000
+"""Steps of a cycle, at most."""
+_PROBES = 97
+"""Moments at which the drones are asked how fast what they see moves."""
 
-@dataclass(frozen=True)
-class Opening:
-    """Stretch of frontage, from start to end [m of chainage], that can be crossed at times, or always: where setting
-    out at the right moment on the best way there, without waiting, is detected with less than the threshold.
-
-    times: (from, to) [s] of setting out at which one of its stations is open, within the cycle and in order; one that
-    wraps round the cycle's end has to > the cycle's length. open: their sum [s]. always: open at all times.
-    probability_least: the least P on its stations at all times.
-    """
-
-    start: float
-    end: float
-    times: tuple[tuple[float, float], ...]
-    open: float
-    always: bool
-    probability_least: float
-
-
-@dataclass(frozen=True)
-class TimedCrossing:
-    """A way across on a clock: east, north [site m] of its points (n,) and the time [s] at which the walker comes
-    there; from sets_out to arrives [s], of which he waits `waits` [s]; chainage [m] where it first crosses the frontage.
-    probability: of being detected, audited; before: of being detected before the frontage.
-    """
-
-    east: Floats
-    north: Floats
-    clock: Floats
-    sets_out: float
-    arrives: float
-    waits: float
-    chainage: float
-    probability: float
-    before: float
-
-
-@dataclass(frozen=True)
-class TargetCycle:
-    """What the line sees of one target at one level over a cycle (or horizon) of its drones.
-
-    stations: the frontage's, with the fixed sensors and the drones' average. revisit: of the belt's cells (north, east)
-    of its piece of the raster; station_revisit: of the stations (n,). watched (n, steps): whether a station is, at each
-    step.
-
-    outsets (m,): times of setting out [s]. crossing_p (n, m): probability of being detected on the station's best way
-    for one who knows no schedule, setting out then, without waiting. unknowing_p (n,): its mean over the times.
-    knowing_p (n,): the least for one who knows the schedule and chooses when, where within `lateral_m`, and when to
-    wait; knowing_outset, knowing_waits (n,): when he sets out and how long he waits [s]. All nan where nobody can go.
-
-    unknowing, knowing: the weakest of the whole line, each way with its P; None where nobody can cross. openings: by
-    chainage.
-    """
-
-    target: TargetSpec
-    level: Level
-    stations: Stations
-    revisit: Revisit
-    station_revisit: Revisit
-    watched: Bools
-    outsets: Floats
-    crossing_p: Floats
-    unknowing_p: Floats
-    knowing_p: Floats
-    knowing_outset: Floats
-    knowing_waits: Floats
-    unknowing: TimedCrossing | None
-    knowing: TimedCrossing | None
-    openings: tuple[Opening, ...]
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class Lost:
-    """A drone lost at the worst moment, at [s]: back [s] later the next one of its sortie is on station, None: never.
-    targets: for each target and level the knowing walker's least P with it and without it.
+    """A drone lost for good, at the worst moment, at [s]: back [s] later the next one of its sortie is on station,
+    None: never. targets: for each target and level the knowing walker's least P with it and without it, nan where
+    nobody can cross.
     """
 
     drone: str
@@ -107,6 +57,7 @@ class Cycle:
 
     length [s]; step [s] and steps: how it is cut; periodic: whether it begins anew after `length`. frusta (steps,): of
     the drones' sensors that are in the air in the middle of each step, by name. targets: as of `Coverage.targets`.
+    silent: drones that do not count, for nobody hears of them. max_crossing [s], by target.
     """
 
     ground: Ground
@@ -121,3 +72,136 @@ class Cycle:
     max_crossing: Mapping[str, float]
     digest: str
     version: str
+    silent: tuple[str, ...] = ()
+
+
+def cycle_of(coverage: Coverage, progress: Progress | None = None, *, losses: bool = False) -> Cycle | None:
+    """The answers over a cycle of the site file's plan, the fixed sensors as the coverage has them; None where no drone
+    flies.
+
+    A drone of which live or recorded reports tell nothing does not count. losses: also what each drone's loss does.
+    progress(what, done, of all). Raises PatrolError where the plan cannot be flown, and DetectionError.
+    """
+    ground, scenario = coverage.ground, coverage.scenario
+    plan = plan_of(ground)
+    silent = _silent(coverage)
+    flying = [drone for drone in plan.sortie_of if drone not in silent]
+    if not flying:
+        return None
+    told: Progress = (lambda what, done, of: None) if progress is None else progress
+    longest = {
+        spec.name: scenario.patrol.max_crossing_s or _LONGEST_CROSSING * ground.frontage.depth / spec.speed_mps
+        for spec in scenario.targets
+    }
+    length = plan.cycle or scenario.patrol.horizon_s
+    whole = length if plan.cycle is not None else length + max(longest.values())
+    step, steps = _cut(ground, plan, length)
+    frusta = tuple(
+        {name: frustum for name, frustum in airborne(ground, plan, (k + 0.5) * step) if node_of(name) not in silent}
+        for k in range(math.ceil(whole / step - 1e-9))
+    )
+    seen = moving(
+        ground,
+        frusta,
+        step,
+        plan.cycle is not None,
+        [target_of(spec) for spec in scenario.targets],
+        lambda done, of: told("what the drones see", done, of),
+    )
+    drones = {drone.name for drone in scenario.drones}
+    lines = [
+        _line(coverage, one, seen[number][LEVELS.index(one.level)], drones, length, steps, longest[spec.name])
+        for number, spec in enumerate(scenario.targets)
+        for one in coverage.targets
+        if one.target.name == spec.name
+    ]
+    lines.sort(key=lambda line: LEVELS.index(line.level))
+    found = []
+    for number, line in enumerate(lines):
+        told("ways across in time", number, len(lines))
+        found.append(line.answer())
+    told("ways across in time", len(lines), len(lines))
+    lost = []
+    for number, drone in enumerate(flying if losses else []):
+        told("losses of drones", number, len(flying))
+        lost.append(_loss(plan.sortie_of[drone], drone, lines, found))
+    digest = hashlib.sha256(f"{coverage.digest}\n{sorted(silent)}\n{length} {step}".encode()).hexdigest()
+    return Cycle(
+        ground=ground,
+        plan=plan,
+        length=length,
+        step=step,
+        steps=steps,
+        periodic=plan.cycle is not None,
+        frusta=frusta[:steps],
+        targets=tuple(found),
+        losses=tuple(lost),
+        max_crossing=longest,
+        digest=digest,
+        version=__version__,
+        silent=tuple(sorted(silent)),
+    )
+
+
+def _silent(coverage: Coverage) -> Set[str]:
+    """Drones of which live or recorded reports tell nothing."""
+    if coverage.source == "plan":
+        return set()
+    heard = {node_of(sensor.name) for sensor in coverage.sensors if sensor.state not in ("missing", "refused")}
+    return {drone.name for drone in coverage.scenario.drones} - heard
+
+
+def _cut(ground: Ground, plan: Plan, length: float) -> tuple[float, int]:
+    """The step [s], and how many make up the length."""
+    asked = ground.scenario.patrol.step_s
+    if asked is None:
+        asked = step_of(_pairs(ground, plan, length), 1.0, ground.terrain.cell)
+    steps = min(max(math.ceil(length / min(asked, length) - 1e-9), 1), _STEPS)
+    return length / steps, steps
+
+
+def _pairs(ground: Ground, plan: Plan, length: float) -> Iterator[tuple[Frustum, Frustum]]:
+    """Sensors in the air, and the same a second later, at moments all over the cycle."""
+    for number in range(_PROBES):
+        time = (number + 0.5) * length / _PROBES
+        later = dict(airborne(ground, plan, time + 1.0))
+        for name, frustum in airborne(ground, plan, time):
+            if name in later:
+                yield frustum, later[name]
+
+
+def _line(
+    coverage: Coverage,
+    one: TargetCoverage,
+    seen: Moving,
+    drones: Set[str],
+    length: float,
+    steps: int,
+    longest: float,
+) -> Line:
+    """What a target meets at a level: the coverage's sensors without the drones', and what these see."""
+    assert one.field is not None
+    field = one.field.copy()
+    for name in list(field):
+        if node_of(name) in drones:
+            field.remove(name)
+    at, _ = gaps_of(coverage.ground, one.target, one.level, field)
+    blind = {
+        sensor.name for sensor in coverage.sensors if sensor.frustum is not None and moving_only(sensor.frustum.model)
+    } | {passes.sensor for passes in seen.passes if passes.moving_only}
+    return Line(coverage.ground, one.target, one.level, field, at, seen, length, steps, longest, frozenset(blind))
+
+
+def _loss(sortie: Sortie, drone: str, lines: list[Line], found: list[TargetCycle]) -> Lost:
+    """What becomes of the line without a drone. The worst moment to lose it is when it comes on station: the next one,
+    a headway later, is never farther away.
+    """
+    at = 0.0 if sortie.forever else sortie.take_off(drone) % sortie.period + sortie.out
+    back = sortie.headway if len(sortie.drones) > 1 else None
+    told = []
+    for line, before in zip(lines, found, strict=True):
+        passes = tuple(one for one in line.moving.passes if node_of(one.sensor) != drone)
+        without = dataclasses.replace(line, moving=dataclasses.replace(line.moving, passes=passes))
+        least = math.nan if before.knowing is None else before.knowing.probability
+        told.append((line.target, line.level, least, without.least()))
+    return Lost(drone, sortie.name, at, back, tuple(told))

@@ -207,7 +207,7 @@ def stations(
         line_p[field.count_at(cells, look_s, count_p) < k] = 0.0
     lanes = frontage.lanes(chainage)
     count = len(chainage)
-    pieces = _pieces(terrain, frontage)
+    pieces = lane_pieces(terrain, frontage)
     lane = _taken(
         terrain, field, counted, count, pieces,
         lambda part: lane_paths(terrain, belt, going, lanes[part], pieces, frontage.front),
@@ -305,7 +305,7 @@ def weakest_at_a_station(
         paths = retold(belt, guide, going, frontage.front, frontage.behind, cells).paths
         points = points_of(terrain, frontage, cells)
     else:
-        pieces = _pieces(terrain, frontage)
+        pieces = lane_pieces(terrain, frontage)
         paths, points = lane_paths(terrain, belt, going, lane, pieces, frontage.front), lane[0]
     seconds, warning = float(paths.durations[0]), float(at.breach_warning[number])
     if not math.isfinite(seconds):
@@ -325,7 +325,7 @@ def weakest_at_a_station(
     )
 
 
-def _pieces(terrain: Terrain, frontage: Frontage) -> int:
+def lane_pieces(terrain: Terrain, frontage: Frontage) -> int:
     """Pieces of a lane: of half a cell at most."""
     return max(2, int(np.ceil(frontage.depth / (terrain.cell / 2.0) - 1e-9)))
 
