@@ -12,7 +12,7 @@ import numpy as np
 from dronewall import scenario as scenario_module
 from dronewall.engine import wall
 from dronewall.engine.ground import Ground, ground_of
-from dronewall.engine.plan import route_of, track
+from dronewall.engine.plan import sortie_of, track
 from dronewall.live.broker import Broker
 from dronewall.live.ingest import Ingest
 from dronewall.live.moment import latest, placed, state_of
@@ -113,7 +113,7 @@ def _flight(ground: Ground, drone: scenario_module.Drone) -> list[list[int]]:
     """A drone's flight as its simulated world wants it: integers, level; some 40 rows, for the node has little
     memory.
     """
-    longest = max(5.0, route_of(drone, ground.site).cycle / 40.0)
+    longest = max(5.0, sortie_of(drone, ground.site).period / 40.0)
     return [
         [
             round(1000 * at),

@@ -9,7 +9,7 @@ import numpy as np
 from dronewall import wire
 from dronewall.engine.earth import Site
 from dronewall.engine.ground import Ground
-from dronewall.engine.patrol import Route, times
+from dronewall.engine.patrol import Airframe, Plan, Route, Sortie
 from dronewall.engine.terrain import TerrainError
 from dronewall.scenario import Drone, DroneSensor, Duty, Scenario, Sensor
 
@@ -25,10 +25,16 @@ PLANNED_TILT_SIGMA_DEG = 0.5
 """... of elevation and roll: an accelerometer on a mast in the wind [degrees]."""
 
 
-def route_of(drone: Drone, site: Site) -> Route:
-    """A drone's route in site metres."""
+def plan_of(ground: Ground) -> Plan:
+    """The plan of the site file's drones. Raises PatrolError."""
+    return Plan(tuple(sortie_of(drone, ground.site) for drone in ground.scenario.drones))
+
+
+def sortie_of(drone: Drone, site: Site) -> Sortie:
+    """A drone's route as a sortie in site metres."""
     waypoints = np.stack(site.to_site(*np.array(drone.route_deg, dtype=np.float64).T), axis=-1)
-    return Route(waypoints, drone.repeat == "loop", drone.speed_mps, drone.start_s)
+    route = Route(waypoints, "loop" if drone.repeat == "loop" else "shuttle")
+    return Sortie(drone.name, (drone.name,), Airframe(drone.name, drone.speed_mps), route, start=drone.start_s)
 
 
 def track(ground: Ground, drone: Drone, longest: float = 5.0) -> list[tuple[float, float, float, float, float]]:
@@ -38,11 +44,14 @@ def track(ground: Ground, drone: Drone, longest: float = 5.0) -> list[tuple[floa
     Over unknown ground a height above ground cannot be held: the last known one is kept. Raises TerrainError where
     none is known.
     """
-    route = route_of(drone, ground.site)
+    sortie = sortie_of(drone, ground.site)
     flown = []
     amsl = math.nan
-    for time in times(route, longest):
-        east, north, azimuth = route.at(time)
+    count = math.ceil(sortie.period / longest)
+    for time in np.linspace(0.0, sortie.period, count + 1).tolist():
+        place = sortie.place(sortie.flown(drone.name, time))
+        assert place is not None
+        east, north, azimuth = place.east, place.north, place.course
         here = _flight_amsl(ground, drone, east, north)
         amsl = here if math.isfinite(here) else amsl
         latitude, longitude = ground.site.to_geodetic(east, north)
@@ -81,8 +90,10 @@ def planned(ground: Ground, time: float = 0.0) -> list[wire.Report]:
             for sensor in node.sensors
         ]
     for drone in scenario.drones:
-        route = route_of(drone, site)
-        east, north, course = route.at(time)
+        sortie = sortie_of(drone, site)
+        place_at = sortie.place(sortie.flown(drone.name, time))
+        assert place_at is not None
+        east, north, course = place_at.east, place_at.north, place_at.course
         latitude, longitude = site.to_geodetic(east, north)
         amsl = _flight_amsl(ground, drone, east, north)
         reports.append(_birth(scenario, drone.name, drone.sensors, 1.0))
