@@ -19,6 +19,8 @@ FIRMWARE = PACKAGE.parents[1] / "firmware"
 ORDER = [
     ["wire", "toml_lines", "firmware_files", "engine._jit", "engine.pool", "options", "talk"],
     ["toml_check", "asyncapi"],
+    ["site_places"],
+    ["patrol_rules"],
     ["site_rules", "struct_docs", "catalogue"],
     ["scenario", "engine.radar"],
     [
@@ -46,7 +48,7 @@ ORDER = [
     ["engine.fewest"],
     ["engine.ground"],
     ["engine.plan"],
-    ["engine.sensors"],
+    ["engine.sensors", "engine.track"],
     ["engine.wall"],
     ["engine.reason", "engine.trust"],
     ["engine.closing", "engine.resilience"],

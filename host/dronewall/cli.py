@@ -663,7 +663,9 @@ def _known(name: str, names: tuple[str, ...], kind: str, site: Path) -> None:
 @main.command()
 @click.argument("site", type=click.Path(path_type=Path))
 def check(site: Path) -> int:
-    """Check the site file SITE: every mistake in it, with its line, at once, and whether its terrain carries it."""
+    """Check the site file SITE: every mistake in it, with its line, at once; whether its terrain carries it, and its
+    drones can fly their sorties.
+    """
     from dronewall import scenario
 
     read = scenario.read(site)
@@ -672,6 +674,10 @@ def check(site: Path) -> int:
     from dronewall.engine import ground
 
     ground.check(read)
+    if read.sorties:
+        from dronewall.engine import plan
+
+        plan.plan_of(ground.ground_of(read))
     sensors = sum(len(node.sensors) for node in read.nodes) + sum(len(drone.sensors) for drone in read.drones)
     click.echo(
         f"{site}: good: {len(read.posts)} posts, {len(read.nodes)} nodes, {len(read.drones)} drones, "

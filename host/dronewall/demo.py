@@ -12,7 +12,9 @@ import numpy as np
 from dronewall import scenario as scenario_module
 from dronewall.engine import wall
 from dronewall.engine.ground import Ground, ground_of
-from dronewall.engine.plan import sortie_of, track
+from dronewall.engine.patrol import Plan
+from dronewall.engine.plan import plan_of
+from dronewall.engine.track import track
 from dronewall.live.broker import Broker
 from dronewall.live.ingest import Ingest
 from dronewall.live.moment import latest, placed, state_of
@@ -50,16 +52,18 @@ def run(
 
     limit_s: how long to wait for sensors that do not report. say(step, text): the steps, 1 to 4. waiting(heard, of
     all, missing names). computing(done, of all). computed(sensor, shapes of its windows). Raises what reading the site
-    and its terrain raises, MicroPythonMissing, BrokerError and NodesDied.
+    and its terrain raises, PatrolError, MicroPythonMissing, BrokerError and NodesDied.
     """
     micropython()  # without one there is no need to read any ground
     scenario = scenario_module.read(site)
     say(1, f"site {scenario.site.name}: reading the ground")
     ground = ground_of(scenario)
+    plan = plan_of(ground)
     rows, cols = ground.terrain.shape
     length, cell = ground.frontage.length / 1000.0, ground.terrain.cell
     say(1, f"site {scenario.site.name}: {length:.1f} km of frontage, {cols} x {rows} cells of {cell:g} m")
-    expected = list(scenario.sensor_names)
+    boxed = {drone.name for drone in scenario.drones if drone.name not in plan.sortie_of}
+    expected = [name for name in scenario.sensor_names if name.split("/")[0] not in boxed]
     state = state_of(scenario)
     told = Told()
     with Broker() as broker:
@@ -71,7 +75,7 @@ def run(
             ground_amsl=lambda latitude, longitude: float(
                 np.nan_to_num(ground.terrain.ground(*ground.site.to_site(latitude, longitude)))
             ),
-            track=lambda drone: _flight(ground, drone),
+            track=lambda drone: _flight(ground, plan, drone.name),
         )
         with Ingest(broker.host, broker.port, scenario.site.name) as ingest, nodes:
             say(2, f"broker {broker.host}:{broker.port}, {len(nodes.names)} nodes started, each a MicroPython process")
@@ -109,11 +113,13 @@ def _said(failure: Failure) -> str:
     return clean(failure.lines[-1]) if failure.lines else f"exit status {failure.status}"
 
 
-def _flight(ground: Ground, drone: scenario_module.Drone) -> list[list[int]]:
-    """A drone's flight as its simulated world wants it: integers, level; some 40 rows, for the node has little
-    memory.
+def _flight(ground: Ground, plan: Plan, drone: str) -> list[list[int]]:
+    """A drone's flight as its simulated world wants it: integers, level; at most some thousand rows, which stay on the
+    disk. Empty where it never flies.
     """
-    longest = max(5.0, sortie_of(drone, ground.site).period / 40.0)
+    if drone not in plan.sortie_of:
+        return []
+    longest = max(5.0, plan.sortie_of[drone].period / 1000.0)
     return [
         [
             round(1000 * at),
@@ -124,5 +130,5 @@ def _flight(ground: Ground, drone: scenario_module.Drone) -> list[list[int]]:
             0,
             0,
         ]
-        for at, latitude, longitude, amsl, azimuth in track(ground, drone, longest)
+        for at, latitude, longitude, amsl, azimuth in track(ground, plan, drone, longest)
     ]

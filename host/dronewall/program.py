@@ -154,6 +154,7 @@ def _is_bad_input(error: Exception) -> bool:
     for module, names in (
         ("dronewall.engine.earth", ("EarthError",)),
         ("dronewall.engine.terrain", ("TerrainError",)),
+        ("dronewall.engine.patrol", ("PatrolError",)),
         ("dronewall.engine.detection", ("DetectionError",)),
         ("dronewall.engine.reason", ("ReasonError",)),
         ("dronewall.catalogue", ("CatalogueError",)),

@@ -1,4 +1,5 @@
-"""The site file (TOML): terrain, frontage, targets, thresholds, sensor types, posts, nodes, drones.
+"""The site file (TOML): terrain, frontage, targets, thresholds, sensor types, posts, nodes, drones
+and their sorties.
 
 The Structs below are the site file: each key's type, bounds, default and meaning stand here and nowhere
 else; the JSON Schema and docs/site-file.md are made from them. `read` answers with a `Scenario` or with all
@@ -37,6 +38,9 @@ _SYNONYMS = {
     "velocity": "speed",
     "interval": "period",
     "mast_height": "mast",
+    "repeat": "pattern",
+    "waypoints": "route",
+    "gimbal_mode": "gimbal",
 }
 
 _ID_PATTERN = "^[A-Za-z0-9_-]{1,32}$"
@@ -448,40 +452,163 @@ class Node(_Table, frozen=True, kw_only=True):
     sensors: Annotated[tuple[Sensor, ...], _is("Its sensors", min_length=1, max_length=8)]
 
 
+class Airframe(_Table, frozen=True, kw_only=True):
+    """A type of aircraft."""
+
+    speed_mps: Annotated[float, _is("Ground speed, on station and on the way", ge=0.1, le=100)]
+    endurance_s: (
+        Annotated[
+            float,
+            _is("Take-off to an empty battery; left out: it never has to land", ge=1, le=604_800),
+        ]
+        | None
+    ) = None
+    reserve_s: Annotated[float, _is("What is left of the endurance at landing", ge=0, le=604_800)] = 0.0
+    turnaround_s: Annotated[float, _is("Landing to being ready to take off with a full battery", ge=0, le=604_800)] = (
+        0.0
+    )
+
+
 class DroneSensor(_Table, frozen=True, kw_only=True):
-    """A sensor on a drone, fixed to it; the drone flies level."""
+    """A sensor on a drone, fixed to it or on a gimbal; the drone flies level."""
 
     name: Annotated[str, _id("Name on its drone: D1's sensor cam is D1/cam everywhere")]
     type: Annotated[str, _id("One of [sensor_types]")]
+    gimbal: Annotated[
+        Literal["nose", "point", "sweep"],
+        _is(
+            "nose: fixed to the drone; point: it looks at one place on the ground; sweep: from side to side about "
+            "azimuth_deg (simulated nodes have no gimbal: theirs is fixed)"
+        ),
+    ] = "nose"
     azimuth_deg: Annotated[
         float,
         _is("Boresight clockwise from the drone's nose; left is negative, or over 180", ge=-180, lt=360),
     ] = 0.0
     elevation_deg: Annotated[float, _is("Boresight above the horizon; down is negative", ge=-90, le=90)] = -45.0
     roll_deg: Annotated[float, _is("Turn about the boresight, right side down positive", ge=-180, le=180)] = 0.0
+    point_deg: Annotated[LatLon, _is('Where gimbal = "point" looks: [latitude, longitude], on the ground')] | None = (
+        None
+    )
+    sweep_deg: (
+        Annotated[float, _is('Full angle that gimbal = "sweep" covers, half of it to each side', gt=0, le=360)] | None
+    ) = None
+    sweep_s: (
+        Annotated[
+            float,
+            _is(
+                "Time of a sweep there and back, at one rate; at take-off it looks along azimuth_deg and turns right",
+                ge=0.1,
+                le=3600,
+            ),
+        ]
+        | None
+    ) = None
 
 
 class Drone(_Table, frozen=True, kw_only=True):
-    """A surveillance drone on its route."""
+    """A surveillance drone: one aircraft. [[sorties]] say where it flies."""
 
     name: Annotated[str, _id("The drone's id on the wire: drones are nodes, too")]
+    airframe: Annotated[str, _id("One of [airframes]")]
+    sensors: Annotated[tuple[DroneSensor, ...], _is("Its sensors", min_length=1, max_length=8)]
+
+
+class Sortie(_Table, frozen=True, kw_only=True):
+    """A task of drones that take turns: from the launch to the route, along it while the endurance lasts, and home."""
+
+    name: Annotated[str, _id("Name in tables and files")]
+    drones: Annotated[
+        tuple[Name, ...],
+        _is("Who flies it, in turn: some of [[drones]], of one airframe", min_length=1, max_length=100),
+    ]
+    launch: (
+        Annotated[
+            str,
+            _id("The post that they take off from and land at, one of [[posts]]; needed where they have to land"),
+        ]
+        | None
+    ) = None
+    pattern: Annotated[
+        Literal["loop", "shuttle", "orbit", "waypoints"],
+        _is(
+            "loop: from the last waypoint straight to the first; shuttle: back the way it came; orbit: a circle about "
+            "the one point of the route; waypoints: once from the first to the last, then home"
+        ),
+    ] = "loop"
     route_deg: Annotated[
         tuple[LatLon, ...],
-        _is("Waypoints: [latitude, longitude] of each, in order", min_length=2, max_length=1000),
+        _is("Waypoints: [latitude, longitude] of each, in order", min_length=1, max_length=1000),
     ]
-    repeat: Annotated[
-        Literal["loop", "shuttle"],
-        _is("loop: from the last waypoint straight to the first; shuttle: back the way it came"),
-    ] = "loop"
+    radius_m: Annotated[float, _is("Radius of an orbit", ge=1, le=20_000)] | None = None
+    direction: (
+        Annotated[Literal["clockwise", "counterclockwise"], _is("Of an orbit, seen from above; left out: clockwise")]
+        | None
+    ) = None
     height_agl_m: (
         Annotated[float, _is("Flying height above the ground below (terrain following)", gt=0, le=6000)] | None
     ) = None
     height_amsl_m: Annotated[float, _is("Flying height above mean sea level, instead", ge=-500, le=12_000)] | None = (
         None
     )
-    speed_mps: Annotated[float, _is("Ground speed", ge=0.1, le=100)]
-    start_s: Annotated[float, _is("How far along its route, in time, it is at the start", ge=0, le=86_400)] = 0.0
-    sensors: Annotated[tuple[DroneSensor, ...], _is("Its sensors", min_length=1, max_length=8)]
+    start_s: Annotated[
+        float,
+        _is(
+            "How far along its timetable, in time, the sortie is at the start: at 0 the first of its drones takes off",
+            ge=0,
+            le=604_800,
+        ),
+    ] = 0.0
+    every_s: (
+        Annotated[
+            float,
+            _is(
+                "Time between take-offs of the sortie; left out: as often as its drones can, spread evenly",
+                gt=0,
+                le=604_800,
+            ),
+        ]
+        | None
+    ) = None
+    batteries: (
+        Annotated[
+            int,
+            _is(
+                "How many batteries its drones have, with charge_s; left out: a full one is always ready", ge=1, le=1000
+            ),
+        ]
+        | None
+    ) = None
+    charge_s: (
+        Annotated[float, _is("Landing to that battery's being full again, with batteries", ge=0, le=604_800)] | None
+    ) = None
+
+
+class Patrol(_Table, frozen=True, kw_only=True):
+    """How the drones' plan is cut into steps and how long a crossing may take."""
+
+    horizon_s: Annotated[
+        float, _is("How far to look ahead where the plan has no cycle of at most 6 hours", ge=60, le=86_400)
+    ] = 7200.0
+    max_crossing_s: (
+        Annotated[
+            float,
+            _is(
+                "A walker's longest time across, waiting included; left out: three times what walking straight across "
+                "takes",
+                gt=0,
+                le=86_400,
+            ),
+        ]
+        | None
+    ) = None
+    step_s: (
+        Annotated[
+            float,
+            _is("Time step; left out: from the drones' speed, what they see and the cell", ge=0.1, le=600),
+        ]
+        | None
+    ) = None
 
 
 class AccessPoint(_Table, frozen=True, kw_only=True):
@@ -524,7 +651,10 @@ class SiteFile(_Table, frozen=True, kw_only=True):
     ] = {}
     posts: Annotated[tuple[Post, ...], _is("The places that are held", max_length=10_000)] = ()
     nodes: Annotated[tuple[Node, ...], _is("The nodes at the posts", max_length=10_000)] = ()
+    airframes: Annotated[dict[Name, Airframe], _is("The types of aircraft that drones are, by name")] = {}
     drones: Annotated[tuple[Drone, ...], _is("The surveillance drones", max_length=1000)] = ()
+    sorties: Annotated[tuple[Sortie, ...], _is("What the drones do, in turn", max_length=1000)] = ()
+    patrol: Annotated[Patrol, _is("Steps and horizon of the drones' plan")] = Patrol()
     access_points: Annotated[tuple[AccessPoint, ...], _is("Wi-Fi access points", max_length=1000)] = ()
     gateways: Annotated[tuple[Gateway, ...], _is("Gateways for nodes without Wi-Fi", max_length=1000)] = ()
 
@@ -673,7 +803,9 @@ checks while typing, write the schema to a file (`dronewall schema site > site.s
 Beyond the bounds below: the frontage neither crosses itself nor repeats a point, and no leg of it is longer
 than 50 km; posts, routes and antennas lie within 50 km of it; a target's bottom is under its top;
 `range_min_m` is under `range_max_m`; a table model's ranges rise and reach from the one to the other (ranges
-and angles are told apart by 0.01 m and 0.01 degrees); a drone has one flying height and is back where it was
-within a week; a node has an access point or a gateway, not both; access points are not linked in a circle;
+and angles are told apart by 0.01 m and 0.01 degrees); the drones of a sortie are of one airframe, no drone flies
+two sorties, and each sortie has one flying height; an orbit has one point and a radius, other routes two points or
+more; what has to land has a launch, and alone has `every_s`, `batteries` and `charge_s`; `reserve_s` is under
+`endurance_s`; a node has an access point or a gateway, not both; access points are not linked in a circle;
 `duty.share` stands with `awake = "duty"` and only there.
 """

@@ -11,6 +11,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from dronewall.patrol_rules import check_patrol, sensors_of
+from dronewall.site_places import metres, points
 from dronewall.toml_check import Sheet, key_path, nearest, shown, unfit
 from dronewall.toml_lines import Key
 
@@ -24,8 +26,8 @@ _TARGET_FIGURES = {
 }
 """What a target's detection depends on besides its size and speed, and the kinds of model that ask for it."""
 
-LONGEST_S = 7 * 86_400.0
-"""A drone is back where it was within this time [s]: simulated nodes count the milliseconds of it in 31 bits."""
+_NAMED = ("sensor_types", "airframes")
+"""The tables whose tables bear their names as keys."""
 
 BOARD_SENSORS = 5
 """As many sensors find room in the memory of the reference board (firmware/README.md, "Memory")."""
@@ -68,8 +70,7 @@ def check(found: Sheet, folder: Path, ground_counts: bool) -> None:
                 "a node that has an access point, too",
                 "one way home: access_point or gateway",
             )
-    for key in found.each("drones"):
-        _check_drone(found, key)
+    check_patrol(found)
     _note_targets(found)
     _note_going(found)
     for key in itertools.chain(found.each("nodes"), found.each("drones")):
@@ -119,10 +120,10 @@ def _check_files(found: Sheet, folder: Path, ground_counts: bool) -> None:
 
 def _check_frontage(found: Sheet) -> None:
     key: Key = ("frontage", "points_deg")
-    points = _points(found, key)
-    if len(points) < 2:
+    bends = points(found, key)
+    if len(bends) < 2:
         return
-    plan = [_metres(points[0], point) for point in points]
+    plan = [metres(bends[0], point) for point in bends]
     repeated = _check_repeats(found, key, plan)
     for i, j in () if repeated else _crossings(plan):
         found.problem(
@@ -149,7 +150,7 @@ def _check_frontage(found: Sheet) -> None:
         found.problem(key, f"a frontage of {sum(legs):.1f} m", f"at least two cells of {cell} m")
     if found.raw("site", "crs") is not None:
         return
-    for i, (lat, lon) in enumerate(points):
+    for i, (lat, lon) in enumerate(bends):
         if not -80 <= lat <= 84 and i not in strays:
             swapped = " (are latitude and longitude swapped?)" if -80 <= lon <= 84 else ""
             came = f"latitude {lat} has no UTM zone{swapped}"
@@ -211,7 +212,7 @@ def _check_names(found: Sheet) -> None:
         post = found.raw(*key, "post")
         if found.raw(*key, "name") is None and isinstance(post, str) and nodes_at[post] > 1:
             found.problem((*key, "name"), "missing", f"a name, for {nodes_at[post]} nodes stand at post {shown(post)}")
-    for tables in (("targets",), ("posts",), ("nodes", "drones", "gateways"), ("access_points",)):
+    for tables in (("targets",), ("posts",), ("nodes", "drones", "gateways"), ("access_points",), ("sorties",)):
         first: dict[str, Key] = {}
         for key in itertools.chain.from_iterable(found.each(table) for table in tables):
             name, post = found.raw(*key, "name"), found.raw(*key, "post")
@@ -242,7 +243,7 @@ def _check_references(found: Sheet) -> None:
     def names(table: str) -> list[str] | None:
         """The names in a table; None where it is no such table, which is a problem of its own."""
         value = found.raw(table)
-        if value is not None and not isinstance(value, dict if table == "sensor_types" else list):
+        if value is not None and not isinstance(value, dict if table in _NAMED else list):
             return None
         named = (found.raw(*key, "name") if isinstance(key[-1], int) else key[-1] for key in found.each(table))
         return list(dict.fromkeys(name for name in named if isinstance(name, str)))
@@ -251,7 +252,7 @@ def _check_references(found: Sheet) -> None:
         name, known = found.sound(*key), names_of[table]
         if isinstance(name, str) and known is not None and name not in known:
             words = "one of " + ", ".join(map(shown, known[:12])) + (" ..." if len(known) > 12 else "")
-            brackets = f"[{table}]" if table == "sensor_types" else f"[[{table}]]"
+            brackets = f"[{table}]" if table in _NAMED else f"[[{table}]]"
             near = nearest(name, known)
             found.problem(
                 key,
@@ -260,7 +261,8 @@ def _check_references(found: Sheet) -> None:
                 f'"{near}"' if near else None,
             )
 
-    names_of = {table: names(table) for table in ("posts", "sensor_types", "access_points", "gateways")}
+    tables = ("posts", "sensor_types", "access_points", "gateways", "airframes", "drones")
+    names_of = {table: names(table) for table in tables}
     for key in found.each("nodes"):
         refer((*key, "post"), "posts")
         refer((*key, "access_point"), "access_points")
@@ -272,11 +274,21 @@ def _check_references(found: Sheet) -> None:
         refer((*key, "via"), "access_points")
         refer((*key, "post"), "posts")
     _check_circles(found)
-    for key in itertools.chain(found.each("nodes"), found.each("drones")):
-        sensors = found.raw(*key, "sensors")
-        for i in range(len(sensors) if isinstance(sensors, list) else 0):
-            refer((*key, "sensors", i, "type"), "sensor_types")
-    held = {found.raw(*key, "post") for key in found.each("nodes") if isinstance(found.raw(*key, "post"), str)}
+    for key in itertools.chain(sensors_of(found, "nodes"), sensors_of(found, "drones")):
+        refer((*key, "type"), "sensor_types")
+    for key in found.each("drones"):
+        refer((*key, "airframe"), "airframes")
+    for key in found.each("sorties"):
+        refer((*key, "launch"), "posts")
+        drones = found.raw(*key, "drones")
+        for i in range(len(drones) if isinstance(drones, list) else 0):
+            refer((*key, "drones", i), "drones")
+    held = {
+        found.raw(*key, name)
+        for table, name in (("nodes", "post"), ("sorties", "launch"))
+        for key in found.each(table)
+        if isinstance(found.raw(*key, name), str)
+    }
     for key in found.each("posts"):
         name = found.raw(*key, "name")
         if isinstance(name, str) and name not in held:
@@ -305,16 +317,16 @@ def _check_circles(found: Sheet) -> None:
 
 def _check_places(found: Sheet) -> None:
     """Posts, waypoints and antennas stand near the frontage, or their coordinates are a mistake."""
-    frontage = _points(found, ("frontage", "points_deg"))
+    frontage = points(found, ("frontage", "points_deg"))
     if not frontage:
         return
 
     def near(key: Key, lat: float, lon: float) -> None:
-        if math.hypot(*_metres(frontage[0], (lat, lon))) <= FAR_M:
+        if math.hypot(*metres(frontage[0], (lat, lon))) <= FAR_M:
             return
-        far = min(math.hypot(*_metres(point, (lat, lon))) for point in frontage)
+        far = min(math.hypot(*metres(point, (lat, lon))) for point in frontage)
         if far > FAR_M:
-            swapped = abs(lon) <= 90 and min(math.hypot(*_metres(point, (lon, lat))) for point in frontage) <= FAR_M
+            swapped = abs(lon) <= 90 and min(math.hypot(*metres(point, (lon, lat))) for point in frontage) <= FAR_M
             words = f"a place within {FAR_M / 1000:.0f} km of the frontage"
             hint = "; latitude and longitude are swapped" if swapped else ""
             found.problem(key, f"[{lat}, {lon}] is {far / 1000:.0f} km from the frontage{hint}", words)
@@ -324,48 +336,13 @@ def _check_places(found: Sheet) -> None:
             lat, lon = found.sound(*key, "latitude_deg"), found.sound(*key, "longitude_deg")
             if lat is not None and lon is not None:
                 near((*key, "latitude_deg"), lat, lon)
-    for key in found.each("drones"):
-        for i, (lat, lon) in enumerate(_points(found, (*key, "route_deg"))):
+    for key in found.each("sorties"):
+        for i, (lat, lon) in enumerate(points(found, (*key, "route_deg"))):
             near((*key, "route_deg", i), lat, lon)
-
-
-def _check_drone(found: Sheet, key: Key) -> None:
-    heights = [name for name in ("height_agl_m", "height_amsl_m") if found.raw(*key, name) is not None]
-    misnamed = any(name.startswith(("height_", "alt")) for name in found.raw(*key) if name not in heights)
-    if len(heights) != 1 and not misnamed:
-        came = "both height_agl_m and height_amsl_m" if heights else "no height"
-        found.problem((*key, "height_agl_m") if heights else key, came, "height_agl_m or height_amsl_m")
-    route = _points(found, (*key, "route_deg"))
-    if len(route) < 2:
-        return
-    plan = [_metres(route[0], point) for point in route]
-    for i, (a, b) in enumerate(itertools.pairwise(plan)):
-        if math.dist(a, b) < 1:
-            found.problem((*key, "route_deg", i + 1), f"the same place as waypoint {i}", "waypoints at least 1 m apart")
-    if found.raw(*key, "repeat") != "shuttle" and math.dist(plan[0], plan[-1]) < 1 and len(plan) > 2:
-        last = len(plan) - 1
-        found.problem((*key, "route_deg", last), "the first waypoint again", "no return: a loop closes by itself")
-    speed = found.sound(*key, "speed_mps")
-    length = sum(math.dist(a, b) for a, b in itertools.pairwise((*plan, plan[0])))
-    if found.raw(*key, "repeat") == "shuttle":
-        length = 2 * (length - math.dist(plan[0], plan[-1]))
-    if speed is not None and length / speed > LONGEST_S:
-        came = f"{speed} m/s, which takes {length / speed / 86_400:.0f} days for a round of {length / 1000:.0f} km"
-        found.problem((*key, "speed_mps"), came, f"a round of at most {LONGEST_S / 86_400:.0f} days")
-
-
-def _points(found: Sheet, key: Key) -> list[tuple[float, float]]:
-    """The sound [latitude, longitude] list at that key, else an empty one."""
-    points = found.sound(*key)
-    return [(float(lat), float(lon)) for lat, lon in points] if points else []
-
-
-def _metres(origin: tuple[float, float], point: tuple[float, float]) -> tuple[float, float]:
-    """Metres east and north of `origin`, good enough to find mistakes: a sphere, the short way round it."""
-    degree = math.radians(6_371_000.0)
-    middle = math.radians((origin[0] + point[0]) / 2)
-    east = ((point[1] - origin[1] + 180) % 360 - 180) * math.cos(middle)
-    return east * degree, (point[0] - origin[0]) * degree
+    for key in sensors_of(found, "drones"):
+        point = found.sound(*key, "point_deg")
+        if point is not None:
+            near((*key, "point_deg"), *point)
 
 
 def _check_repeats(found: Sheet, key: Key, plan: list[tuple[float, float]]) -> bool:

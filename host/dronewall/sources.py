@@ -63,7 +63,7 @@ class Source(NamedTuple):
     def moment(self, ground: "Ground", waiting: Callable[[int, int], None]) -> "Moment":
         """The reports, and what the sensors count. waiting(heard, of all): called while a broker is listened to.
 
-        Raises RecordingError and LinkError.
+        Raises RecordingError, LinkError and PatrolError.
         """
         from dronewall.live import moment
 
@@ -71,9 +71,7 @@ class Source(NamedTuple):
             return moment.recorded(ground.scenario, self.recorded, self.at_unix_ms)
         if self.link is not None:
             return moment.heard(ground.scenario, self.link.where, self.wait_s, self.link.account(), waiting)
-        from dronewall.engine.plan import planned
-
-        return moment.Moment(planned(ground, self.at_s), {}, None, "plan")
+        return moment.planned(ground, self.at_s)
 
 
 _Command = Callable[..., Any]
@@ -141,7 +139,7 @@ def from_anywhere(command: _Command) -> _Command:
 
     options: _Options = [
         click.option("--at", "at_s", type=Seconds(0.0, WEEK_S), default=0.0, show_default=True, metavar="SECONDS",
-                     help="Drones where they are that long into their routes."),
+                     help="Drones where they are that long into their plan."),
         click.option("--recorded", type=_FILE, help="The wall as `dronewall record` has written it down."),
         click.option("--at-time", "at_unix_ms", type=Instant(), metavar="TIME",
                      help="Time of the recording, such as 2026-03-01T12:00:00Z. [default: its last message]"),

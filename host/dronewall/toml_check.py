@@ -316,8 +316,9 @@ class _Walk:
                 words += f" ({name} = {shown(value)} is {alike[0]} = {value * _FOREIGN[foreign][1]:.6g})"
             if unit and unit_of(name) != unit:
                 came = "unknown key, wrong unit" if foreign in _FOREIGN or foreign in UNITS else "unknown key, no unit"
-        elif not near and name in self.homes:
-            came, words = "unknown key here", "it in " + " or ".join(self.homes[name])
+        elif not near and (home := name if name in self.homes else stem) in self.homes:
+            it = "it" if home == name else home
+            came, words = "unknown key here", f"{it} in " + " or ".join(self.homes[home])
         self.found.problem((*key, name), came, words, near)
         return near
 
@@ -359,19 +360,20 @@ def bare(info: inspect.Type) -> inspect.Type:
     return info
 
 
-def _all_keys(info: inspect.Type, where: str) -> Iterator[tuple[str, str]]:
+def _all_keys(info: inspect.Type, where: str, many: bool = False) -> Iterator[tuple[str, str]]:
     info = bare(info)
     if isinstance(info, inspect.UnionType):
         for kind in info.types:
             yield from _all_keys(kind, where)
     elif isinstance(info, inspect.StructType):
+        table = f"[[{where}]]" if many else f"[{where}]"
         for f in info.fields:
-            yield f"[{where}]" if where else "the top of the file", f.encode_name
+            yield table if where else "the top of the file", f.encode_name
             yield from _all_keys(f.type, f"{where}.{f.encode_name}".lstrip("."))
     elif isinstance(info, inspect.DictType):
         yield from _all_keys(info.value_type, f"{where}.NAME")
     elif isinstance(info, inspect.VarTupleType):
-        yield from _all_keys(info.item_type, where)
+        yield from _all_keys(info.item_type, where, many=True)
 
 
 def expected(info: inspect.Type, unit: str = "") -> str:

@@ -84,13 +84,18 @@ def ground_of(scenario: Scenario) -> Ground:
 
 
 def _margin(scenario: Scenario, site: Site, frontage: Frontage) -> float:
-    """Metres around the belt that hold every post and route, as far as they can see into the belt."""
+    """Metres around the belt that hold every post, where drones take off, too, and every route, as far as they can see
+    into the belt.
+    """
     places = [(post.latitude_deg, post.longitude_deg) for post in scenario.posts]
-    places += [place for drone in scenario.drones for place in drone.route_deg]
+    places += [place for sortie in scenario.sorties for place in sortie.route_deg]
     if not places:
         return 0.0
     east, north = site.to_site(*np.array(places, dtype=np.float64).T)
+    # What flies an orbit is off its one point by the radius.
+    around = [sortie.radius_m or 0.0 for sortie in scenario.sorties for _ in sortie.route_deg]
+    radius = np.array([0.0] * len(scenario.posts) + around)
     chainage, _ = frontage.locate(east, north)
     on_east, on_north = frontage.at(chainage)
-    away = np.hypot(east - on_east, north - on_north).max() - min(frontage.front, frontage.behind)
+    away = (np.hypot(east - on_east, north - on_north) + radius).max() - min(frontage.front, frontage.behind)
     return float(min(max(away + 10.0 * scenario.terrain.cell_m, 200.0), _FARTHEST_MARGIN))

@@ -10,10 +10,11 @@ from typing import Literal
 from dronewall import wire
 from dronewall.engine.frustum import Frustum, frustum_of
 from dronewall.engine.ground import Ground
+from dronewall.engine.patrol import Plan
 from dronewall.engine.plan import PLANNED_MAST_SIGMA_M
 from dronewall.engine.terrain import Terrain
 
-State = Literal["planned", "heard", "suspect", "stale", "missing", "refused"]
+State = Literal["planned", "heard", "suspect", "stale", "missing", "refused", "landed"]
 
 _FARTHEST_SENSOR = 100_000.0
 """A report that puts its sensor farther than this from the frontage [m] is refused."""
@@ -21,7 +22,9 @@ _FARTHEST_SENSOR = 100_000.0
 
 @dataclass(frozen=True)
 class SensorState:
-    """A sensor, whether it counts (planned, heard, suspect, stale) or not (missing, refused), and why not."""
+    """A sensor, whether it counts (planned, heard, suspect, stale) or not (missing, refused, or landed: its drone is on
+    the ground), and why not.
+    """
 
     name: str
     post: str | None
@@ -66,8 +69,12 @@ def sensor_states(
             note = "; ".join(part for part in (note, "not in the site file") if part)
         frustum = None
         if report is None:
-            state, note = "missing", note or "no report"
-        elif state in ("missing", "refused"):
+            planned = default == "planned" and name.split("/")[0] in moving
+            if state == "landed" or (planned and name not in states):
+                state, note = "landed", note or "on the ground"
+            else:
+                state, note = "missing", note or "no report"
+        elif state in ("missing", "refused", "landed"):
             note = note or "does not count"
         else:
             frustum, reason = _frustum(ground, report, births.get((report.node, report.sensor)))
@@ -76,6 +83,23 @@ def sensor_states(
             elif reason:
                 note = "; ".join(part for part in (note, reason) if part)
         found.append(SensorState(name, post, state, note, frustum, name.split("/")[0] in moving))
+    return found
+
+
+def landed(ground: Ground, plan: Plan, time: float) -> dict[str, tuple[State, str]]:
+    """What is to be said of the sensors of drones that are on the ground at a time [s], by the plan: when they take off
+    next.
+    """
+    found: dict[str, tuple[State, str]] = {}
+    for drone in ground.scenario.drones:
+        if plan.at(drone.name, time) is not None:
+            continue
+        next_one = plan.next_take_off(drone.name, time)
+        note = "on the ground, in no sortie"
+        if next_one is not None:
+            minutes, seconds = divmod(math.ceil(next_one - time), 60)
+            note = f"on the ground, takes off in {minutes}:{seconds:02d} min"
+        found |= {f"{drone.name}/{sensor.name}": ("landed", note) for sensor in drone.sensors}
     return found
 
 

@@ -28,7 +28,7 @@ GroundHeight = Callable[[float, float], float]
 """Height of the ground AMSL [m] at latitude, longitude [degrees]."""
 
 Track = Callable[[Drone], Sequence[Sequence[int]]]
-"""A drone's flight: rows as in `Device.track`."""
+"""A drone's flight: rows as in `Device.track`; none where it never flies."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def devices(
     """The scenario's nodes and drones, each with its config and its world.
 
     Posts measure their position (`position_source` "gnss") or are told it ("survey"); drones always measure theirs.
-    `track` is needed when there are drones.
+    `track` is needed when there are drones. One without a flight is no device: it stays in its box. Nodes have no
+    gimbal: a drone's sensors are fixed to its nose.
     """
     start = start_unix_ms if start_unix_ms is not None else time.time_ns() // 1_000_000
     posts = {post.name: post for post in scenario.posts}
@@ -121,7 +122,9 @@ def devices(
     for drone in scenario.drones:
         if track is None:
             raise ValueError(f"drone {drone.name}: no `track` to fly")
-        add(drone.name, _drone_config(scenario, drone), track(drone), "loop")
+        flight = track(drone)
+        if flight:
+            add(drone.name, _drone_config(scenario, drone), flight, "loop")
     return found
 
 

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dronewall import wire
+from dronewall.engine import plan as plan_module
+from dronewall.engine.ground import Ground
+from dronewall.engine.plan import plan_of
 from dronewall.engine.sensors import State as Counts
+from dronewall.engine.sensors import landed
 from dronewall.engine.wall import Source
 from dronewall.live.ingest import Account, Ingest
 from dronewall.live.recorder import replay
@@ -50,6 +54,12 @@ def latest(state: State, at_unix_ms: int) -> tuple[list[wire.Report], dict[str, 
         status: Counts = "missing" if sensor.status == "lost" else sensor.status
         states[sensor.name] = ("suspect" if sensor.suspect and status == "heard" else status, sensor.note)
     return reports, states
+
+
+def planned(ground: Ground, at_s: float) -> Moment:
+    """The wall as its plan has it so many seconds on. Raises PatrolError."""
+    plan = plan_of(ground)
+    return Moment(plan_module.planned(ground, at_s, plan), landed(ground, plan, at_s), None, "plan")
 
 
 def recorded(scenario: Scenario, path: Path, at_unix_ms: int | None = None) -> Moment:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from dronewall.engine.sensors import SensorState
     from dronewall.engine.wall import Coverage, Source, TargetCoverage
 
-_SOUND = ("planned", "heard")
-_OUT = ("missing", "refused")
+_SOUND = ("planned", "heard", "landed")
+_OUT = ("missing", "refused", "landed")
 
 
 def provenance(coverage: Coverage, target: TargetCoverage | None = None) -> dict[str, Any]:
@@ -161,6 +161,11 @@ def counted(coverage: Coverage) -> list[SensorState]:
 def troubled(coverage: Coverage) -> list[SensorState]:
     """The sensors that somebody should look after: missing, refused, stale or suspect."""
     return [sensor for sensor in coverage.sensors if sensor.state not in _SOUND]
+
+
+def landed(coverage: Coverage) -> list[SensorState]:
+    """The sensors of drones that are on the ground, as the plan has it."""
+    return [sensor for sensor in coverage.sensors if sensor.state == "landed"]
 
 
 def troubles(coverage: Coverage) -> str:

@@ -29,6 +29,7 @@ from dronewall.report.figures import (
     clock,
     counted,
     kilometres,
+    landed,
     level,
     metres,
     notes,
@@ -243,8 +244,8 @@ def _remarks(gap: Gap) -> list[str]:
 
 
 def sensors(coverage: Coverage) -> RenderableType:
-    """How many sensors count, and those that somebody should look after, with the reason."""
-    shown = troubled(coverage)
+    """How many sensors count, and those that somebody should look after or that are on the ground, with the reason."""
+    shown = troubled(coverage) + landed(coverage)
     head = Text(sensors_phrase(coverage) + (":" if shown else "."))
     if not shown:
         return head
@@ -257,7 +258,8 @@ def sensors(coverage: Coverage) -> RenderableType:
     for sensor in shown:
         alike.setdefault((sensor.state, sensor.note), []).append(sensor.name)
     for (state, note), names in alike.items():
-        style = "default" if names[0] in counting else LOOKS["gap"].terminal
+        sound = names[0] in counting or state == "landed"
+        style = "default" if sound else LOOKS["gap"].terminal
         # Many with one reason are one matter.
         together = len(names) > _ALIKE
         if together:
