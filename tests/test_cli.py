@@ -245,13 +245,18 @@ def test_drones_are_where_the_time_puts_them(tmp_path):
     site.write_text(
         SITE
         + """
+[airframes.wing]
+speed_mps = 10.0
 [[drones]]
 name = "D1"
-route_deg = [[36.555, -84.295], [36.56, -84.29]]
-repeat = "shuttle"
-height_agl_m = 90.0
-speed_mps = 10.0
+airframe = "wing"
 sensors = [{ name = "cam", type = "camera", elevation_deg = -60.0 }]
+[[sorties]]
+name = "along"
+drones = ["D1"]
+pattern = "shuttle"
+route_deg = [[36.555, -84.295], [36.56, -84.29]]
+height_agl_m = 90.0
 """
     )
     sensors = [

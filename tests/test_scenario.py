@@ -23,11 +23,13 @@ from dronewall.engine.earth import site_of
 from dronewall.engine.frontage import Frontage
 from dronewall.engine.ground import Ground
 from dronewall.engine.models import fault
-from dronewall.engine.plan import planned
+from dronewall.engine.patrol import PatrolError
+from dronewall.engine.plan import airborne, plan_of, planned
+from dronewall.engine.sensors import sensor_states
 from dronewall.engine.terrain import Terrain
 from dronewall.live.devices import devices
 from dronewall.scenario import (
-    Drone,
+    Airframe,
     DroneSensor,
     Duty,
     Model,
@@ -38,6 +40,7 @@ from dronewall.scenario import (
     Sensor,
     SensorType,
     SiteFile,
+    Sortie,
     TableModel,
     read,
     schema,
@@ -116,16 +119,50 @@ type = "camera"
 azimuth_deg = 40.0
 azimuth_source = "compass"
 
+[airframes.wing]
+speed_mps = 12.0
+
+[airframes.quad]
+speed_mps = 10.0
+endurance_s = 1500.0
+reserve_s = 300.0
+turnaround_s = 180.0
+
 [[drones]]
 name = "D1"
-route_deg = [[36.51, -84.30], [36.52, -84.29]]
-height_agl_m = 80.0
-speed_mps = 12.0
+airframe = "wing"
 
 [[drones.sensors]]
 name = "cam"
 type = "camera"
 elevation_deg = -60.0
+
+[[drones]]
+name = "D2"
+airframe = "quad"
+sensors = [{ name = "eye", type = "camera", gimbal = "sweep", sweep_deg = 90.0, sweep_s = 8.0 }]
+
+[[drones]]
+name = "D3"
+airframe = "quad"
+sensors = [{ name = "eye", type = "camera", gimbal = "point", point_deg = [36.52, -84.29] }]
+
+[[sorties]]
+name = "valley"
+drones = ["D1"]
+route_deg = [[36.51, -84.30], [36.52, -84.29]]
+height_agl_m = 80.0
+
+[[sorties]]
+name = "circle"
+drones = ["D2", "D3"]
+launch = "P2"
+pattern = "orbit"
+route_deg = [[36.515, -84.285]]
+radius_m = 300.0
+height_agl_m = 120.0
+batteries = 6
+charge_s = 3600.0
 
 [[access_points]]
 name = "ap1"
@@ -261,7 +298,7 @@ MISTAKES = [
      ["wrong unit", "azimuth_deg, in degrees", "azimuth_deg = 85.9437"]),
     ("feet", "height_agl_m = 10.0", "height_ft = 100", "access_points[0].height_ft", None,
      ["wrong unit", "height_agl_m = 30.48"]),
-    ("feet above what", "height_agl_m = 80.0", "height_ft = 100", "drones[0].height_ft", None,
+    ("feet above what", "height_agl_m = 80.0", "height_ft = 100", "sorties[0].height_ft", None,
      ["wrong unit", "height_agl_m = 30.48"]),
     ("km/h", "speed_mps = 1.4", "speed_kmh = 36", "targets[0].speed_kmh", None,
      ["wrong unit", "speed_mps = 10"]),
@@ -334,11 +371,11 @@ MISTAKES = [
     ("all but certain", "[[targets]]", "[thresholds]\nconfidence = 0.9999999999999999\n[[targets]]",
      "thresholds.confidence", 12, ["above 0 to 0.9999"]),
     ("a target that stands", "speed_mps = 1.4", "speed_mps = 5e-324", "targets[0].speed_mps", 15, ["from 0.01 to 500"]),
-    ("a drone that stands", "speed_mps = 12.0", "speed_mps = 1e-6", "drones[0].speed_mps", None,
+    ("a drone that stands", "speed_mps = 12.0", "speed_mps = 1e-6", "airframes.wing.speed_mps", None,
      ["1e-06", "from 0.1 to 100"]),
-    ("a drone that is for ever under way", "[[36.51, -84.30], [36.52, -84.29]]\nheight_agl_m = 80.0\nspeed_mps = 12.0",
-     "[[36.3, -84.30], [36.8, -84.29]]\nheight_agl_m = 80.0\nspeed_mps = 0.15", "drones[0].speed_mps", None,
-     ["9 days for a round of 111 km", "at most 7 days"]),
+    ("a drone that is for ever under way", "[[36.51, -84.30], [36.52, -84.29]]",
+     "[[36.10, -84.30], [36.90, -84.29]" + ", [36.10, -84.28], [36.90, -84.27]" * 50 + "]", "sorties[0].route_deg",
+     None, ["a round of 9074 km, which takes 9 days at 12.0 m/s", "at most 7 days"]),
     # references
     ("post", 'post = "P2"', 'post = "P3"', "nodes[1].post", None,
      ['"P3" is not in [[posts]]', 'one of "P1", "P2"']),
@@ -361,9 +398,11 @@ MISTAKES = [
     ("post twice", "[[nodes]]",
      '[[posts]]\nname = "P1"\nlatitude_deg = 36.5\nlongitude_deg = -84.3\n[[nodes]]',
      "posts[2].name", None, ['"P1" again', "posts[0] (line 35)"]),
-    ("node and drone", 'name = "D1"', 'name = "N2"', "drones[0].name", None, ['"N2" again', "nodes[1]"]),
+    ("node and drone", 'name = "N2"', 'name = "D1"', "drones[0].name", None, ['"D1" again', "nodes[1]"]),
     ("node and post's name", 'name = "N2"', 'name = "P1"', "nodes[1].name", None, ['"P1" again', "nodes[0]"]),
-    ("gateway and drone", 'name = "D1"', 'name = "G1"', "gateways[0].name", None, ['"G1" again']),
+    ("gateway and drone", "[[gateways]]",
+     '[[gateways]]\nname = "D1"\nlatitude_deg = 36.51\nlongitude_deg = -84.31\nheight_agl_m = 9\n[[gateways]]',
+     "gateways[0].name", None, ['"D1" again', "drones[0]"]),
     ("sensor twice", 'name = "pir"', 'name = "cam"', "nodes[0].sensors[1].name", None,
      ['"cam" again', "nodes[0].sensors[0]"]),
     # contradictions
@@ -382,9 +421,9 @@ MISTAKES = [
     ("table lengths", "[0.9, 0.2]", "[0.9, 0.2, 0.1]", "sensor_types.pir.model.probability", 32,
      ["3 values", "2, one for each"]),
     ("two heights", "height_agl_m = 80.0", "height_agl_m = 80.0\nheight_amsl_m = 800",
-     "drones[0].height_agl_m", None,
+     "sorties[0].height_agl_m", None,
      ["both"]),
-    ("no height", "height_agl_m = 80.0\n", "", "drones[0]", None, ["no height"]),
+    ("no height", "height_agl_m = 80.0\n", "", "sorties[0]", None, ["no height"]),
     ("share", 'awake = "duty", share', 'awake = "event", share', "nodes[1].duty.share", None,
      ['awake = "duty"']),
     ("no share", ", share = 0.2", "", "nodes[1].duty.share", None, ["missing"]),
@@ -415,12 +454,45 @@ MISTAKES = [
      "posts[1].latitude_deg", None, ["latitude and longitude are swapped"]),
     ("a post far away", "latitude_deg = 36.51\n", "latitude_deg = 37.51\n", "posts[1].latitude_deg", None,
      ["km from the frontage"]),
-    ("a waypoint far away", "[36.52, -84.29]", "[37.52, -84.29]", "drones[0].route_deg[1]", None,
+    ("a waypoint far away", "[36.52, -84.29]]\nheight", "[37.52, -84.29]]\nheight", "sorties[0].route_deg[1]", None,
      ["km from the frontage"]),
-    ("a waypoint twice", "[36.52, -84.29]", "[36.51, -84.30]", "drones[0].route_deg[1]", None,
+    ("a waypoint twice", "[36.52, -84.29]]\nheight", "[36.51, -84.30]]\nheight", "sorties[0].route_deg[1]", None,
      ["the same place as waypoint 0"]),
-    ("a closed loop", "[36.52, -84.29]]", "[36.52, -84.29], [36.51, -84.30]]", "drones[0].route_deg[2]", None,
+    ("a closed loop", "[36.52, -84.29]]\n", "[36.52, -84.29], [36.51, -84.30]]\n", "sorties[0].route_deg[2]", None,
      ["closes by itself"]),
+    # drones
+    ("a drone twice in a sortie", '["D2", "D3"]', '["D2", "D3", "D2"]', "sorties[1].drones[2]", None,
+     ['"D2" is in sorties[1] (line', "each drone in one sortie"]),
+    ("a drone in two sorties", 'drones = ["D1"]\nroute_deg = [[36.51, -84.30], [36.52, -84.29]]',
+     'drones = ["D3"]\nlaunch = "P1"\nroute_deg = [[36.51, -84.30], [36.52, -84.29]]', "sorties[1].drones[1]", None,
+     ['"D3" is in sorties[0] (line', "each drone in one sortie"]),
+    ("airframe", 'airframe = "wing"', 'airframe = "wings"', "drones[0].airframe", None,
+     ['"wings" is not in [airframes]', 'did you mean "wing"?']),
+    ("a sortie's drone", 'drones = ["D1"]', 'drones = ["D1", "D9"]', "sorties[0].drones[1]", None,
+     ['"D9" is not in [[drones]]', 'one of "D1", "D2", "D3"']),
+    ("launch", 'launch = "P2"', 'launch = "P9"', "sorties[1].launch", None, ['"P9" is not in [[posts]]']),
+    ("sortie twice", 'name = "circle"', 'name = "valley"', "sorties[1].name", None, ['"valley" again', "sorties[0]"]),
+    ("nowhere to land", 'launch = "P2"\n', "", "sorties[1].launch", None, ["missing", "have to land"]),
+    ("a battery of what never lands", "height_agl_m = 80.0", "height_agl_m = 80.0\nevery_s = 60.0",
+     "sorties[0].every_s", None, ["never land", "endurance_s"]),
+    ("an empty reserve", "reserve_s = 300.0", "reserve_s = 1500.0", "airframes.quad.reserve_s", None,
+     ["1500.0 s is not under endurance_s = 1500.0 s"]),
+    ("no charge", "charge_s = 3600.0\n", "", "sorties[1].charge_s", None, ["missing", "with batteries"]),
+    ("no batteries", "batteries = 6\n", "", "sorties[1].batteries", None, ["missing", "with charge_s"]),
+    ("a wide loop", 'pattern = "orbit"\nroute_deg = [[36.515, -84.285]]',
+     "route_deg = [[36.515, -84.285], [36.516, -84.285]]", "sorties[1].radius_m", None, ['pattern = "orbit"']),
+    ("an orbit of two", "[[36.515, -84.285]]", "[[36.515, -84.285], [36.516, -84.285]]", "sorties[1].route_deg", None,
+     ["2 points", "the middle of the orbit"]),
+    ("an orbit of no size", "radius_m = 300.0\n", "", "sorties[1].radius_m", None, ["missing"]),
+    ("a loop of one", "[[36.51, -84.30], [36.52, -84.29]]\nheight", "[[36.51, -84.30]]\nheight", "sorties[0].route_deg",
+     None, ["1 point", "two waypoints"]),
+    ("no point", ', point_deg = [36.52, -84.29]', "", "drones[2].sensors[0].point_deg", None, ["missing", "point"]),
+    ("a point of a nose", ', gimbal = "point"', "", "drones[2].sensors[0].point_deg", None, ['gimbal = "point"']),
+    ("a point and an angle", ', gimbal = "point"', ', gimbal = "point", elevation_deg = -60',
+     "drones[2].sensors[0].elevation_deg", None, ["point_deg says where it looks"]),
+    ("a point far away", "point_deg = [36.52, -84.29]", "point_deg = [37.52, -84.29]", "drones[2].sensors[0].point_deg",
+     None, ["km from the frontage"]),
+    ("a sweep of no time", ", sweep_s = 8.0", "", "drones[1].sensors[0].sweep_s", None, ["missing", "sweep"]),
     # rasters
     ("terrain name", "dronewall:jacksboro", "dronewall:jacksborough", "terrain.ground", 5,
      ['did you mean dronewall:jacksboro?']),
@@ -466,6 +538,48 @@ def test_all_mistakes_of_a_file_come_at_once_in_its_order(site):
     found = problems(site, *((m[1], m[2]) for m in picked))
     assert {p.key for p in found} == {m[3] for m in picked}
     assert [p.line for p in found] == sorted(p.line for p in found)
+
+
+def test_the_drones_of_a_sortie_are_of_one_airframe(site):
+    found = problems(site, ('drones = ["D1"]\n', 'drones = ["D1"]\nlaunch = "P1"\n'), ('["D2", "D3"]', '["D2", "D1"]'))
+    assert {(p.key, p.came) for p in found if p.key == "sorties[1].drones"} == {
+        ("sorties[1].drones", '"D2" is a quad, "D1" a wing')
+    }
+
+
+def test_a_reserve_is_of_an_endurance(site):
+    found = problems(site, ("endurance_s = 1500.0\n", ""))
+    assert [p.key for p in found] == ["airframes.quad.reserve_s", "sorties[1].batteries", "sorties[1].charge_s"]
+
+
+def test_a_route_in_a_drone_belongs_into_its_sortie(site):
+    route = "route_deg = [[36.51, -84.30], [36.52, -84.29]]"
+    old = f'speed_mps = 12.0\n{route}\nrepeat = "loop"\nheight_agl_m = 80.0\nstart_s = 3.0'
+    found = {p.key: str(p) for p in problems(site, ('airframe = "wing"', old))}
+    assert set(found) == {
+        f"drones[0].{key}" for key in ("airframe", "speed_mps", "route_deg", "repeat", "height_agl_m", "start_s")
+    }
+    assert found["drones[0].airframe"].endswith(
+        "missing; expected 1 to 32 of A-Z a-z 0-9 _ -, in quotes (it becomes part of MQTT topics)"
+    )
+    assert "unknown key here; expected it in [[sorties]]" in found["drones[0].route_deg"]
+    assert "unknown key here; expected pattern in [[sorties]]" in found["drones[0].repeat"]
+    assert "unknown key here; expected it in [[sorties]]" in found["drones[0].start_s"]
+    assert "[airframes.NAME]" in found["drones[0].speed_mps"]
+
+
+def test_what_is_odd_of_drones_is_noted(site):
+    (note,) = site(('drones = ["D2", "D3"]', 'drones = ["D2"]')).notes
+    assert (note.key, note.came) == ("drones[2]", 'drone "D3" is in no sortie: it never flies')
+    (note,) = site(("batteries = 6", "batteries = 1")).notes
+    assert note.key == "sorties[1].batteries"
+    (note,) = site(('drones = ["D1"]\n', 'drones = ["D1"]\nlaunch = "P1"\n')).notes
+    assert (note.key, note.came) == ("sorties[0].launch", "its drones never land: it is not used")
+
+
+def test_a_post_that_is_only_taken_off_from_is_not_odd(site):
+    post = '\n[[posts]]\nname = "P9"\nlatitude_deg = 36.515\nlongitude_deg = -84.295\n'
+    assert site(('launch = "P2"', 'launch = "P9"'), more=post).notes == ()
 
 
 def test_a_misspelt_required_key_is_one_mistake(site):
@@ -722,40 +836,54 @@ def models() -> st.SearchStrategy:
 @settings(max_examples=150)
 @given(
     shape=st.sampled_from(["pyramid", "sector"]), kind=within_bounds(SensorType), model=models(),
-    sensor=within_bounds(Sensor), node=within_bounds(Node), duty=within_bounds(Duty), drone=within_bounds(Drone),
-    drone_sensor=within_bounds(DroneSensor), ground_amsl=st.sampled_from([-500.0, 9000.0]),
+    sensor=within_bounds(Sensor), node=within_bounds(Node), duty=within_bounds(Duty), airframe=within_bounds(Airframe),
+    sortie=within_bounds(Sortie), drone_sensor=within_bounds(DroneSensor),
+    ground_amsl=st.sampled_from([-500.0, 9000.0]),
 )  # fmt: skip
 def test_every_number_that_a_site_file_may_have_survives_the_wire(
-    tmp_path_factory, shape, kind, model, sensor, node, duty, drone, drone_sensor, ground_amsl
+    tmp_path_factory, shape, kind, model, sensor, node, duty, airframe, sortie, drone_sensor, ground_amsl
 ):
     data = tomllib.loads(SITE)
     data["sensor_types"]["camera"].update({"range_min_m": 0.0, **kind}, shape=shape, model=model)
     one = data["nodes"][0]
     one.update(node, duty={"awake": "duty", "share": 0.5, **duty}, sensors=[{**one["sensors"][0], **sensor}])
-    flown = data["drones"][0]
-    if "height_agl_m" in drone and "height_amsl_m" in drone:
-        del drone["height_amsl_m"]
-    if "height_amsl_m" in drone:
+    data["airframes"]["wing"]["speed_mps"] = airframe["speed_mps"]
+    flown = data["sorties"][0]
+    height = next((name for name in ("height_amsl_m", "height_agl_m") if name in sortie), None)
+    if height is not None:
         del flown["height_agl_m"]
-    flown.update(drone)
-    flown["sensors"][0].update(drone_sensor)
+        flown[height] = sortie[height]
+    flown["start_s"] = sortie.get("start_s", 0.0)
+    # What sweeps, too, is in the air at the start.
+    sweep = {"sweep_deg": 90.0, "sweep_s": 1.0, **drone_sensor}
+    data["drones"][1]["sensors"][0].update(sweep)
+    drone_sensor = {name: value for name, value in drone_sensor.items() if name not in ("sweep_deg", "sweep_s")}
+    data["drones"][0]["sensors"][0].update(drone_sensor)
     path = tmp_path_factory.getbasetemp() / "bounds.toml"
     path.write_text("".join(f"{json.dumps(k)} = {written(v)}\n" for k, v in data.items()), "utf-8")
     found = outcome(path)
     if isinstance(found, tuple):
         # Two values that do not go together; none is out of its own bounds.
-        assert all(re.search("range_m|pyramid|for a round", str(problem)) for problem in found)
+        assert all(re.search("range_m|pyramid|a round of", str(problem)) for problem in found)
         assume(False)
     frame = site_of(np.array(found.frontage.points_deg))
     points = np.stack(frame.to_site(*np.array(found.frontage.points_deg).T), axis=-1)
     flat = Terrain.from_array(np.full((2, 2), ground_amsl), 40_000.0, -40_000.0, -40_000.0)
-    reports = planned(Ground(found, frame, Frontage(points, 600.0, 300.0, True), flat))
+    ground = Ground(found, frame, Frontage(points, 600.0, 300.0, True), flat)
+    try:
+        plan = plan_of(ground)
+    except PatrolError as error:
+        assert "the ground rises to" in str(error)  # noqa: PT017
+        assume(False)
+    reports = planned(ground, plan=plan)
     assert {report.kind for report in reports} == {"birth", "frustum"}
     for report in reports:
         for entry in report.values["sensors"] if report.kind == "birth" else ():
             assert fault(entry["model"]) is None
+    counting = {state.name: state.frustum for state in sensor_states(ground, reports)}
+    assert all(counting[name] == frustum for name, frustum in airborne(ground, plan, 0.0))
     flight = [[1000 * 7 * 86_400, 0, 0, 0, 0, 0, 0]]
-    assert len(devices(found, "127.0.0.1", 1883, lambda *_: ground_amsl, lambda _: flight)) == 3
+    assert len(devices(found, "127.0.0.1", 1883, lambda *_: ground_amsl, lambda _: flight)) == 5
 
 
 # --- the schema and the reference
@@ -787,7 +915,11 @@ BEYOND = {
     "pyramid", "tall pyramid", "point twice", "back again", "crossing", "touching", "folding", "short",
     "a point swapped", "a post swapped", "a post far away", "a waypoint far away", "a waypoint twice",
     "range of nothing but rounding", "all but 180", "a drone that is for ever under way",
-    "a closed loop", "terrain name", "terrain file", "terrain folder", "surface",
+    "a closed loop", "a drone twice in a sortie", "a drone in two sorties", "airframe", "a sortie's drone", "launch",
+    "sortie twice", "nowhere to land", "a battery of what never lands", "an empty reserve", "no charge", "no batteries",
+    "a wide loop", "an orbit of two", "an orbit of no size", "a loop of one", "no point", "a point of a nose",
+    "a point and an angle", "a point far away", "a sweep of no time", "terrain name", "terrain file", "terrain folder",
+    "surface",
     # Python's JSON Schema lets nan through every bound and has $ match before a last line break.
     "nan", "line break in id",
 }  # fmt: skip

@@ -94,16 +94,21 @@ name = "pir"
 type = "presence"
 azimuth_deg = 250.0
 elevation_deg = -5.0
+[airframes.wing]
+speed_mps = 12.0
 [[drones]]
 name = "D1"
-route_deg = [[36.51, -84.30], [36.51, -84.29]]
-height_agl_m = 100.0
-speed_mps = 12.0
+airframe = "wing"
 [[drones.sensors]]
 name = "cam"
 type = "camera"
 azimuth_deg = -30.0
 elevation_deg = -60.0
+[[sorties]]
+name = "east"
+drones = ["D1"]
+route_deg = [[36.51, -84.30], [36.51, -84.29]]
+height_agl_m = 100.0
 """
 SENSORS = ["P1/cam", "P1/side", "P2/pir", "D1/cam"]
 SPEED = 12.0
@@ -123,7 +128,7 @@ def ground(latitude_deg: float, longitude_deg: float) -> float:
 
 def east_flight(drone: scenario.Drone) -> list[list[int]]:
     """East along a parallel at 12 m/s for 100 s, at 600 m AMSL."""
-    latitude, longitude = drone.route_deg[0]
+    latitude, longitude = 36.51, -84.30
     degrees = math.degrees(SPEED * FLIGHT_S / (RADIUS * math.cos(math.radians(latitude))))
     start = [0, round(latitude * 1e7), round(longitude * 1e7), 60_000, 9000, 0, 0]
     return [start, [FLIGHT_S * 1000, start[1], round((longitude + degrees) * 1e7), *start[3:]]]
@@ -302,7 +307,7 @@ def test_a_surveyed_azimuth_is_reported_as_surveyed(lab):
 @real
 def test_a_drone_reports_where_it_was_at_the_time_it_says(lab, site):
     values = lab.sensors["D1/cam"].report.values
-    latitude, longitude = site.drones[0].route_deg[0]
+    latitude, longitude = site.sorties[0].route_deg[0]
     flown = SPEED * (values["time_unix_ms"] - lab.start_unix_ms) / 1000
     east, north = metres(values, latitude, longitude)
     # A fix says its whole second: the rest is GNSS noise.

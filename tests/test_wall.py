@@ -12,8 +12,9 @@ import dronewall
 from dronewall.engine import sensors, wall
 from dronewall.engine.ground import ground_of
 from dronewall.engine.levels import LEVELS
-from dronewall.engine.plan import PLANNED_MAST_SIGMA_M, planned, track
-from dronewall.engine.terrain import TerrainError
+from dronewall.engine.patrol import PatrolError
+from dronewall.engine.plan import PLANNED_MAST_SIGMA_M, plan_of, planned
+from dronewall.engine.track import track
 from dronewall.scenario import read
 
 SITE = """
@@ -57,13 +58,18 @@ azimuth_deg = 320.0
 name = "side"
 type = "camera"
 azimuth_deg = 45.0
+[airframes.wing]
+speed_mps = 12.0
 [[drones]]
 name = "D1"
-route_deg = [[36.56, -84.29], [36.57, -84.28]]
-repeat = "shuttle"
-height_agl_m = 90.0
-speed_mps = 12.0
+airframe = "wing"
 sensors = [{ name = "cam", type = "camera", elevation_deg = -60.0 }]
+[[sorties]]
+name = "along"
+drones = ["D1"]
+pattern = "shuttle"
+route_deg = [[36.56, -84.29], [36.57, -84.28]]
+height_agl_m = 90.0
 """
 
 
@@ -130,8 +136,7 @@ def test_eyes_stand_on_the_ground_and_drones_fly_above_it(ground):
 
 
 def test_the_flight_of_a_drone_follows_ground_and_course(ground):
-    drone = ground.scenario.drones[0]
-    flown = track(ground, drone, longest=2.0)
+    flown = track(ground, plan_of(ground), "D1", longest=2.0)
     assert flown[0][0] == 0.0
     for _, latitude, longitude, amsl, _ in flown:
         assert amsl == pytest.approx(
@@ -212,14 +217,12 @@ def test_a_receivers_height_error_is_not_the_masts(ground):
         assert one.covered_share == other.covered_share
 
 
-def test_a_drone_over_ground_that_nobody_knows_is_missing_and_has_no_flight(ground, tmp_path):
+def test_a_drone_over_ground_that_nobody_knows_is_refused_with_the_place(tmp_path):
     path = tmp_path / "far.toml"
     path.write_text(SITE.replace("[[36.56, -84.29], [36.57, -84.28]]", "[[36.70, -84.16], [36.71, -84.16]]"))
     far = ground_of(read(path))
-    coverage = wall.cover(far, planned(far))
-    assert next(sensor for sensor in coverage.sensors if sensor.name == "D1/cam").state == "missing"
-    with pytest.raises(TerrainError, match="D1"):
-        track(far, far.scenario.drones[0])
+    with pytest.raises(PatrolError, match=r"^sortie along: no known ground along its route at 36\.70000, -84\.16000: "):
+        planned(far)
 
 
 def test_a_sensor_that_the_site_file_does_not_know_is_shown_as_such(ground):
@@ -257,10 +260,12 @@ def test_gaps_too_short_to_be_listed_are_not_covered_for_that(ground, tmp_path):
 def test_a_sensor_that_sleeps_counts_for_its_share_of_the_time(ground, tmp_path):
     path = tmp_path / "sleepy.toml"
     path.write_text(
-        SITE.replace("mast_m = 8.0", 'mast_m = 8.0\nduty = { awake = "duty", share = 0.25 }').split("[[drones]]")[0]
+        SITE.replace("mast_m = 8.0", 'mast_m = 8.0\nduty = { awake = "duty", share = 0.25 }').split("[airframes.wing]")[
+            0
+        ]
     )
     alone = tmp_path / "awake.toml"
-    alone.write_text(SITE.split("[[drones]]")[0])
+    alone.write_text(SITE.split("[airframes.wing]")[0])
     sleepy, awake = (ground_of(read(one)) for one in (path, alone))
     share, whole = (wall.cover(one, planned(one)).targets[0].stations for one in (sleepy, awake))
     # Where it is surely seen while awake, it is seen in a quarter of the cases by one sensor, in 7 of 16 by two.

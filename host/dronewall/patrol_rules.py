@@ -97,9 +97,10 @@ def _check_crew(found: Sheet, key: Key) -> tuple[float | None, bool | None]:
     """The speed of the drones of a sortie, and whether they have to land; None where that cannot be said."""
     airframes = {}
     for each in found.each("drones"):
-        airframe = found.sound(*each, "airframe")
-        if isinstance(airframe, str) and isinstance(found.raw("airframes", airframe), dict):
-            airframes[found.raw(*each, "name")] = airframe
+        name, airframe = found.raw(*each, "name"), found.sound(*each, "airframe")
+        known = isinstance(airframe, str) and isinstance(found.raw("airframes", airframe), dict)
+        if known and isinstance(name, str):
+            airframes[name] = airframe
     drones = found.raw(*key, "drones")
     crew = [name for name in drones if isinstance(name, str)] if isinstance(drones, list) else []
     kinds = list(dict.fromkeys(airframes[name] for name in crew if name in airframes))

@@ -285,12 +285,11 @@ class Sortie:
             return {"a round": self.route.length / self.airframe.speed}
         count = len(self.drones)
         drones = f"{count} drones" if count > 1 else "1 drone"
-        turned = self.flight + self.airframe.turnaround
-        limits = {
-            f"{drones} that fly {self.flight:.0f} s and take {self.airframe.turnaround:.0f} s on the ground": turned
-        }
+        on_ground = self.airframe.turnaround
+        words = f"{drones}, {self.flight:.0f} s in the air and {on_ground:.0f} s on the ground"
+        limits = {words: self.flight + on_ground}
         if self.batteries is not None and self.charge is not None:
-            words = f"{self.batteries} batteries that fly {self.flight:.0f} s and take {self.charge:.0f} s to charge"
+            words = f"{self.batteries} batteries, {self.flight:.0f} s in the air and {self.charge:.0f} s to charge"
             limits[words] = count * (self.flight + self.charge) / self.batteries
         return limits
 
@@ -334,7 +333,8 @@ class Sortie:
         Of one that never lands: since it last was at the first waypoint.
         """
         # Time first: what comes after a whole number of periods is then the same to the last bit.
-        return (time % self.period - self._first(drone)) % self.period
+        flown = (time % self.period - self._first(drone)) % self.period
+        return flown if flown < self.period else 0.0  # what is hardly below 0 is rounded to the whole period
 
     def _first(self, drone: str) -> float:
         return self.drones.index(drone) * self.headway - self.start

@@ -141,8 +141,8 @@ def _ways(sortie: Sortie, spacing: float) -> Iterator[tuple[str, Floats]]:
         np.concatenate((np.arange(0.0, farthest, spacing), route.marks[route.marks < farthest], [farthest]))
     )
     station = np.stack([np.interp(flown, route.marks, route.path[:, axis]) for axis in (0, 1)], axis=-1)
+    yield "along its route", station
     if sortie.forever or sortie.launch is None:
-        yield "along its route", station
         return
     for phase, start, end in (
         ("on the way out", sortie.launch, route.at(0.0)[:2]),
@@ -150,7 +150,6 @@ def _ways(sortie: Sortie, spacing: float) -> Iterator[tuple[str, Floats]]:
     ):
         count = max(2, math.ceil(math.dist(start, end) / spacing) + 1)
         yield phase, np.linspace(start, end, count)
-    yield "along its route", station
 
 
 def _where(site: Site, point: Floats) -> str:
@@ -276,7 +275,7 @@ def _sweep(sortie: Sortie, asked: float) -> float:
 
 def _triangle(phase: float) -> float:
     """The triangular wave of period 1: 0 at 0, 1 at a quarter, -1 at three quarters."""
-    return 1.0 - abs((phase + 0.75) % 1.0 * 4.0 - 2.0)
+    return 1.0 - abs((phase + 0.25) % 1.0 * 4.0 - 2.0)
 
 
 def _through_the_wire(

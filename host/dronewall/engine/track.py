@@ -17,6 +17,8 @@ _BEND = math.radians(5.0)
 """There is a point at every corner that turns by more [rad] ..."""
 _BEFORE = 0.001
 """... and one so long before it [s], still on the old course."""
+_HAIR = 1e-6
+"""So long after a corner [s] the course is the new one, however the corner's time was rounded."""
 
 
 def track(
@@ -34,7 +36,7 @@ def track(
     begin = sortie.flown(drone, 0.0)
     rows = []
     for flown in _moments(sortie, begin, longest):
-        east, north, amsl, course = _whereabouts(ground, sortie, spec, flown % sortie.period)
+        east, north, amsl, course = _whereabouts(ground, sortie, spec, (flown + _HAIR) % sortie.period)
         latitude, longitude = ground.site.to_geodetic(east, north)
         true = math.degrees(course + ground.site.convergence(east, north)) % 360.0
         rows.append((flown - begin, float(latitude), float(longitude), amsl, true))
