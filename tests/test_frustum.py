@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dronewall.engine.frustum import Frustum, elevations, in_view, outline, sweep
+from dronewall.engine.frustum import Frustum, axes, elevations, in_view, outline, sweep, sweeps
 
 
 def frustum(shape="sector", azimuth=0.0, elevation=0.0, roll=0.0, hfov=60.0, vfov=40.0, near=0.0, far=1000.0, agl=10.0):
@@ -105,6 +106,32 @@ def test_the_sensors_axes_are_square_and_right_handed(azimuth, elevation, roll):
     boresight, right, up = frustum("pyramid", azimuth, elevation, roll).axes()
     assert np.stack((boresight, right, up)) @ np.stack((boresight, right, up)).T == pytest.approx(np.eye(3), abs=1e-12)
     assert np.cross(right, boresight) == pytest.approx(up, abs=1e-12)
+
+
+@given(st.floats(-10.0, 10.0), st.floats(-1.6, 1.6), st.floats(-4.0, 4.0))
+def test_axes_of_many_poses_are_those_of_each_and_turn_about_the_boresight(azimuth, elevation, roll):
+    turns, tilts = np.array([0.0, 0.1, -2.0]), np.array([0.0, -0.2])
+    many = axes(azimuth + turns[:, None, None], elevation + tilts[:, None], roll + tilts)
+    assert many.shape == (3, 2, 2, 3, 3)
+    for i, turn in enumerate(turns):
+        for j, tilt in enumerate(tilts):
+            for k, lean in enumerate(tilts):
+                a, e, r = azimuth + turn, elevation + tilt, roll + lean
+                ahead = np.array([math.sin(a) * math.cos(e), math.cos(a) * math.cos(e), math.sin(e)])
+                level = np.array([math.cos(a), -math.sin(a), 0.0])
+                right = level * math.cos(r) + np.cross(ahead, level) * math.sin(r)  # Rodrigues, clockwise from behind
+                expected = np.stack((ahead, right, np.cross(right, ahead)))
+                assert np.abs(many[i, j, k] - expected).max() < 1e-14
+
+
+def test_sweeps_of_tilted_axes_are_the_sweeps_of_sensors_so_tilted():
+    looking = frustum("pyramid", 40.0, -60.0, 5.0, 40.0, 30.0)
+    tilts = np.radians([-20.0, 0.0, 7.0])
+    found = sweeps(looking, axes(looking.azimuth, looking.elevation + tilts, looking.roll))
+    for tilt, arc in zip(tilts, found, strict=True):
+        assert arc == sweep(dataclasses.replace(looking, elevation=looking.elevation + tilt))
+    sector = frustum("sector", 40.0, 0.0, 0.0, 100.0, 30.0)
+    assert sweeps(sector, sector.axes()[None]) == [sweep(sector)]
 
 
 def test_the_outline_of_a_camera_that_looks_down_is_its_rectangle_on_flat_ground():

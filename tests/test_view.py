@@ -78,9 +78,11 @@ def probability(frustum, point, heading, tilt, position, height):
 
 
 @settings(max_examples=60)
-@given(frusta, st.integers(0, 2**32 - 1), ERRORS, ERRORS, METRES, METRES)
-def test_the_probability_of_being_in_view_is_the_plain_one_to_a_255th(frustum, seed, heading, tilt, position, height):
-    turns = np.array([-0.05, 0.0, 0.05])
+@given(frusta, st.integers(0, 2**32 - 1), ERRORS, ERRORS, METRES, METRES, st.sampled_from([0.05, 0.8, 2.5, 4.0]))
+def test_the_probability_of_being_in_view_is_the_plain_one_to_a_255th(
+    frustum, seed, heading, tilt, position, height, swing
+):
+    turns = np.array([-1.0, 0.0, 1.0]) * swing
     weights = np.array([0.25, 0.5, 0.25])
     drawn = [dataclasses.replace(frustum, azimuth=frustum.azimuth + turn) for turn in turns]
     points = scattered(seed, frustum)

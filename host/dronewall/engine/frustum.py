@@ -9,6 +9,7 @@ horizontal, roll r turns the sensor clockwise as seen from behind it:
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -62,13 +63,30 @@ class Frustum:
 
     def axes(self) -> Floats:
         """Boresight, right and up as rows (3, 3) of east, north, up."""
-        sin_a, cos_a = math.sin(self.azimuth), math.cos(self.azimuth)
-        sin_e, cos_e = math.sin(self.elevation), math.cos(self.elevation)
-        sin_r, cos_r = math.sin(self.roll), math.cos(self.roll)
-        boresight = np.array((sin_a * cos_e, cos_a * cos_e, sin_e))
-        right = np.array((cos_a, -sin_a, 0.0))
-        up = np.array((-sin_a * sin_e, -cos_a * sin_e, cos_e))
-        return np.stack((boresight, right * cos_r - up * sin_r, right * sin_r + up * cos_r))
+        return axes(self.azimuth, self.elevation, self.roll)
+
+
+def axes(azimuths: npt.ArrayLike, elevations: npt.ArrayLike, rolls: npt.ArrayLike) -> Floats:
+    """Boresight, right and up as rows (..., 3, 3) of east, north, up, of poses [rad] that broadcast together."""
+    (sin_a, cos_a), (sin_e, cos_e), (sin_r, cos_r) = (_turned(part) for part in (azimuths, elevations, rolls))
+    found = np.empty((*np.broadcast_shapes(sin_a.shape, sin_e.shape, sin_r.shape), 3, 3))
+    found[..., 0, 0], found[..., 0, 1], found[..., 0, 2] = sin_a * cos_e, cos_a * cos_e, sin_e
+    level = (cos_a, -sin_a, 0.0)
+    over = (-sin_a * sin_e, -cos_a * sin_e, cos_e)
+    for part in range(3):
+        found[..., 1, part] = level[part] * cos_r - over[part] * sin_r
+        found[..., 2, part] = level[part] * sin_r + over[part] * cos_r
+    return found
+
+
+def _turned(angles: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Sines and cosines, to the last digit those of `math`, whatever numpy's vector instructions do."""
+    turns = np.asarray(angles, dtype=np.float64)
+    each = turns.ravel().tolist()
+    return (
+        np.array([math.sin(turn) for turn in each]).reshape(turns.shape),
+        np.array([math.cos(turn) for turn in each]).reshape(turns.shape),
+    )
 
 
 def frustum_of(report: wire.Report, sensor: dict[str, Any], site: Site) -> Frustum:
@@ -136,16 +154,31 @@ def sweep(frustum: Frustum) -> tuple[float, float]:
 
     For a pyramid: the hull of its corner rays, and the full circle once a vertical ray lies inside.
     """
+    ((centre, width),) = sweeps(frustum, frustum.axes()[None])
+    return centre, width
+
+
+def sweeps(frustum: Frustum, frames: Floats) -> list[tuple[float, float]]:
+    """The same for other poses of its axes (n, 3, 3) with the same azimuth. A sector has none but its own."""
     if frustum.shape == "sector":
-        return frustum.azimuth, min(frustum.hfov, math.tau)
-    boresight, right, above = frustum.axes()
+        return [(frustum.azimuth, min(frustum.hfov, math.tau))] * len(frames)
     tan_h, tan_v = math.tan(frustum.hfov / 2.0), math.tan(frustum.vfov / 2.0)
+    # Few numbers at a time: Python's own are quicker than arrays.
+    return [_hull(frame, frustum.azimuth, tan_h, tan_v) for frame in frames.tolist()]
+
+
+def _hull(frame: Sequence[Sequence[float]], azimuth: float, tan_h: float, tan_v: float) -> tuple[float, float]:
+    """`sweep` of a pyramid with these axes."""
+    boresight, right, above = frame
     for vertical in (1.0, -1.0):
         x, y, z = vertical * boresight[2], vertical * right[2], vertical * above[2]
         if x > 0.0 and abs(y) <= x * tan_h and abs(z) <= x * tan_v:
-            return frustum.azimuth, math.tau
-    corners = [boresight + h * right + v * above for h in (-tan_h, tan_h) for v in (-tan_v, tan_v)]
-    offs = [(math.atan2(corner[0], corner[1]) - frustum.azimuth + math.pi) % math.tau - math.pi for corner in corners]
+            return azimuth, math.tau
+    offs = []
+    for h in (-tan_h, tan_h):
+        for v in (-tan_v, tan_v):
+            east, north = (boresight[part] + h * right[part] + v * above[part] for part in (0, 1))
+            offs.append((math.atan2(east, north) - azimuth + math.pi) % math.tau - math.pi)
     # The pyramid is a convex cone: seen from above it spans less than half a turn, so the hull is the narrowest arc
     # that holds all corners.
     offs.sort()
@@ -153,7 +186,7 @@ def sweep(frustum: Frustum) -> tuple[float, float]:
     widest = max(range(4), key=gaps.__getitem__)
     first = offs[(widest + 1) % 4]
     width = math.tau - gaps[widest]
-    return (frustum.azimuth + first + width / 2.0) % math.tau, width
+    return (azimuth + first + width / 2.0) % math.tau, width
 
 
 def elevations(frustum: Frustum, azimuth: float) -> tuple[float, float] | None:

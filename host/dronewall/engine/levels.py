@@ -45,7 +45,7 @@ from dronewall.engine.detection import (
     reported,
     watched,
 )
-from dronewall.engine.frustum import Frustum, sweep
+from dronewall.engine.frustum import Frustum, axes, sweep, sweeps
 from dronewall.engine.models import CLEAR_DAY, FALLING, Environment, Target
 from dronewall.engine.showing import showing
 from dronewall.engine.terrain import Terrain
@@ -145,14 +145,12 @@ def rates(
 
 def _wide_sweep(frustum: Frustum) -> tuple[float, float]:
     """Centre and width [rad] of the azimuths in which the frustum may see something, errors included."""
-    tilts = (-_TAIL * frustum.tilt_sigma, 0.0, _TAIL * frustum.tilt_sigma)
+    tilts = np.array([-_TAIL, 0.0, _TAIL]) * frustum.tilt_sigma
+    frames = axes(frustum.azimuth, frustum.elevation + tilts[:, None], frustum.roll + tilts).reshape(-1, 3, 3)
     half = 0.0
-    for up in tilts:
-        for turn in tilts:
-            tilted = dataclasses.replace(frustum, elevation=frustum.elevation + up, roll=frustum.roll + turn)
-            centre, width = sweep(tilted)
-            off = abs((centre - frustum.azimuth + math.pi) % math.tau - math.pi)
-            half = max(half, off + width / 2.0)
+    for centre, width in sweeps(frustum, frames):
+        off = abs((centre - frustum.azimuth + math.pi) % math.tau - math.pi)
+        half = max(half, off + width / 2.0)
     # Near the eye a position error turns by more than any margin; a few metres around it are given up.
     near = math.asin(min(1.0, _TAIL * frustum.position_sigma / (0.1 * frustum.range_max)))
     half += _TAIL * frustum.azimuth_sigma + near
@@ -185,7 +183,7 @@ def heading_draws(frustum: Frustum) -> tuple[Floats, Floats, float]:
 
 def _expected(terrain: Terrain, frustum: Frustum, target: Target, needed: Window, view: _View) -> Rate:
     turns, weights, residual = heading_draws(frustum)
-    frames = np.stack([dataclasses.replace(frustum, azimuth=frustum.azimuth + turn).axes() for turn in turns])
+    frames = axes(frustum.azimuth + turns, frustum.elevation, frustum.roll)
     eye = eye_of(frustum)
     seen = showing(terrain, frustum, eye, target, needed, everywhere=True)
     kept = np.empty(len(seen.cells), dtype=np.intp)
@@ -338,19 +336,9 @@ def _assured(
     turns = np.array([0.0, -1.0, 1.0, -0.5, 0.5]) * box.heading if box.heading > 0.0 else np.zeros(1)
     tilts = np.array([0.0, -box.tilt, box.tilt]) if box.tilt > 0.0 else np.zeros(1)
     if frustum.shape == "pyramid":
-        frames = np.stack(
-            [
-                dataclasses.replace(
-                    frustum,
-                    azimuth=frustum.azimuth + turn,
-                    elevation=frustum.elevation + tilt,
-                    roll=frustum.roll + roll,
-                ).axes()
-                for turn in turns
-                for tilt in tilts
-                for roll in tilts
-            ]
-        )
+        frames = axes(
+            frustum.azimuth + turns[:, None, None], frustum.elevation + tilts[:, None], frustum.roll + tilts
+        ).reshape(-1, 3, 3)
     else:
         frames = np.zeros((1, 3, 3))
     kept = np.empty(len(low.cells), dtype=np.intp)

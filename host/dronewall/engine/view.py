@@ -75,6 +75,24 @@ def _pyramid_bounds(half_h: float, half_v: float, turn: float, shift: float) -> 
 
 
 @njit()
+def _nearest(bounds: Floats) -> Floats:
+    """Cosine (bands,) of the angle off the axis beyond which no cell is in view, less a hair.
+
+    What is not out by `_pyramid_bounds`' outer tangents h and v has x > 0 and either |y| <= x h and |z| <= x v, and so
+    slant^2 <= x^2 (1 + h^2 + v^2); or one of them, and beyond the other it has, say, x^2 + z^2 < slant^2 / 4, and so
+    y^2 > 3/4 slant^2 and x >= |y| / h. Not both are beyond: x^2 would be negative.
+    """
+    found = np.zeros(_BANDS)
+    for j in range(_BANDS):
+        h, v = bounds[j, 4], bounds[j, 5]
+        if h < math.inf and v < math.inf:
+            inner = 1.0 / math.sqrt(1.0 + h * h + v * v)
+            found[j] = min(inner, math.sqrt(0.75) / max(h, v))
+        found[j] -= 1e-9
+    return found
+
+
+@njit()
 def _side(
     x: float, y: float, z: float, axis: Floats, boresight: Floats, ca: float, sa: float, east: float, north: float,
     up: float, half: float, heading: float, tilt: float, position: float, height: float,
@@ -224,6 +242,13 @@ def soften(
     bounds = _sector_bounds(elevation, half_v, tilt, shift)
     if pyramid:
         bounds = _pyramid_bounds(half_h, half_v, turn, shift)
+    nearest = _nearest(bounds) if pyramid else np.empty(0)
+    # The boresights' azimuths lie around the middle one's, `swing` off it at most.
+    middle = len(azimuths) // 2
+    ahead, aside = turns[middle, 0], turns[middle, 1]
+    swing = max(azimuths.max() - azimuths[middle], azimuths[middle] - azimuths.min())
+    cos_swing, sin_swing = (math.cos(swing), math.sin(swing)) if swing < math.pi else (-1.0, 0.0)
+    level, rising = max(math.cos(elevation), 0.0), math.sin(elevation)
     count = np.uintp(0)
     for i in range(len(easts)):
         east, north, up = easts[i], norths[i], ups[i]
@@ -232,10 +257,17 @@ def soften(
         slant = math.sqrt(slant2)
         if slant2 == 0.0:
             continue
+        if pyramid:
+            # How far along any of the boresights: as if the nearest azimuth in their range were one of them.
+            flat = math.sqrt(flat2)
+            along, across = east * aside + north * ahead, abs(east * ahead - north * aside)
+            along = flat if along >= flat * cos_swing else along * cos_swing + across * sin_swing
+            if level * along + rising * up < slant * nearest[_band(slant)]:
+                continue
         reached = 1.0
         if slant - range_min < clear_of_gates or range_max - slant < clear_of_gates:
-            along = math.sqrt(position * position * flat2 + height * height * up * up) / slant
-            reached = _within(slant - (range_max + range_min) / 2.0, gate, along, 0.0)
+            gated = math.sqrt(position * position * flat2 + height * height * up * up) / slant
+            reached = _within(slant - (range_max + range_min) / 2.0, gate, gated, 0.0)
             if reached == 0.0:
                 continue
         if pyramid:
@@ -373,6 +405,14 @@ def hold(
         away = math.sqrt(east * east + north * north)
         lift = height + rise * min(away / posting, 1.0)
         lowest, highest = ups[i] - lift, max(ups[i], low_ups[i]) + lift
+        if pyramid:
+            # Most are out of the first frame: asked before all else, with more slack than `_held_pyramid` gives.
+            slack, outside = 1e-9 * (away + abs(lowest)), False
+            for side in range(4):
+                inside = planes[0, side, 0] * east + planes[0, side, 1] * north + planes[0, side, 2] * lowest
+                outside = outside or inside < offsets[0, side] - slack
+            if outside:
+                continue
         # Slant ranges of the box: the least where the target is level with the eye, or at the nearer end.
         level = 0.0 if lowest <= 0.0 <= highest else min(abs(lowest), abs(highest))
         steep, near, far = max(abs(lowest), abs(highest)), max(away - position, 0.0), away + position
