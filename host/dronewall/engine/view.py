@@ -97,8 +97,8 @@ def _side(
     x: float, y: float, z: float, axis: Floats, boresight: Floats, ca: float, sa: float, east: float, north: float,
     up: float, half: float, heading: float, tilt: float, position: float, height: float,
 ) -> float:  # fmt: skip
-    """Probability that a point is between two faces of a pyramid. x, y, z [m]: along the boresight, along `axis` and
-    along the third one. ca, sa: cosine and sine of the boresight's azimuth.
+    """Probability that a point is between two faces of a pyramid, 0 where it is rounded away. x, y, z [m]: along the
+    boresight, along `axis` and along the third one. ca, sa: cosine and sine of the boresight's azimuth.
 
     The point's angle in the plane of x and y moves by g dx, with g = (x axis - y boresight) / (x^2 + y^2): turned about
     the vertical (heading), about the level axis to the boresight's right (elevation), about the boresight (roll), and
@@ -117,7 +117,10 @@ def _side(
         + position * position * (g0 * g0 + g1 * g1)
         + height * height * g2 * g2
     )
-    return _within(math.atan(y / x), half, sigma, 1e-9)
+    angle = math.atan(y / x)
+    if abs(angle) > half + _ROUNDED * sigma + 1e-9:
+        return 0.0
+    return _within(angle, half, sigma, 1e-9)
 
 
 @njit()
@@ -147,12 +150,17 @@ def _softened_pyramid(
                 share = np.uint8(255)
             else:
                 seen = 1.0
-                if not within_h:
-                    seen = _side(x, y, z, frames[k, 1], frames[k, 0], turns[k, 0], turns[k, 1], east, north, up,
-                                 half_h, heading, tilt, position, height)  # fmt: skip
-                if not within_v and seen > 0.0:
-                    seen *= _side(x, z, y, frames[k, 2], frames[k, 0], turns[k, 0], turns[k, 1], east, north, up,
-                                  half_v, heading, tilt, position, height)  # fmt: skip
+                # First the side that it is out of, if any: what that leaves may be rounded away.
+                for turn in range(2):
+                    if (turn == 0) == (above <= x * tan_v):
+                        if not within_h:
+                            seen *= _side(x, y, z, frames[k, 1], frames[k, 0], turns[k, 0], turns[k, 1], east, north,
+                                          up, half_h, heading, tilt, position, height)  # fmt: skip
+                    elif not within_v:
+                        seen *= _side(x, z, y, frames[k, 2], frames[k, 0], turns[k, 0], turns[k, 1], east, north, up,
+                                      half_v, heading, tilt, position, height)  # fmt: skip
+                    if 255.0 * reached * seen < 0.5:
+                        break
                 share = np.uint8(int(255.0 * reached * seen + 0.5))
         shares[k, at] = share
         some = some or bool(share > 0)
