@@ -31,6 +31,7 @@ ORDER = [
     ["engine.terrain", "engine.exposure"],
     ["engine.belt", "engine.going", "engine.repair"],
     ["engine.frustum"],
+    ["engine.footprint"],
     ["engine.tops"],  # what a ray of the fan carries
     ["engine.fan", "engine.horizon", "engine.certify"],
     ["engine.canopy"],
@@ -50,6 +51,9 @@ ORDER = [
     ["engine.plan"],
     ["engine.sensors", "engine.track"],
     ["engine.wall"],
+    ["engine.moving"],
+    ["engine.together"],
+    ["engine.revisit"],
     ["engine.reason", "engine.trust"],
     ["engine.closing", "engine.resilience"],
     ["report", "live"],

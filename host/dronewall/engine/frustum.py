@@ -63,20 +63,30 @@ class Frustum:
 
     def axes(self) -> Floats:
         """Boresight, right and up as rows (3, 3) of east, north, up."""
-        return axes(self.azimuth, self.elevation, self.roll)
+        angles = (self.azimuth, self.elevation, self.roll)
+        return np.array(_frame(*((math.sin(angle), math.cos(angle)) for angle in angles)))
 
 
 def axes(azimuths: npt.ArrayLike, elevations: npt.ArrayLike, rolls: npt.ArrayLike) -> Floats:
     """Boresight, right and up as rows (..., 3, 3) of east, north, up, of poses [rad] that broadcast together."""
-    (sin_a, cos_a), (sin_e, cos_e), (sin_r, cos_r) = (_turned(part) for part in (azimuths, elevations, rolls))
-    found = np.empty((*np.broadcast_shapes(sin_a.shape, sin_e.shape, sin_r.shape), 3, 3))
-    found[..., 0, 0], found[..., 0, 1], found[..., 0, 2] = sin_a * cos_e, cos_a * cos_e, sin_e
-    level = (cos_a, -sin_a, 0.0)
-    over = (-sin_a * sin_e, -cos_a * sin_e, cos_e)
-    for part in range(3):
-        found[..., 1, part] = level[part] * cos_r - over[part] * sin_r
-        found[..., 2, part] = level[part] * sin_r + over[part] * cos_r
+    rows = _frame(*(_turned(part) for part in (azimuths, elevations, rolls)))
+    shape = np.broadcast_shapes(*(np.shape(angles) for angles in (azimuths, elevations, rolls)))
+    found = np.empty((*shape, 3, 3))
+    for i, row in enumerate(rows):
+        for j, part in enumerate(row):
+            found[..., i, j] = part
     return found
+
+
+def _frame(azimuth: Sequence[Any], elevation: Sequence[Any], roll: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    """The same of angles that are told by their sines and cosines, numbers or arrays."""
+    (sin_a, cos_a), (sin_e, cos_e), (sin_r, cos_r) = azimuth, elevation, roll
+    east, north = -sin_a * sin_e, -cos_a * sin_e
+    return (
+        (sin_a * cos_e, cos_a * cos_e, sin_e),
+        (cos_a * cos_r - east * sin_r, -sin_a * cos_r - north * sin_r, 0.0 * cos_r - cos_e * sin_r),
+        (cos_a * sin_r + east * cos_r, -sin_a * sin_r + north * cos_r, 0.0 * sin_r + cos_e * cos_r),
+    )
 
 
 def _turned(angles: npt.ArrayLike) -> tuple[Floats, Floats]:
@@ -190,31 +200,35 @@ def _hull(frame: Sequence[Sequence[float]], azimuth: float, tan_h: float, tan_v:
 
 
 def elevations(frustum: Frustum, azimuth: float) -> tuple[float, float] | None:
-    """Lowest and highest elevation [rad] at which the frustum sees anything in one azimuth; None where it sees nothing.
+    """Lowest and highest elevation [rad] at which the frustum sees anything in one azimuth; None where that is nothing."""
+    low, high = (float(part) for part in elevation_ends(frustum, azimuth))
+    return None if math.isnan(low) else (low, high)
+
+
+def elevation_ends(frustum: Frustum, azimuths: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """The same in each of some azimuths (...,), nan where it sees nothing.
 
     A face of the pyramid is a half space p cos e + q sin e >= 0 in the vertical plane of that azimuth: with
     f = atan2(q, p) it leaves the elevations over f - 90 degrees where f >= 0, those under f + 90 degrees elsewhere.
     """
     quarter = math.pi / 2.0
+    turns = np.asarray(azimuths, dtype=np.float64)
     if frustum.shape == "sector":
-        off = (azimuth - frustum.azimuth + math.pi) % math.tau - math.pi
-        if frustum.hfov < math.tau - 1e-9 and abs(off) > frustum.hfov / 2.0 + 1e-9:
-            return None
+        off = (turns - frustum.azimuth + math.pi) % math.tau - math.pi
+        seen = (np.abs(off) <= frustum.hfov / 2.0 + 1e-9) | (frustum.hfov >= math.tau - 1e-9)
         low, high = frustum.elevation - frustum.vfov / 2.0, frustum.elevation + frustum.vfov / 2.0
-        return max(low, -quarter), min(high, quarter)
+        return np.where(seen, max(low, -quarter), math.nan), np.where(seen, min(high, quarter), math.nan)
     boresight, right, above = frustum.axes()
     tan_h, tan_v = math.tan(frustum.hfov / 2.0), math.tan(frustum.vfov / 2.0)
     sides = (1.0, -1.0)
     faces = [boresight * tan_h + side * right for side in sides] + [boresight * tan_v + side * above for side in sides]
-    low, high = -quarter, quarter
+    lows, highs = np.full(turns.shape, -quarter), np.full(turns.shape, quarter)
     for face in faces:
-        along = float(face[0]) * math.sin(azimuth) + float(face[1]) * math.cos(azimuth)
-        tilt = math.atan2(float(face[2]), along)
-        if tilt >= 0.0:
-            low = max(low, tilt - quarter)
-        else:
-            high = min(high, tilt + quarter)
-    return (low, high) if low <= high else None
+        tilts = np.arctan2(face[2], face[0] * np.sin(turns) + face[1] * np.cos(turns))
+        lows = np.where(tilts >= 0.0, np.maximum(lows, tilts - quarter), lows)
+        highs = np.where(tilts < 0.0, np.minimum(highs, tilts + quarter), highs)
+    nothing = lows > highs
+    return np.where(nothing, math.nan, lows), np.where(nothing, math.nan, highs)
 
 
 def outline(frustum: Frustum, points: int = 24) -> Floats:
