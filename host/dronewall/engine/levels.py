@@ -53,6 +53,7 @@ from dronewall.engine.view import hold, soften
 from dronewall.engine.viewshed import Window, minimum_visible_height
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 Level = Literal["expected", "assured"]
 LEVELS: tuple[Level, ...] = ("expected", "assured")
 
@@ -115,12 +116,14 @@ def rates(
     environment: Environment = CLEAR_DAY,
     *,
     still: bool = False,
+    asked: Bools | None = None,
 ) -> list[tuple[Rate, Rate]]:
     """The expected and the assured detection of each target by a sensor: `detection.rate` twice over.
 
     Where the report has no errors and the terrain none that it knows of, both are what `detection.rate` returns. A
-    sensor that is not always ready (`awake` duty) assures nothing, and it is the caller who leaves it out. Raises
-    DetectionError.
+    sensor that is not always ready (`awake` duty) assures nothing, and it is the caller who leaves it out. asked: the
+    cells of the raster (north, east) that the caller wants to know of, left out: all; the others may be missing in what
+    is told. Raises DetectionError.
     """
     check(frustum)
     refraction = refraction_of(frustum)
@@ -129,6 +132,9 @@ def rates(
     centre, width = sweep(frustum) if exact else _wide_sweep(frustum)
     reach = frustum.range_max + _TAIL * math.hypot(frustum.position_sigma, frustum.height_sigma)
     needed = minimum_visible_height(terrain, eye_of(frustum), reach, centre, width, refraction=refraction)
+    # What a canopy leaves rests on all cells that ask (`fan`).
+    if asked is not None and terrain.canopy_amsl is None:
+        needed.values[~asked[needed.slices]] = math.inf
     harsh = None if box.empty else _harsh(terrain, frustum, box, needed)
     worst = needed if harsh is None else _worst(harsh, frustum, box, needed, centre, width, refraction)
     view = _View(environment, still)
