@@ -27,6 +27,7 @@ ORDER = [
         "engine.earth",
         "engine.frontage",
         "engine.models",
+        "interop.mavlink",  # arithmetic on messages; live listens with it
     ],  # the frontage is plain geometry; terrain asks it what must be covered
     ["engine.terrain", "engine.exposure"],
     ["engine.belt", "engine.going", "engine.repair"],
