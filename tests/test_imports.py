@@ -60,7 +60,7 @@ ORDER = [
     ["report", "live"],
     ["interop"],  # says in other formats what the report's figures say
     ["outputs", "sources", "program"],
-    ["demo"],
+    ["demo", "bridges"],
     ["web", "bench"],
     ["cli"],
     ["__main__"],

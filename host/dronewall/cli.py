@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dronewall import __version__
+from dronewall.bridges import bridge
 from dronewall.options import WEEK_S, Area, Length, Place, Seconds, loudness, own_terrain
 from dronewall.program import EXCEEDED, Program
 from dronewall.sources import Link, Source, from_anywhere, from_broker
@@ -702,6 +703,9 @@ def sensors(name: str | None, as_json: bool) -> int:
 
     stdout().print(sensor_table.all_of(chosen) if name is None else sensor_table.one(chosen[0]))
     return 0
+
+
+main.add_command(bridge)
 
 
 @main.group()

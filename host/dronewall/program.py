@@ -160,6 +160,7 @@ def _is_bad_input(error: Exception) -> bool:
         ("dronewall.catalogue", ("CatalogueError",)),
         ("dronewall.live.broker", ("BrokerError",)),
         ("dronewall.live.ingest", ("LinkError",)),
+        ("dronewall.live.telemetry_line", ("BridgeError",)),
         ("dronewall.live.recorder", ("RecordingError",)),
         ("dronewall.live.simulate", ("MicroPythonMissing",)),
         ("dronewall.demo", ("NodesDied",)),

@@ -79,10 +79,9 @@ _Options = list[Callable[[_Command], _Command]]
 _FILE = click.Path(path_type=Path)
 
 
-def _link_options(required: bool) -> _Options:
+def _link_options(required: bool, what: str = "The broker of the wall.") -> _Options:
     return [
-        click.option("--broker", type=Address(), metavar="HOST:PORT", required=required,
-                     help="The broker of the wall." if required else "The wall as this broker tells it now."),
+        click.option("--broker", type=Address(), metavar="HOST:PORT", required=required, help=what),
         click.option("--user", metavar="NAME",
                      help=f"Who we are to the broker; the password is in {PASSWORD}, or in a file."),
         click.option("--password-file", type=_FILE, help="File with the password in its first line."),
@@ -106,6 +105,35 @@ def from_broker(command: _Command) -> _Command:
         return command(link=Link(broker, user, password_file, trusted), **rest)
 
     return _with(_link_options(True), linked)
+
+
+def to_broker(command: _Command) -> _Command:
+    """The options of a command that tells a broker something, or with --dry-run only shows it; it gets the `link`, None
+    for a dry run.
+    """
+
+    @functools.wraps(command)
+    def linked(
+        *,
+        broker: tuple[str, int] | None,
+        user: str | None,
+        password_file: Path | None,
+        trusted: Path | None,
+        dry_run: bool,
+        **rest: Any,
+    ) -> Any:
+        if dry_run:
+            for option in ("--broker", "--user", "--password-file", "--trust"):
+                if _given(option):
+                    raise click.UsageError(f"{option} and --dry-run exclude each other")
+        elif broker is None:
+            raise click.UsageError(
+                "a broker is missing; expected --broker HOST:PORT, or --dry-run to see what would go"
+            )
+        return command(link=Link(broker, user, password_file, trusted) if broker is not None else None, **rest)
+
+    show = click.option("--dry-run", is_flag=True, help="Show what would be published, and publish nothing.")
+    return _with([*_link_options(False), show], linked)
 
 
 def from_anywhere(command: _Command) -> _Command:
@@ -143,7 +171,7 @@ def from_anywhere(command: _Command) -> _Command:
         click.option("--recorded", type=_FILE, help="The wall as `dronewall record` has written it down."),
         click.option("--at-time", "at_unix_ms", type=Instant(), metavar="TIME",
                      help="Time of the recording, such as 2026-03-01T12:00:00Z. [default: its last message]"),
-        *_link_options(False),
+        *_link_options(False, "The wall as this broker tells it now."),
         click.option("--wait", "wait_s", type=Seconds(0.0, 600.0), default=10.0, show_default=True, metavar="SECONDS",
                      help="How long to wait for sensors that the broker does not tell of."),
     ]  # fmt: skip
