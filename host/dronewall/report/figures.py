@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dronewall.report import ribbon
 
 if TYPE_CHECKING:
+    from dronewall.engine.cycle import TargetCycle
     from dronewall.engine.gaps import Crossing, Gap
     from dronewall.engine.sensors import SensorState
     from dronewall.engine.wall import Coverage, Source, TargetCoverage
@@ -17,7 +18,7 @@ _SOUND = ("planned", "heard", "landed")
 _OUT = ("missing", "refused", "landed")
 
 
-def provenance(coverage: Coverage, target: TargetCoverage | None = None) -> dict[str, Any]:
+def provenance(coverage: Coverage, target: TargetCoverage | TargetCycle | None = None) -> dict[str, Any]:
     """All that a figure depends on, flat, with unit-suffixed keys; with `target` also what it holds for."""
     scenario, terrain = coverage.scenario, coverage.terrain
     thresholds = scenario.thresholds

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dronewall.report.colours import WORST_FIRST, State
 
 if TYPE_CHECKING:
+    from dronewall.engine.cycle import TargetCycle
     from dronewall.engine.frontage import Frontage
     from dronewall.engine.gaps import Gap, Kind
     from dronewall.engine.wall import Coverage, TargetCoverage
@@ -21,7 +22,7 @@ KINDS: tuple[Kind, ...] = ("line", "lane", "breach")
 """The rows of a target, from the top."""
 
 
-def name(target: TargetCoverage) -> str:
+def name(target: TargetCoverage | TargetCycle) -> str:
     """A target's name; with the word `assured` where that is the level."""
     return f"{target.target.name} assured" if target.level == "assured" else target.target.name
 

@@ -74,10 +74,10 @@ class Ribbon:
             label = max(label, len("assured line") + 1)
         count = max(options.max_width - label - 1, 10)
         marker, tick = ("|", "|") if options.ascii_only else ("▾", "╵")
-        for line in _post_rows(
+        for line in post_rows(
             [(clean(name), at) for name, at in straight.post_chainages(coverage)], length, count, marker
         ):
-            yield from _row("", label, [(line, "")])
+            yield from row("", label, [(line, "")])
         for index, (target, kind) in enumerate(rows):
             if several and index and target.level == "expected" and kind == straight.KINDS[0]:
                 yield Segment.line()
@@ -93,9 +93,9 @@ class Ribbon:
             if kind == straight.KINDS[0] and (several or target.level == "assured"):
                 name = "assured" if target.level == "assured" else target.target.name
                 title = f"{name[: label - 6].rstrip()} {kind}"
-            yield from _row(title, label, cells)
-        for index, line in enumerate(_scale_rows(length, count, tick)):
-            yield from _row("km" if index else "", label, [(line, "")])
+            yield from row(title, label, cells)
+        for index, line in enumerate(scale_rows(length, count, tick)):
+            yield from row("km" if index else "", label, [(line, "")])
         key = []
         for state in LOOKS:
             look = LOOKS[state]
@@ -103,7 +103,7 @@ class Ribbon:
                 (look.ascii if options.ascii_only else look.glyph, look.terminal),
                 (f" {look.word}   ", ""),
             ]
-        yield from _row("", label, key)
+        yield from row("", label, key)
 
 
 def headline(coverage: Coverage) -> RenderableType:
@@ -329,14 +329,14 @@ def report(coverage: Coverage, found: Findings = NOTHING) -> RenderableType:
     )
 
 
-def _row(title: str, label: int, cells: list[tuple[str, str]]) -> RenderResult:
+def row(title: str, label: int, cells: list[tuple[str, str]]) -> RenderResult:
     yield Segment(title.rjust(label - 1)[: label - 1] + " ")
     for text, style in cells:
         yield Segment(text, Style.parse(style) if style else None)
     yield Segment.line()
 
 
-def _post_rows(posts: list[tuple[str, float]], length: float, count: int, marker: str) -> list[str]:
+def post_rows(posts: list[tuple[str, float]], length: float, count: int, marker: str) -> list[str]:
     """Names above their places, in as few rows as they need and at most three, then a row of markers.
 
     A name that finds no room in any row is left out; its marker stays.
@@ -359,7 +359,7 @@ def _post_rows(posts: list[tuple[str, float]], length: float, count: int, marker
     return ["".join(row) for row in reversed(rows)] + ["".join(marks)]
 
 
-def _scale_rows(length: float, count: int, tick: str) -> list[str]:
+def scale_rows(length: float, count: int, tick: str) -> list[str]:
     """Ticks at round kilometres and, below them, their numbers."""
     step = straight.kilometre_step(length, max(count // 8, 1))
     ticks, numbers = [" "] * count, [" "] * (count + 1)

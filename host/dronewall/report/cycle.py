@@ -1,0 +1,335 @@
+"""What a Cycle amounts to, in figures and in sentences: one rule for terminal, picture and page.
+
+Times are seconds into the cycle and are shown as minutes and seconds (`4:20`); chainages as kilometres.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dronewall.report import ribbon
+from dronewall.report.colours import WORST_FIRST
+from dronewall.report.figures import clean, kilometres, metres, percent
+
+if TYPE_CHECKING:
+    from dronewall.engine.cycle import Cycle, Lost, Opening, TargetCycle, TimedCrossing
+    from dronewall.engine.patrol import Flight
+    from dronewall.engine.wall import Coverage
+
+Ranks = NDArray[np.int8]
+"""Places in `colours.WORST_FIRST`: 0 is worst."""
+
+_SHOWN = 4
+"""As many times of an opening are told one by one in a line."""
+
+
+def frame(cycle: Cycle) -> Coverage:
+    """The cycle's wall without any answer: what maps and provenance ask of a Coverage."""
+    from dronewall.engine.wall import Coverage
+
+    ground = cycle.ground
+    posts = {
+        post.name: tuple(float(part) for part in ground.site.to_site(post.latitude_deg, post.longitude_deg))
+        for post in ground.scenario.posts
+    }
+    return Coverage(
+        ground=ground,
+        targets=(),
+        sensors=(),
+        posts={name: (place[0], place[1]) for name, place in posts.items()},
+        at_unix_ms=None,
+        source="plan",
+        digest=cycle.digest,
+        version=cycle.version,
+    )
+
+
+def ordered(cycle: Cycle) -> list[TargetCycle]:
+    """Target after target, each first as expected, then as assured: as `ribbon.rows`."""
+    names = list(dict.fromkeys(of.target.name for of in cycle.targets))
+    return sorted(cycle.targets, key=lambda of: names.index(of.target.name))
+
+
+# --- words
+
+
+def moment(seconds: float) -> str:
+    """A time in the cycle: `0:45`, `12:30`, from an hour on `1:02:30`."""
+    whole = round(seconds)
+    sign, whole = ("-" if whole < 0 else ""), abs(whole)
+    if whole < 3600:
+        return f"{sign}{whole // 60}:{whole % 60:02}"
+    return f"{sign}{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def lasting(seconds: float) -> str:
+    """How long something takes: `45 s`, `3.5 min`, from ten minutes on `11 min`, from three hours on `3.2 h`."""
+    if not math.isfinite(seconds):
+        return "unknown"
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s"
+    if seconds >= 3.0 * 3600.0 - 1e-9:
+        return f"{seconds / 3600.0:.1f}".removesuffix(".0") + " h"
+    minutes = seconds / 60.0
+    return f"{minutes:.0f} min" if minutes >= 9.95 else f"{minutes:.1f}".removesuffix(".0") + " min"
+
+
+def whole(cycle: Cycle) -> str:
+    """What the answer is over: `one cycle of 20 min`, or `the first 2 h`."""
+    return f"one cycle of {lasting(cycle.length)}" if cycle.periodic else f"the first {lasting(cycle.length)}"
+
+
+def out_of(cycle: Cycle) -> str:
+    """Shares are out of it: `every 20 min`, or `the first 2 h`."""
+    return f"every {lasting(cycle.length)}" if cycle.periodic else f"the first {lasting(cycle.length)}"
+
+
+def within(cycle: Cycle) -> str:
+    """What times are into: `the cycle` or `the plan`."""
+    return "the cycle" if cycle.periodic else "the plan"
+
+
+def opening_span(opening: Opening) -> str:
+    """`km 3.21 to 3.60`; to the metre where it is under 100 m."""
+    digits = 2 if opening.end - opening.start >= 100.0 else 3
+    return f"km {kilometres(opening.start, digits)} to {kilometres(opening.end, digits)}"
+
+
+def opening_often(cycle: Cycle, opening: Opening) -> str:
+    """How much of the time it is open: `always`, or `4 min of every 11 min`."""
+    return "always" if opening.always else f"{lasting(opening.open)} of {out_of(cycle)}"
+
+
+def opening_times(cycle: Cycle, opening: Opening, most: int = _SHOWN) -> str:
+    """When one sets out for it: `2:10–4:20, 8:00–9:10 and 3 more`; nothing where it is open always.
+
+    A time round the cycle's end ends where it is then: `18:00–1:20`.
+    """
+    if opening.always:
+        return ""
+    ends = [(start, end - cycle.length if end > cycle.length else end) for start, end in opening.times[:most]]
+    said = ", ".join(f"{moment(start)}–{moment(end)}" for start, end in ends)
+    left = len(opening.times) - most
+    return f"{said} and {left} more" if left > 0 else said
+
+
+def knowing_said(cycle: Cycle, way: TimedCrossing) -> str:
+    """`at km 3.41 with 12 % chance of being detected by setting out 4:20 into the cycle and waiting 1:10`."""
+    waits = f"waiting {moment(way.waits)}" if round(way.waits) else "not waiting"
+    chance = f"{percent(way.probability)} chance of being detected"
+    return (
+        f"at {where(cycle, way)} with {chance} by setting out {moment(way.sets_out)} into {within(cycle)} and {waits}"
+    )
+
+
+def where(cycle: Cycle, way: TimedCrossing) -> str:
+    """`km 3.41`, and whether that is on the flank."""
+    lateral = cycle.ground.scenario.thresholds.lateral_m
+    flank = min(way.chainage, cycle.ground.frontage.length - way.chainage) < lateral
+    return f"km {kilometres(way.chainage)}{' (flank)' if flank else ''}"
+
+
+def loss_back(lost: Lost) -> str:
+    """When the next drone of its sortie is on station: `after 10:00`, or `never`."""
+    return "never" if lost.back is None else f"after {moment(lost.back)}"
+
+
+def verdict(cycle: Cycle) -> list[str]:
+    """For each target, as expected, what somebody who knows the drones' schedule makes of it, and what is open when.
+
+    `Somebody who knows the drones' schedule crosses at km 3.41 with 12 % chance of being detected by setting out ...`
+    """
+    expected = [of for of in cycle.targets if of.level == "expected"] or list(cycle.targets)
+    return [_target_said(cycle, of, len(expected) > 1) for of in expected]
+
+
+def _target_said(cycle: Cycle, of: TargetCycle, several: bool) -> str:
+    who = f"{clean(of.target.name)}: somebody" if several else "Somebody"
+    if of.knowing is None:
+        return f"{clean(of.target.name)}: nobody can cross, there is no way." if several else "Nobody can cross."
+    said = f"{who} who knows the drones' schedule crosses {knowing_said(cycle, of.knowing)}"
+    if of.unknowing is not None:
+        other = of.unknowing
+        there = "" if abs(other.chainage - of.knowing.chainage) < 10.0 else f", at {where(cycle, other)}"
+        said += f"; one who does not is detected with {percent(other.probability)}{there}"
+    return f"{said}. {_open_said(cycle, of)}"
+
+
+def _open_said(cycle: Cycle, of: TargetCycle) -> str:
+    """`Open: 589 m of 8.2 km always, 280 m 16 min of every 20 min at km 5.57 to 5.85.`"""
+    if not of.openings:
+        return "No place is open at any time."
+    always = sum(opening.end - opening.start for opening in of.openings if opening.always)
+    timed = [opening for opening in of.openings if not opening.always]
+    parts = [f"{metres(always)} of {metres(cycle.ground.frontage.length)} always"] if always else []
+    if timed:
+        total = metres(sum(opening.end - opening.start for opening in timed))
+        longest = max(timed, key=lambda opening: opening.open)
+        said = f"{opening_often(cycle, longest)} at {opening_span(longest)}"
+        parts.append(f"{total} {said}" if len(timed) == 1 else f"{total} in {len(timed)} places at times, up to {said}")
+    return f"Open: {', '.join(parts)}."
+
+
+# --- figures
+
+
+def watched_share(of: TargetCycle) -> float:
+    """Share of frontage and time that is watched; what is unknown is not."""
+    return float(np.nan_to_num(of.station_revisit.share).mean())
+
+
+def longest_unwatched(cycle: Cycle, of: TargetCycle) -> tuple[float, float] | None:
+    """The longest time [s] that a place which is watched at times is not, and its chainage [m]; None where no place is
+    watched at times.
+    """
+    revisit = of.station_revisit
+    longest = np.where(np.nan_to_num(revisit.share) > 0.0, revisit.longest, -1.0)
+    if not (longest >= 0.0).any():
+        return None
+    at = int(np.nanargmax(longest))
+    return float(longest[at]), float(of.stations.chainage[at])
+
+
+def never_watched(of: TargetCycle) -> float:
+    """Metres of frontage that are never watched, without what is unknown."""
+    return float((of.station_revisit.share == 0.0).sum() * of.stations.step)
+
+
+def time_average(of: TargetCycle) -> float:
+    """Time-average gap [s], averaged over the frontage that is known; nan where none is."""
+    values = of.station_revisit.time_average
+    return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
+
+
+def timetable(cycle: Cycle) -> list[Flight]:
+    """The flights that take off within the cycle, and those without end that are under way, by sortie and time."""
+    flights = cycle.plan.flights(0.0, cycle.length)
+    return [flight for flight in flights if 0.0 <= flight.takes_off < cycle.length]
+
+
+def tracks(cycle: Cycle) -> dict[str, NDArray[np.float64]]:
+    """Each drone's chainage [m] in the middle of each step (steps,), nan on the ground; by name, sorted."""
+    found: dict[str, NDArray[np.float64]] = {}
+    for index, flying in enumerate(cycle.frusta):
+        for name, frustum in flying.items():
+            drone = name.split("/")[0]
+            chainages = found.setdefault(drone, np.full(cycle.steps, np.nan))
+            if math.isnan(chainages[index]):
+                chainages[index] = float(cycle.ground.frontage.locate(frustum.east, frustum.north)[0])
+    return dict(sorted(found.items()))
+
+
+def phases(cycle: Cycle) -> dict[str, list[str]]:
+    """What each drone of the plan does in the middle of each step: `out`, `station`, `home` or `ground`; by name."""
+    found = {}
+    for drone in sorted(drone for sortie in cycle.plan.sorties for drone in sortie.drones):
+        places = (cycle.plan.at(drone, float(time)) for time in middles(cycle))
+        found[drone] = ["ground" if place is None else place.phase for place in places]
+    return found
+
+
+def doing(cycle: Cycle, drone: str, phase: str, time: float) -> str:
+    """What a drone does, in words: `D1 on station`, `D2 on the ground until 10:30`."""
+    words = {"out": "on its way out", "station": "on station", "home": "on its way home"}
+    if phase != "ground":
+        return f"{clean(drone)} {words[phase]}"
+    following = cycle.plan.next_take_off(drone, time)
+    if following is None:
+        return f"{clean(drone)} on the ground"
+    until = following % cycle.length if cycle.periodic else following
+    return f"{clean(drone)} on the ground until {moment(until)}"
+
+
+def walker_at(cycle: Cycle, way: TimedCrossing, time: float) -> tuple[float, float] | None:
+    """East, north [site m] of who takes a way, at a time of the cycle; None where he is not under way then."""
+    if cycle.periodic and time < way.sets_out:
+        time += cycle.length * math.ceil((way.sets_out - time) / cycle.length)
+    if not way.sets_out <= time <= way.arrives:
+        return None
+    return float(np.interp(time, way.clock, way.east)), float(np.interp(time, way.clock, way.north))
+
+
+def middles(cycle: Cycle) -> NDArray[np.float64]:
+    """Times [s] of the steps' middles (steps,)."""
+    return np.asarray((np.arange(cycle.steps) + 0.5) * cycle.step, dtype=np.float64)
+
+
+def threshold(cycle: Cycle) -> float:
+    """The probability under which a station is open."""
+    return float(cycle.ground.scenario.thresholds.lane_p)
+
+
+def probability(cycle: Cycle, of: TargetCycle) -> NDArray[np.float64]:
+    """P (n, m) of who sets out at each of `outsets`; 1 where nobody can go, and nan where it is under the threshold on
+    ground that is unknown.
+    """
+    value = np.where(np.isnan(of.crossing_p), 1.0, of.crossing_p)
+    dark = np.asarray(of.stations.breach_unknown)[:, None]
+    return np.where(dark & (value < threshold(cycle)), np.nan, value)
+
+
+def ranks(cycle: Cycle, of: TargetCycle) -> Ranks:
+    """The state of each station at each time of setting out, (n, m), as `ribbon.runs` has it for the whole time."""
+    value, least = probability(cycle, of), threshold(cycle)
+    good = (1.0 + least) / 2.0
+    found = np.where(value >= good, WORST_FIRST.index("covered"), WORST_FIRST.index("weak"))
+    found = np.where(value < least, WORST_FIRST.index("gap"), found)
+    return np.where(np.isnan(value), WORST_FIRST.index("unknown"), found).astype(np.int8)
+
+
+def blocks(of: Ranks, rows: int, columns: int) -> Ranks:
+    """`of` (n, m) in so many columns of chainage and rows of time, (rows, columns), each with the worst that rounds
+    into it.
+    """
+
+    def worst(values: Ranks, count: int) -> Ranks:
+        edges = np.round(np.arange(count + 1) * len(values) / count).astype(int)
+        first = np.minimum(edges[:-1], len(values) - 1)
+        return np.stack([values[a : max(b, a + 1)].min(axis=0) for a, b in zip(first, edges[1:], strict=True)])
+
+    return worst(worst(of, columns).T, rows)
+
+
+def time_ticks(length: float, most: int) -> NDArray[np.float64]:
+    """Round times [s] from 0 to `length`, at most `most` pieces apart."""
+    steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
+    step = next((step for step in steps if step * most >= length - 1e-9), steps[-1])
+    return np.asarray(step * np.arange(math.floor(length / step + 1e-9) + 1), dtype=np.float64)
+
+
+def opening_target(cycle: Cycle) -> list[tuple[TargetCycle, Opening]]:
+    """Every opening, in the order in which they are numbered: target after target, by chainage."""
+    return [(of, opening) for of in ordered(cycle) for opening in of.openings]
+
+
+def name(of: TargetCycle) -> str:
+    """As `ribbon.name`."""
+    return ribbon.name(of)
+
+
+def step_at(cycle: Cycle, time: float) -> int:
+    """The step that a time lies in; round the cycle where it is one, else the nearest there is."""
+    step = math.floor(time / cycle.step)
+    return step % cycle.steps if cycle.periodic else min(max(step, 0), cycle.steps - 1)
+
+
+def provenance(cycle: Cycle, of: TargetCycle | None = None) -> dict[str, Any]:
+    """All that a figure of a cycle depends on: as `figures.provenance`, and how the time is cut."""
+    from dronewall.report import figures
+
+    found = figures.provenance(frame(cycle), of)
+    if of is None:
+        found["level"] = ", ".join(dict.fromkeys(each.level for each in cycle.targets))
+    found |= {
+        "threshold": threshold(cycle),
+        "cycle_s": figures.figure(cycle.length, 3) if cycle.periodic else None,
+        "horizon_s": None if cycle.periodic else figures.figure(cycle.length, 3),
+        "step_s": figures.figure(cycle.step, 3),
+    }
+    if of is not None:
+        found["max_crossing_s"] = figures.figure(cycle.max_crossing.get(of.target.name), 1)
+    return found

@@ -1,0 +1,68 @@
+"""The cells of a Cycle's tables, in words: the same for the terminal and the page."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from dronewall.report import cycle as over
+from dronewall.report.figures import clean, kilometres, metres, percent
+
+if TYPE_CHECKING:
+    from dronewall.engine.cycle import Cycle, TargetCycle, TimedCrossing
+    from dronewall.engine.patrol import Flight, Sortie
+
+ENOUGH = 1.0 - 1e-9
+"""A share of the time that is all of it."""
+
+
+def sortie(of: Sortie) -> tuple[str, ...]:
+    """Name, drones, airframe, time on station of a flight, airframes and batteries that there are of those needed for
+    somebody to be on station always, share of the time that somebody is, and the longest time that nobody is.
+    """
+    needed, cover = of.needed, of.cover
+    endless = math.isinf(needed.on_station)
+    return (
+        clean(of.name),
+        clean(", ".join(of.drones)),
+        clean(of.airframe.name),
+        "for ever" if endless else f"{over.moment(needed.on_station)} of {over.moment(of.flight)}",
+        f"{len(of.drones)}" if endless else f"{len(of.drones)} of {needed.airframes}",
+        "" if of.batteries is None else f"{of.batteries} of {needed.batteries}",
+        percent(cover.share),
+        "never" if cover.share > ENOUGH else over.moment(cover.longest),
+    )
+
+
+def flight(of: Flight) -> tuple[str, ...]:
+    """Drone and sortie, take-off, on station, off station, landing, ready again."""
+    times = (of.takes_off, of.on_station, of.off_station, of.lands, of.ready)
+    return clean(f"{of.drone} {of.sortie}"), *(over.moment(time) if math.isfinite(time) else "" for time in times)
+
+
+def watched(cycle: Cycle, of: TargetCycle) -> tuple[str, ...]:
+    """Name, share of frontage and time watched, metres never watched, longest time that a place watched at times is
+    not, its kilometre, time-average gap.
+    """
+    longest, never, average = over.longest_unwatched(cycle, of), over.never_watched(of), over.time_average(of)
+    return (
+        clean(over.name(of)),
+        percent(over.watched_share(of)),
+        metres(never) if never else "none",
+        over.moment(longest[0]) if longest else "",
+        kilometres(longest[1]) if longest and longest[0] else "",
+        over.moment(average) if math.isfinite(average) else "unknown",
+    )
+
+
+def knowing(way: TimedCrossing | None) -> tuple[str, ...]:
+    """Chance, kilometre, time of setting out, time waited, chance before the frontage."""
+    if way is None:
+        return "nobody", "", "", "", ""
+    waits = over.moment(way.waits) if round(way.waits) else "no"
+    return percent(way.probability), kilometres(way.chainage), over.moment(way.sets_out), waits, percent(way.before)
+
+
+def unknowing(way: TimedCrossing | None) -> tuple[str, ...]:
+    """Chance, kilometre."""
+    return ("nobody", "") if way is None else (percent(way.probability), kilometres(way.chainage))
