@@ -37,14 +37,14 @@ def features(coverage: Coverage, told: Findings = NOTHING) -> dict[str, Any]:
 
     frontage = coverage.frontage
     found = [
-        _feature(
+        feature(
             coverage,
             "frontage",
             "LineString",
             frontage.points,
             {"length_m": figures.figure(frontage.length, 2)} | figures.provenance(coverage),
         ),
-        _feature(
+        feature(
             coverage,
             "belt",
             "Polygon",
@@ -55,13 +55,13 @@ def features(coverage: Coverage, told: Findings = NOTHING) -> dict[str, Any]:
     for number, target, gap in numbered(coverage):
         record = records.gap_record(coverage, target, gap, number) | closing_flat(told, gap)
         place = ribbon.stretch(frontage, gap.start, gap.end)
-        found.append(_feature(coverage, "gap", "LineString", place, record))
+        found.append(feature(coverage, "gap", "LineString", place, record))
         if gap.kind != "line":
             found.append(_way(coverage, target, gap, number))
     for target in coverage.targets:
         for which, route in routes.whole(target):
             record = records.route_record(coverage, target, which, route)
-            found.append(_feature(coverage, "route", "LineString", route.points, record))
+            found.append(feature(coverage, "route", "LineString", route.points, record))
     count = sum(len(target.stations.chainage) for target in coverage.targets)
     for target in coverage.targets if count <= _MOST_STATIONS else ():
         at = target.stations
@@ -80,18 +80,18 @@ def features(coverage: Coverage, told: Findings = NOTHING) -> dict[str, Any]:
                 "lane_unknown": bool(at.lane_unknown[index]),
                 "breach_unknown": bool(at.breach_unknown[index]),
             }
-            found.append(_feature(coverage, "station", "Point", [at.east[index], at.north[index]], values | own))
+            found.append(feature(coverage, "station", "Point", [at.east[index], at.north[index]], values | own))
     for sensor in coverage.sensors:
         record = records.sensor_record(coverage, sensor)
         record |= {"input_hash": coverage.digest, "version": coverage.version}
         if sensor.frustum is not None:
-            found.append(_feature(coverage, "sensor", "Polygon", outline(sensor.frustum), record))
+            found.append(feature(coverage, "sensor", "Polygon", outline(sensor.frustum), record))
         else:
             # RFC 7946, 3.2: a feature without a place has a null geometry; the list of sensors stays complete
             found.append({"type": "Feature", "geometry": None, "properties": {"type": "sensor"} | record})
     for name, chainage in ribbon.post_chainages(coverage):
         found.append(
-            _feature(
+            feature(
                 coverage,
                 "post",
                 "Point",
@@ -104,7 +104,7 @@ def features(coverage: Coverage, told: Findings = NOTHING) -> dict[str, Any]:
         "name": f"{coverage.scenario.site.name} gaps",
         files.MAKER: figures.provenance(coverage),
     }
-    boxes = [_bounds(feature["geometry"]) for feature in found if feature["geometry"] is not None]
+    boxes = [bounds(each["geometry"]) for each in found if each["geometry"] is not None]
     collection["bbox"] = [
         min(box[0] for box in boxes),
         min(box[1] for box in boxes),
@@ -158,10 +158,10 @@ def _way(coverage: Coverage, target: TargetCoverage, gap: Gap, number: int) -> d
         "warning_s": figures.figure(warning[station], 1),
         "unknown": bool(dark[station]),
     }
-    return _feature(coverage, kind, "LineString", place, values | figures.provenance(coverage, target))
+    return feature(coverage, kind, "LineString", place, values | figures.provenance(coverage, target))
 
 
-def _feature(coverage: Coverage, kind: str, geometry: str, place: Any, properties: dict[str, Any]) -> dict[str, Any]:
+def feature(coverage: Coverage, kind: str, geometry: str, place: Any, properties: dict[str, Any]) -> dict[str, Any]:
     """A feature from site metres: (2,) for a Point, (n, 2) else; a Polygon's ring is closed and turned as the
     RFC wants.
     """
@@ -187,7 +187,7 @@ def _ring(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return points[::-1] if area < 0 else points
 
 
-def _bounds(geometry: dict[str, Any]) -> tuple[float, float, float, float]:
+def bounds(geometry: dict[str, Any]) -> tuple[float, float, float, float]:
     pairs = geometry["coordinates"]
     if geometry["type"] == "Point":
         pairs = [pairs]
