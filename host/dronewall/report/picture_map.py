@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, Polygon
 from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
 
 from dronewall.report import ribbon
 from dronewall.report.colours import LOOKS, probability_rgba
@@ -18,6 +19,7 @@ from dronewall.report.picture_labels import ALARM, FAINT, HALO, INK, Labels, pla
 from dronewall.report.picture_routes import draw_routes, label_routes
 
 if TYPE_CHECKING:
+    from dronewall.engine.frontage import Frontage
     from dronewall.engine.wall import Coverage, TargetCoverage
 
 _MOST_BADGES = 30
@@ -85,7 +87,7 @@ def draw_map(axes: Axes, coverage: Coverage, target: TargetCoverage, box: Window
             markeredgewidth=1.1,
             zorder=8,
         )
-    _furniture(axes, coverage, target, box, labels)
+    furniture(axes, np.asarray(target.stations.lane), box, labels)
     label_routes(target, labels)
     shown = entries(coverage, target)
     for entry in sorted(shown, key=lambda entry: (entry.gap.kind == "line", -entry.gap.length))[:_MOST_BADGES]:
@@ -120,7 +122,7 @@ def draw_map(axes: Axes, coverage: Coverage, target: TargetCoverage, box: Window
             zorder=9,
             path_effects=HALO,
         )
-    _kilometres(axes, coverage, labels)
+    kilometres(axes, coverage.frontage, labels)
 
 
 def _wedges(axes: Axes, coverage: Coverage) -> None:
@@ -174,9 +176,8 @@ def _line(axes: Axes, coverage: Coverage, target: TargetCoverage) -> None:
                 axes.plot(*piece, color=colour, linewidth=width, solid_capstyle="butt", zorder=6)
 
 
-def _kilometres(axes: Axes, coverage: Coverage, labels: Labels) -> None:
+def kilometres(axes: Axes, frontage: Frontage, labels: Labels) -> None:
     """Ticks across the frontage at round kilometres, so that ribbon and map can be matched."""
-    frontage = coverage.frontage
     for chainage in ribbon.ticks(frontage.length, 12, least=100.0):
         place = ribbon.places(frontage, chainage)
         axes.plot(*place, marker="o", markersize=2.6, markerfacecolor="white", markeredgewidth=0, zorder=7)
@@ -184,9 +185,8 @@ def _kilometres(axes: Axes, coverage: Coverage, labels: Labels) -> None:
         labels.put(place, text, size=8, color=INK, zorder=7.5, path_effects=HALO, reluctant=True)
 
 
-def _furniture(axes: Axes, coverage: Coverage, target: TargetCoverage, box: Window, labels: Labels) -> None:
-    """Threat arrows, scale bar and north arrow."""
-    lanes = np.asarray(target.stations.lane)
+def furniture(axes: Axes, lanes: NDArray[np.float64], box: Window, labels: Labels) -> None:
+    """Threat arrows at some of the lanes (n, 2, 2), scale bar and north arrow."""
     unit = (box.east - box.west) / 100.0
     count = len(lanes)
     for share in (0.2, 0.5, 0.8):

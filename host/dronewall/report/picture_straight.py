@@ -82,8 +82,8 @@ def draw_curve(axes: Axes, coverage: Coverage, target: TargetCoverage) -> None:
     _heads(axes, coverage, target)
 
 
-def _heads(axes: Axes, coverage: Coverage, target: TargetCoverage) -> None:
-    """Above the curve: the posts, and over them the numbers of the gaps; none that would touch."""
+def post_heads(axes: Axes, coverage: Coverage) -> None:
+    """The posts above the axes, in kilometres of chainage; no names that would touch."""
     length = coverage.frontage.length
     inches = axes.get_window_extent().width / axes.figure.get_dpi()
     end = -1.0
@@ -111,6 +111,13 @@ def _heads(axes: Axes, coverage: Coverage, target: TargetCoverage) -> None:
                 color=INK,
             )
             end = middle + half
+
+
+def _heads(axes: Axes, coverage: Coverage, target: TargetCoverage) -> None:
+    """Above the curve: the posts, and over them the numbers of the gaps; none that would touch."""
+    post_heads(axes, coverage)
+    length = coverage.frontage.length
+    inches = axes.get_window_extent().width / axes.figure.get_dpi()
     end = -1.0
     for entry in sorted(entries(coverage, target), key=lambda entry: entry.gap.start):
         gap = entry.gap
