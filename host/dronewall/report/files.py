@@ -1,8 +1,9 @@
 """The files dronewall leaves behind: which ones it may overwrite, and how they come to be whole.
 
 Every output carries a marker in its own format's place for one: the PNG text chunk `Software`, the TIFF tag
-of that name, the HTML `generator`, a GeoJSON foreign member `dronewall`, and for text with `#` comments a
-first line with the digest of the rest, so that a site file somebody has edited is his own from then on.
+of that name, the comment of a GIF and an MP4, the HTML `generator`, a GeoJSON foreign member `dronewall`, and for text
+with `#` comments a first line with the digest of the rest, so that a site file somebody has edited is his own from
+then on.
 """
 
 from __future__ import annotations
@@ -138,6 +139,21 @@ def _is_our_png(path: Path) -> bool:
     return False
 
 
+def _is_our_gif(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(4096)
+    # a comment block: 0x21 0xFE, the length of its text, the text
+    at = head.find(b"\x21\xfe")
+    return head.startswith(b"GIF8") and at > 0 and head[at + 3 :].startswith(MAKER.encode() + b" ")
+
+
+def _is_our_mp4(path: Path) -> bool:
+    if path.stat().st_size > 1 << 28:
+        return False
+    content = path.read_bytes()
+    return content[4:8] == b"ftyp" and f"made by {MAKER} ".encode() in content
+
+
 def _is_our_tiff(path: Path) -> bool:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -169,6 +185,8 @@ def _is_our_text(path: Path) -> bool:
 
 _CHECKS: dict[str, Callable[[Path], bool]] = {
     ".png": _is_our_png,
+    ".gif": _is_our_gif,
+    ".mp4": _is_our_mp4,
     ".tif": _is_our_tiff,
     ".tiff": _is_our_tiff,
     ".json": _is_our_json,
