@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dronewall.report import figures, files, records, ribbon, trust
+from dronewall.report import figures, files, html_cycle, records, ribbon, trust
 from dronewall.report.closing import NOBODY, closer_brief, closer_words, lie_words
 from dronewall.report.colours import LOOKS, ROUTE, css_gradient
 from dronewall.report.entries import entries, numbered
@@ -24,18 +24,22 @@ from dronewall.report.findings import NOTHING, Findings
 from dronewall.report.html_map import Sheet, map_of
 
 if TYPE_CHECKING:
+    from dronewall.engine.cycle import Cycle
     from dronewall.engine.gaps import Gap
     from dronewall.engine.wall import Coverage, TargetCoverage
 
 
-def write_html(coverage: Coverage, path: str | os.PathLike[str], found: Findings = NOTHING) -> None:
+def write_html(
+    coverage: Coverage, path: str | os.PathLike[str], found: Findings = NOTHING, cycle: Cycle | None = None
+) -> None:
     """Write the page of `page`; OutputError where `path` holds a file that is not ours."""
-    files.write_text(path, page(coverage, found))
+    files.write_text(path, page(coverage, found, cycle))
 
 
-def page(coverage: Coverage, found: Findings = NOTHING) -> str:
-    """The report as the text of an HTML file."""
+def page(coverage: Coverage, found: Findings = NOTHING, cycle: Cycle | None = None) -> str:
+    """The report as the text of an HTML file; with a cycle of the drones' also what it is over time."""
     sheet = Sheet(coverage)
+    timed = html_cycle.parts(coverage, cycle, sheet)
     parts = {
         "GENERATOR": escape(f"{files.MAKER} {coverage.version}"),
         "TITLE": escape(coverage.scenario.site.title or coverage.scenario.site.name),
@@ -50,7 +54,7 @@ def page(coverage: Coverage, found: Findings = NOTHING) -> str:
         "GRADIENT": css_gradient(),
         "KEY": _key(),
         "LENGTH": f"{coverage.frontage.length:.0f}",
-        "RIBBON": _ribbon(coverage),
+        "RIBBON": _ribbon(coverage, timed.pop("CYCLE_ROW")),
         "CLOSING": _closing(coverage, found),
         "GAPS": _gaps(coverage),
         "LOSSES": _losses(coverage, found),
@@ -61,6 +65,7 @@ def page(coverage: Coverage, found: Findings = NOTHING) -> str:
         "DATA": _data(coverage, sheet),
         "ROUTE": ROUTE,
         **{state.upper(): look.colour for state, look in LOOKS.items()},
+        **timed,
     }
     template = resources(__package__).joinpath("report.html.in").read_text(encoding="utf-8")
     # one pass, so that nothing in a name is taken for a place in the template
@@ -147,7 +152,8 @@ def _key() -> str:
 # --- the ribbon
 
 
-def _ribbon(coverage: Coverage) -> str:
+def _ribbon(coverage: Coverage, last: str) -> str:
+    """The ribbon's rows, `last` after the others."""
     length = float(coverage.frontage.length)
     parts = [_heads(coverage)]
     for index, target in enumerate(coverage.targets):
@@ -181,7 +187,7 @@ def _ribbon(coverage: Coverage) -> str:
         f'<span style="left:{100 * chainage / length:.3f}%">{chainage / 1000:g}{" km" if chainage == 0 else ""}</span>'
         for chainage in ribbon.ticks(length, 16)
     )
-    return "\n".join([*parts, f'<div class="axis">{ticks}</div>'])
+    return "\n".join([*parts, f'{last}<div class="axis">{ticks}</div>'])
 
 
 def _names(coverage: Coverage) -> list[str]:

@@ -59,14 +59,14 @@ def map_of(coverage: Coverage, sheet: Sheet) -> str:
     box, frontage = sheet.box, coverage.frontage
     step = max(1, math.ceil(max(box.rows.stop - box.rows.start, box.columns.stop - box.columns.start) / _MOST_PIXELS))
     height = np.asarray(coverage.terrain.ground_amsl)[box.rows, box.columns][::step, ::step]
-    parts = [_image(relief_rgb(height, coverage.terrain.cell * step), sheet)]
+    parts = [image(relief_rgb(height, coverage.terrain.cell * step), sheet)]
     for index, target in enumerate(coverage.targets):
         look = np.asarray(target.look)[box.rows, box.columns][::step, ::step]
         rgba = probability_rgba(look)
         unknown = np.isnan(look) | np.isnan(height)
         rgba[unknown] = (0.9, 0.9, 0.9, 0.75)
         rgba[unknown_stripes(unknown, max(8, max(unknown.shape) // 90))] = (0.48, 0.48, 0.48, 0.8)
-        parts.append(_image(rgba, sheet, f'class="look" data-target="{index}"{" hidden" if index else ""}'))
+        parts.append(image(rgba, sheet, f'class="look" data-target="{index}"{" hidden" if index else ""}'))
     parts.append(f'<path class="belt" d="{sheet.path(frontage.belt_outline(), closed=True)}"/>')
     troubled = figures.troubled(coverage)
     for index, sensor in enumerate(coverage.sensors):
@@ -183,7 +183,7 @@ def _beside(coverage: Coverage, chainage: float, text: str, pixels: float, kind:
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _image(pixels: NDArray[np.floating], sheet: Sheet, more: str = "") -> str:
+def image(pixels: NDArray[np.floating], sheet: Sheet, more: str = "") -> str:
     """An SVG image over the whole sheet from rows that begin in the south."""
     from matplotlib.image import imsave
 
