@@ -41,6 +41,12 @@ def test_what_a_moving_drone_opens_behind_it_is_several_stretches():
     assert stretches[0].times == ((0.0, 180.0),)
 
 
+def test_stations_that_are_never_open_all_the_time_make_no_stretch_that_always_is():
+    one, two, always = found(["ooooooo.", ".ooooooo", "oooooooo"])
+    assert (one.always, two.always, always.always) == (False, False, True)
+    assert (one.open, two.open, always.open) == (210.0, 210.0, 240.0)
+
+
 def test_the_least_probability_is_that_of_the_stretch_and_where_nobody_can_go_there_is_none():
     values = picture("..oo", "..oo")
     values[1, 3] = 0.05

@@ -66,10 +66,13 @@ def openings(
 
 
 def _alike(union: Bools, other: Bools) -> bool:
-    """Whether a station's times are much like those of a stretch; what is always open is like nothing else."""
+    """Whether a station's times are much like those of a stretch; what is always open is like nothing else, and a
+    stretch of which no station is always open is not always open.
+    """
+    both = union | other
     if union.all() or other.all() or not union.any() or not other.any():
         return bool(union.all() == other.all() and union.any() == other.any())
-    return float((union & other).sum()) >= _ALIKE * float((union | other).sum())
+    return not both.all() and float((union & other).sum()) >= _ALIKE * float(both.sum())
 
 
 def _times(open_: Bools, interval: float, periodic: bool) -> tuple[tuple[float, float], ...]:
