@@ -46,6 +46,7 @@ ORDER = [
     ["engine.breach"],
     ["engine.alarm"],
     ["engine.gaps"],
+    ["engine.route"],
     ["engine.patrol", "engine.loss", "engine.placement"],
     ["engine.fewest"],
     ["engine.ground"],

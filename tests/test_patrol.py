@@ -19,8 +19,8 @@ from dronewall.engine.patrol import (
     Route,
     Sortie,
     needed,
-    orbit,
 )
+from dronewall.engine.route import orbit
 
 SQUARE = np.array([[0.0, 0.0], [0.0, 100.0], [100.0, 100.0], [100.0, 0.0]])
 WING = Airframe("wing", 10.0)

@@ -13,7 +13,8 @@ from dronewall import wire
 from dronewall.engine.earth import Site, drop
 from dronewall.engine.frustum import Frustum, frustum_of
 from dronewall.engine.ground import Ground
-from dronewall.engine.patrol import Airframe, PatrolError, Place, Plan, Route, Sortie, orbit
+from dronewall.engine.patrol import Airframe, PatrolError, Place, Plan, Sortie
+from dronewall.engine.route import Route, orbit
 from dronewall.scenario import DroneSensor, Duty, Scenario, Sensor, SensorType
 from dronewall.scenario import Sortie as SortieSpec
 
@@ -31,11 +32,12 @@ PLANNED_TILT_SIGMA_DEG = 0.5
 """... of elevation and roll: an accelerometer on a mast in the wind [degrees]."""
 
 
-def sorties_of(scenario: Scenario, site: Site) -> tuple[Sortie, ...]:
-    """The sorties of a site file in site metres. Raises PatrolError with all that cannot be flown as they are timed."""
+def _sorties(scenario: Scenario, site: Site) -> tuple[list[Sortie], list[str]]:
+    """The sorties of a site file in site metres, and what is wrong with those that their drones cannot fly."""
     airframes = {drone.name: drone.airframe for drone in scenario.drones}
     posts = {post.name: post for post in scenario.posts}
-    found, wrong = [], []
+    found: list[Sortie] = []
+    wrong: list[str] = []
     for spec in scenario.sorties:
         name = airframes[spec.drones[0]]
         kind = scenario.airframes[name]
@@ -66,9 +68,7 @@ def sorties_of(scenario: Scenario, site: Site) -> tuple[Sortie, ...]:
             )
         except PatrolError as error:
             wrong.append(str(error))
-    if wrong:
-        raise PatrolError("\n".join(wrong))
-    return tuple(found)
+    return found, wrong
 
 
 def _route(spec: SortieSpec, waypoints: Floats, launch: tuple[float, float] | None) -> Route:
@@ -85,14 +85,14 @@ def plan_of(ground: Ground) -> Plan:
     Raises PatrolError, a line for each sortie that cannot be flown: too far for its endurance, take-offs too close to
     each other, ground or what stands on it above the flying height, or ground under its way that is not known.
     """
-    sorties = sorties_of(ground.scenario, ground.site)
+    sorties, wrong = _sorties(ground.scenario, ground.site)
     specs = {spec.name: spec for spec in ground.scenario.sorties}
-    wrong = [
+    wrong += [
         f"sortie {sortie.name}: {words}" for sortie in sorties for words in _faults(ground, sortie, specs[sortie.name])
     ]
     if wrong:
         raise PatrolError("\n".join(wrong))
-    return Plan(sorties)
+    return Plan(tuple(sorties))
 
 
 def _faults(ground: Ground, sortie: Sortie, spec: SortieSpec) -> Iterator[str]:
