@@ -515,7 +515,12 @@ class Drone(_Table, frozen=True, kw_only=True):
 
 
 class Sortie(_Table, frozen=True, kw_only=True):
-    """A task of drones that take turns: from the launch to the route, along it while the endurance lasts, and home."""
+    """A task of drones that take turns: from the launch to the route, along it while the endurance lasts, and home.
+
+    The timetable repeats itself after whole seconds, and always has: times are rounded up to that. Drones that never
+    land spread evenly over the route and fly it a little slower, so that a round takes whole seconds, and a sweep of
+    theirs is stretched until a round holds a whole number of them.
+    """
 
     name: Annotated[str, _id("Name in tables and files")]
     drones: Annotated[

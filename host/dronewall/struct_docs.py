@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -35,6 +36,8 @@ def _tidy(node: Any, name: str = "") -> Any:
             continue
         if key == "properties":
             tidy[key] = {k: _tidy(v, k) for k, v in value.items()}
+        elif key == "description" and isinstance(value, str):
+            tidy[key] = cleandoc(value)
         elif key == "default" and isinstance(value, dict):
             tidy[key] = {k: v for k, v in value.items() if v is not None}
         else:
@@ -70,7 +73,7 @@ def _tables(info: inspect.Type, where: str, many: bool) -> Iterator[tuple[str, i
 
 def _table(heading: str, info: inspect.StructType) -> str:
     rows = [
-        f"\n## {heading}\n\n{(info.cls.__doc__ or '').strip()}\n\n",
+        f"\n## {heading}\n\n{cleandoc(info.cls.__doc__ or '')}\n\n",
         "| key | unit | allowed | default | meaning |\n|---|---|---|---|---|\n",
     ]
     for field in info.fields:
