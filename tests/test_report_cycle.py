@@ -35,6 +35,12 @@ def test_a_moment_is_read_off_a_watch(seconds, said):
     assert over.moment(seconds) == said
 
 
+def test_a_moment_after_the_cycles_end_is_told_as_the_next_ones():
+    found = cycle(wall())
+    assert [over.turn(found, time) for time in (0.0, 1199.0, 1200.0, 2202.0)] == ["0:00", "19:59", "0:00+1", "16:42+1"]
+    assert over.turn(dataclasses.replace(found, periodic=False), 2202.0) == "36:42"
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [(45.0, "45 s"), (60.0, "1 min"), (210.0, "3.5 min"), (660.0, "11 min"), (7200.0, "120 min"), (21600.0, "6 h")],
@@ -88,7 +94,7 @@ def test_what_is_open_is_summed_by_always_and_at_times():
     more = Opening(2000.0, 2300.0, ((120.0, 360.0),), 240.0, False, 0.2)
     for openings, said in (
         ((always,), "Open: 100 m of 3.0 km always."),
-        ((always, some), "Open: 100 m of 3.0 km always, 200 m 2 min of every 20 min at km 1.20 to 1.40."),
+        ((always, some), "Open: 100 m of 3.0 km always, 200 m for 2 min of every 20 min at km 1.20 to 1.40."),
         ((some, more), "Open: 500 m in 2 places at times, up to 4 min of every 20 min at km 2.00 to 2.30."),
     ):
         assert over.verdict(with_first(openings=openings))[0].endswith(f". {said}")

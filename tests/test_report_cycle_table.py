@@ -68,10 +68,14 @@ def test_the_timetable_tells_each_flight_and_what_the_sortie_needs():
     }
     # 10 s out, 480 s on station, 10 s home, 100 s on the ground
     assert lines["D1 valley"][2:] == ["0:30", "0:40", "8:40", "8:50", "10:30"]
-    assert lines["D2 valley"][2:] == ["10:30", "10:40", "18:40", "18:50", "20:30"]
+    assert lines["D2 valley"][2:] == ["10:30", "10:40", "18:40", "18:50", "0:30+1"]
     # ceil((480 + 20 + 100) / 480) airframes and ceil((480 + 20 + 1300) / 480) batteries; every 600 s for 480 s
     assert " ".join(lines["valley D1,"]) == "valley D1, D2 quad 8:00 of 8:20 2 of 2 3 of 4 80 % 2:00"
     assert " ".join(lines["hills D3"]) == "hills D3 kite for ever 1 100 % never"
+
+
+def test_times_after_the_cycles_end_are_explained():
+    assert "+1: in the cycle after." in printed(Group(*cycle_table.timetable(cycle(wall()))), width=80)
 
 
 def test_both_chances_stand_side_by_side():

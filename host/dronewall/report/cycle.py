@@ -66,6 +66,12 @@ def moment(seconds: float) -> str:
     return f"{sign}{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
+def turn(cycle: Cycle, seconds: float) -> str:
+    """A moment within the cycle, with the cycles after this one: `16:42+1`."""
+    later = math.floor(round(seconds) / cycle.length) if cycle.periodic else 0
+    return moment(seconds - later * cycle.length) + (f"+{later}" if later > 0 else "")
+
+
 def lasting(seconds: float) -> str:
     """How long something takes: `45 s`, `3.5 min`, from ten minutes on `11 min`, from three hours on `3.2 h`."""
     if not math.isfinite(seconds):
@@ -160,7 +166,7 @@ def _target_said(cycle: Cycle, of: TargetCycle, several: bool) -> str:
 
 
 def _open_said(cycle: Cycle, of: TargetCycle) -> str:
-    """`Open: 589 m of 8.2 km always, 280 m 16 min of every 20 min at km 5.57 to 5.85.`"""
+    """`Open: 589 m of 8.2 km always, 280 m for 16 min of every 20 min at km 5.57 to 5.85.`"""
     if not of.openings:
         return "No place is open at any time."
     always = sum(opening.end - opening.start for opening in of.openings if opening.always)
@@ -170,7 +176,9 @@ def _open_said(cycle: Cycle, of: TargetCycle) -> str:
         total = metres(sum(opening.end - opening.start for opening in timed))
         longest = max(timed, key=lambda opening: opening.open)
         said = f"{opening_often(cycle, longest)} at {opening_span(longest)}"
-        parts.append(f"{total} {said}" if len(timed) == 1 else f"{total} in {len(timed)} places at times, up to {said}")
+        parts.append(
+            f"{total} for {said}" if len(timed) == 1 else f"{total} in {len(timed)} places at times, up to {said}"
+        )
     return f"Open: {', '.join(parts)}."
 
 
@@ -213,14 +221,17 @@ def timetable(cycle: Cycle) -> list[Flight]:
 
 def tracks(cycle: Cycle) -> dict[str, NDArray[np.float64]]:
     """Each drone's chainage [m] in the middle of each step (steps,), nan on the ground; by name, sorted."""
-    found: dict[str, NDArray[np.float64]] = {}
+    places: dict[str, NDArray[np.float64]] = {}
     for index, flying in enumerate(cycle.frusta):
         for name, frustum in flying.items():
-            drone = name.split("/")[0]
-            chainages = found.setdefault(drone, np.full(cycle.steps, np.nan))
-            if math.isnan(chainages[index]):
-                chainages[index] = float(cycle.ground.frontage.locate(frustum.east, frustum.north)[0])
-    return dict(sorted(found.items()))
+            at = places.setdefault(name.split("/")[0], np.full((cycle.steps, 2), np.nan))
+            at[index] = frustum.east, frustum.north
+    found = {}
+    for drone, at in sorted(places.items()):
+        known = np.isfinite(at).all(axis=1)
+        found[drone] = np.full(cycle.steps, np.nan)
+        found[drone][known] = cycle.ground.frontage.locate(*at[known].T)[0]
+    return found
 
 
 def phases(cycle: Cycle) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ENOUGH = 1.0 - 1e-9
 """A share of the time that is all of it."""
+LATER = "+1: in the cycle after."
 
 
 def sortie(of: Sortie) -> tuple[str, ...]:
@@ -34,10 +35,10 @@ def sortie(of: Sortie) -> tuple[str, ...]:
     )
 
 
-def flight(of: Flight) -> tuple[str, ...]:
-    """Drone and sortie, take-off, on station, off station, landing, ready again."""
+def flight(cycle: Cycle, of: Flight) -> tuple[str, ...]:
+    """Drone and sortie, take-off, on station, off station, landing, ready again; `+1`: in the cycle after."""
     times = (of.takes_off, of.on_station, of.off_station, of.lands, of.ready)
-    return clean(f"{of.drone} {of.sortie}"), *(over.moment(time) if math.isfinite(time) else "" for time in times)
+    return clean(f"{of.drone} {of.sortie}"), *(over.turn(cycle, time) if math.isfinite(time) else "" for time in times)
 
 
 def watched(cycle: Cycle, of: TargetCycle) -> tuple[str, ...]:

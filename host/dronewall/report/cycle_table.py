@@ -105,15 +105,14 @@ def timetable(cycle: Cycle) -> list[RenderableType]:
     flights = over.timetable(cycle)
     if flights:
         table = _headed("flight", "takes off", "on station", "off station", "lands", "ready")
-        last = None
-        for flight in flights[:_FLIGHTS]:
-            if last not in (None, flight.sortie):
-                table.add_section()
-            last = flight.sortie
-            table.add_row(*map(Text, cells_of.flight(flight)))
+        told = [cells_of.flight(cycle, flight) for flight in flights[:_FLIGHTS]]
+        for row_of in told:
+            table.add_row(*map(Text, row_of))
         shown.append(table)
         if len(flights) > _FLIGHTS:
             shown.append(Text(f"... and {len(flights) - _FLIGHTS} more, in JSON.", style="dim"))
+        if any("+" in cell for row_of in told for cell in row_of[1:]):
+            shown.append(Text(cells_of.LATER, style="dim"))
         shown.append(Text())
     return shown
 

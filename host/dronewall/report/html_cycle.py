@@ -108,7 +108,7 @@ def _section(cycle: Cycle, sheet: Sheet, shown: list[tuple[int, TargetCycle]]) -
     return (
         f'<section id="overtime"><h2>Over time <span class="faint">{escape(over.whole(cycle))}</span></h2>'
         f'<div id="verdict">{said}</div>{charts}'
-        f'<div class="two"><div><h3>When it is open</h3><div class="scroll">{_openings(cycle, shown)}</div></div>'
+        f'<div class="two even"><div><h3>When it is open</h3><div class="scroll">{_openings(cycle, shown)}</div></div>'
         f'<div><h3>Who gets through</h3><div class="scroll">{_breach(cycle)}</div>'
         f'<h3>Watched</h3><div class="scroll">{_watched(cycle)}</div>'
         f'<h3>The drones</h3><div class="scroll">{_sorties(cycle)}{_flights(cycle)}</div>{_losses(cycle)}'
@@ -185,10 +185,12 @@ def _sorties(cycle: Cycle) -> str:
 
 
 def _flights(cycle: Cycle) -> str:
-    told = [cells_of.flight(flight) for flight in over.timetable(cycle)]
+    told = [cells_of.flight(cycle, flight) for flight in over.timetable(cycle)]
     rows = [_row(name, *_figures(tuple(rest))) for name, *rest in told]
     names = ("flight", " takes off", " on station", " off station", " lands", " ready")
-    return _table(names, rows, ' id="flights"') if rows else ""
+    later = any("+" in cell for cells in told for cell in cells[1:])
+    note = f'<p class="faint">{cells_of.LATER}</p>' if later else ""
+    return _table(names, rows, ' id="flights"') + note if rows else ""
 
 
 def _losses(cycle: Cycle) -> str:

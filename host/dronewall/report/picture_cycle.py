@@ -235,11 +235,12 @@ def _chances(axes: Axes, cycle: Cycle, of: TargetCycle) -> None:
             knowing = of.knowing.sets_out / cycle.length if of.knowing is not None else 0.0
             spot = (0.06 if knowing > 0.5 else 0.94) * cycle.length
         else:
-            spot = way.sets_out
+            spot = min(max(way.sets_out, 0.05 * cycle.length), 0.95 * cycle.length)
             axes.plot(
                 [at],
-                [spot],
+                [way.sets_out],
                 marker=marker,
+                clip_on=False,
                 markersize=8,
                 markerfacecolor=ROUTE,
                 markeredgecolor="white",
