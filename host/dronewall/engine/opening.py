@@ -18,8 +18,8 @@ class Opening:
     out at the right moment on the best way there, without waiting, is detected with less than the threshold.
 
     times: (from, to) [s] of setting out at which one of its stations is open, within the cycle and in order; one that
-    wraps round the cycle's end has to > the cycle's length. open: their sum [s]. always: open at all times.
-    probability_least: the least P on its stations at all times.
+    wraps round the cycle's end has to > the cycle's length. open: how long a station is, the mean over them [s].
+    always: all are, at all times. probability_least: the least P on its stations at all times.
     """
 
     start: float
@@ -46,7 +46,9 @@ def openings(
     while first < len(under):
         after = first + 1
         union = under[first].copy()
-        while after < len(under) and _alike(union, under[after]):
+        always = bool(union.all())
+        # What is always open is like nothing else.
+        while after < len(under) and bool(under[after].all()) == always and _alike(union, under[after]):
             union |= under[after]
             after += 1
         if union.any():
@@ -56,8 +58,8 @@ def openings(
                     start=first * step,
                     end=after * step,
                     times=_times(union, interval, periodic),
-                    open=float(union.sum() * interval),
-                    always=bool(union.all()),
+                    open=float(under[first:after].mean() * under.shape[1] * interval),
+                    always=always,
                     probability_least=float(np.nanmin(stretch)),
                 )
             )
@@ -66,13 +68,9 @@ def openings(
 
 
 def _alike(union: Bools, other: Bools) -> bool:
-    """Whether a station's times are much like those of a stretch; what is always open is like nothing else, and a
-    stretch of which no station is always open is not always open.
-    """
+    """Whether a station's times are much like those of a stretch."""
     both = union | other
-    if union.all() or other.all() or not union.any() or not other.any():
-        return bool(union.all() == other.all() and union.any() == other.any())
-    return not both.all() and float((union & other).sum()) >= _ALIKE * float(both.sum())
+    return not both.any() or float((union & other).sum()) >= _ALIKE * float(both.sum())
 
 
 def _times(open_: Bools, interval: float, periodic: bool) -> tuple[tuple[float, float], ...]:
