@@ -24,6 +24,7 @@ from dronewall.talk import Talk, stdout
 
 if TYPE_CHECKING:
     from dronewall.demo import Told
+    from dronewall.engine.cycle import Cycle
     from dronewall.engine.ground import Ground
     from dronewall.engine.levels import Level
     from dronewall.engine.trust import Trust
@@ -49,6 +50,7 @@ def main() -> None:
 @click.option("--no-files", is_flag=True, help="Write no files.")
 @click.option("--json", "as_json", is_flag=True, help="The answer as JSON on stdout, and files only with --out.")
 @click.option("--no-trust", is_flag=True, help="Leave out how far the gaps move where the models are wrong.")
+@click.option("--no-patrol", is_flag=True, help="Leave out what the drones make of the line over time.")
 @click.option(
     "--fail-over",
     type=Length(),
@@ -64,6 +66,7 @@ def gaps(
     no_files: bool,
     as_json: bool,
     no_trust: bool,
+    no_patrol: bool,
     fail_over: float | None,
     source: Source,
     verbose: int,
@@ -87,7 +90,7 @@ def gaps(
             outputs.may_write(folder)
         coverage = _covered(_grounded(read, talk), source, talk)
         talk.step(2, f"coverage: {len(coverage.sensors)} sensors, {len(coverage.scenario.targets)} targets")
-        found = _findings(coverage, talk, 2, not no_trust)
+        found = _findings(coverage, talk, 2, trusting=not no_trust, patrolling=not no_patrol)
         written = _write(coverage, found, folder, talk, 3)
     if as_json:
         from dronewall.report.records import as_json as record
@@ -99,8 +102,12 @@ def gaps(
     return _judged(coverage, fail_over)
 
 
-def _findings(coverage: "Coverage", talk: Talk, step: int, trusting: bool = False) -> "Findings":
-    """What is told besides the coverage; with `trusting` also how far to trust it."""
+def _findings(
+    coverage: "Coverage", talk: Talk, step: int, *, trusting: bool = False, patrolling: bool = True
+) -> "Findings":
+    """What is told besides the coverage; with `trusting` also how far to trust it, with `patrolling` also what the
+    drones make of it over time.
+    """
     from dronewall.engine import closing, resilience, trust
     from dronewall.report.findings import Findings
 
@@ -116,8 +123,25 @@ def _findings(coverage: "Coverage", talk: Talk, step: int, trusting: bool = Fals
         talk.now(step, "how far to trust that")
         trusted = trust.trust(coverage)
         _log.info("computed how the gaps move where the models are wrong, %.2f s", time.monotonic() - begun)
+    over_time = _over_time(coverage, talk, step) if patrolling else None
     talk.settle()
-    return Findings(told, worst, trusted)
+    return Findings(told, worst, trusted, over_time)
+
+
+def _over_time(coverage: "Coverage", talk: Talk, step: int, *, losses: bool = False) -> "Cycle | None":
+    """What the drones make of the line over a cycle of their plan; with `losses` also what the loss of each does."""
+    from dronewall.engine import cycle
+
+    begun = time.monotonic()
+    talk.now(step, "the drones' plan")
+    found = cycle.cycle_of(coverage, lambda what, done, of: talk.now(step, f"{what} {done}/{of}"), losses=losses)
+    talk.settle()
+    if found is not None:
+        _log.info(
+            "a cycle of %g s in %d steps of %.3f s, %.2f s",
+            found.length, found.steps, found.step, time.monotonic() - begun,
+        )  # fmt: skip
+    return found
 
 
 def _grounded(read: "Scenario", talk: Talk) -> "Ground":
@@ -209,6 +233,10 @@ def _show(coverage: "Coverage", found: "Findings") -> None:
     from dronewall.report import table
 
     stdout().print(table.report(coverage, found))
+    if found.cycle is not None:
+        from dronewall.report import cycle_table
+
+        stdout().print(cycle_table.in_short(found.cycle))
 
 
 def _list(written: list[Path]) -> None:
@@ -702,6 +730,70 @@ def sensors(name: str | None, as_json: bool) -> int:
     from dronewall.report import sensor_table
 
     stdout().print(sensor_table.all_of(chosen) if name is None else sensor_table.one(chosen[0]))
+    return 0
+
+
+@main.command()
+@click.argument("site", type=click.Path(path_type=Path))
+@own_terrain
+@click.option(
+    "--target", "target_name", metavar="NAME", help="The picture and the film of this target. [default: the first]"
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for picture and film. [default: out]")
+@click.option("--film", type=click.Choice(("gif", "mp4", "none")), default="gif", show_default=True,
+              help="The drones at work: what kind of film; mp4 needs ffmpeg.")  # fmt: skip
+@click.option("--no-files", is_flag=True, help="Write no files.")
+@click.option("--json", "as_json", is_flag=True, help="The answer as JSON on stdout, and files only with --out.")
+@loudness
+def patrol(
+    site: Path,
+    terrain: Path | None,
+    target_name: str | None,
+    out: Path | None,
+    film: str,
+    no_files: bool,
+    as_json: bool,
+    verbose: int,
+    quiet: bool,
+) -> int:
+    """Show the drones' timetable, and what the line sees over one cycle of it.
+
+    When the next drone is on station and when nobody is; how long each place is unwatched; when and where the line is
+    open; who gets through, knowing the schedule or not; and what the loss of a drone does.
+    """
+    if no_files and out is not None:
+        raise click.UsageError("--out and --no-files exclude each other")
+    folder = None if no_files or (as_json and out is None) else out or Path("out")
+    with Talk(3, verbose, quiet) as talk:
+        from dronewall import outputs, scenario
+
+        read = scenario.read(site, terrain)
+        for note in read.notes:
+            talk.note(f"note: {note}")
+        if target_name is not None:
+            _known(target_name, tuple(target.name for target in read.targets), "target", site)
+        if not read.sorties:
+            raise click.UsageError(f"{site}: no [[sorties]], so no drone flies; expected one or more")
+        if folder is not None:
+            outputs.may_write(folder, outputs.patrol_names(film))
+        coverage = _covered(_grounded(read, talk), Source(0.0), talk)
+        found = _over_time(coverage, talk, 2, losses=True)
+        assert found is not None
+        talk.step(2, f"plan: {found.steps} steps of {found.step:.3g} s, {len(found.plan.sorties)} sorties")
+        written = []
+        if folder is not None:
+            written = outputs.write_patrol(found, folder, film, target_name, lambda words: talk.now(3, words))
+            talk.settle()
+            talk.step(3, f"written: {len(written)} files in {folder}")
+    if as_json:
+        from dronewall.report.cycle_records import cycle_records
+
+        click.echo(json.dumps(cycle_records(found), indent=2, allow_nan=False))
+    else:
+        from dronewall.report import cycle_table
+
+        stdout().print(cycle_table.cycle_tables(found))
+        _list(written)
     return 0
 
 

@@ -2,7 +2,7 @@
 done.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,17 +10,18 @@ from dronewall.report import files
 from dronewall.report.findings import NOTHING, Findings
 
 if TYPE_CHECKING:
+    from dronewall.engine.cycle import Cycle
     from dronewall.engine.wall import Coverage
 
 NAMES = ("wall.png", "report.html", "gaps.geojson", "coverage.tif")
 """What a folder gets: picture, page, gaps for a map, coverage as a raster."""
 
 
-def may_write(folder: Path) -> None:
+def may_write(folder: Path, names: Sequence[str] = NAMES) -> None:
     """Return if every output may be written into `folder`; OutputError (nothing changed) says which may not."""
     files.may_fill(folder)
     foreign, wrong = [], []
-    for name in NAMES:
+    for name in names:
         try:
             files.may_write(folder / name)
         except files.ForeignError:
@@ -48,7 +49,7 @@ def write(
 
     writers: tuple[Callable[[Path], None], ...] = (
         lambda path: picture.write_png(coverage, path, found),
-        lambda path: html.write_html(coverage, path, found),
+        lambda path: html.write_html(coverage, path, found, found.cycle),
         lambda path: geojson.write_geojson(coverage, path, found),
         lambda path: raster.write_geotiff(coverage, path),
     )
@@ -59,3 +60,27 @@ def write(
         writer(folder / name)
         written.append((folder / name).resolve())
     return written
+
+
+def patrol_names(film: str) -> tuple[str, ...]:
+    """What a folder gets of a cycle: the picture, and the film of that kind, "none" of none."""
+    return ("patrol.png",) if film == "none" else ("patrol.png", f"patrol.{film}")
+
+
+def write_patrol(
+    cycle: "Cycle", folder: Path, film: str, target: str | None, progress: Callable[[str], None]
+) -> list[Path]:
+    """The absolute paths of a cycle's picture and film, of one target, None: the first; OutputError where one may not
+    be written. progress: told what is written.
+    """
+    may_write(folder, patrol_names(film))
+    from dronewall.report import animation, picture_cycle
+
+    picture, *films = (folder / name for name in patrol_names(film))
+    progress(f"writing {picture.name}")
+    picture_cycle.write_chart(cycle, picture, target)
+    for path in films:
+        animation.write_animation(
+            cycle, path, lambda done, of, path=path: progress(f"writing {path.name}, frame {done}/{of}"), target
+        )
+    return [path.resolve() for path in (picture, *films)]

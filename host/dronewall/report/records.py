@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dronewall.report import ribbon, routes, trust
 from dronewall.report.closing import closing_json
+from dronewall.report.cycle_records import cycle_records
 from dronewall.report.entries import numbered
 from dronewall.report.figures import counted, figure, provenance, sentence, troubled, true_azimuth_deg
 from dronewall.report.findings import NOTHING, Findings
@@ -188,6 +189,7 @@ def as_json(coverage: Coverage, found: Findings = NOTHING) -> dict[str, Any]:
         "sensors": [sensor_record(coverage, sensor) for sensor in coverage.sensors],
         "posts": posts,
         **({"trust": trust.as_json(found.trust)} if found.trust else {}),
+        **({"cycle": cycle_records(found.cycle)} if found.cycle is not None else {}),
     }
 
 
