@@ -7,7 +7,7 @@ P is the mean over these times. The other knows it: he chooses when and where, w
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,7 +24,7 @@ from dronewall.engine.levels import Level
 from dronewall.engine.moving import Moving, Summed, still
 from dronewall.engine.opening import Opening, openings
 from dronewall.engine.revisit import Revisit, watched
-from dronewall.engine.spacetime import Watch, search
+from dronewall.engine.spacetime import Timed, Watch, search
 from dronewall.engine.timed import audited_at, audited_by_outset
 from dronewall.engine.together import counting, mean_rates, summed
 from dronewall.engine.wall import going_of
@@ -32,10 +32,13 @@ from dronewall.scenario import Target as TargetSpec
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
 
 _OUTSETS = 720
 """Times of setting out that are looked at, at most; and where k nodes are asked for, whom it takes long to count:"""
 _OUTSETS_COUNTED = 60
+_WORTH = 0.005
+"""A station is searched for a better time where one might be detected less by so much."""
 _TOGETHER = 400
 """Stations whose ways are looked at together."""
 
@@ -257,51 +260,56 @@ class Line:
         self, chances: Floats, ways: list[Paths], progress: Callable[[int, int], None] | None
     ) -> tuple[TimedCrossing | None, Floats, Floats, Floats]:
         """The weakest way of the line for him; of each station his P, when he sets out and how long he waits [s]."""
-        frontage, at = self.ground.frontage, self.stations
-        cells = np.stack(self.ground.terrain.cells(at.east, at.north), axis=-1)
-        found = search(
-            self.ground.belt, self._going, frontage.front, frontage.behind, self._watch, self.longest, cells,
-            at.chainage, self.ground.scenario.thresholds.lateral_m, until=self.length, progress=progress,
-        )  # fmt: skip
-        several: list[_Way] = []
-        # What the other one does, at the best time for it.
         can = np.isfinite(chances[:, 0])
+        # What the other one does, at the best time for it.
         first = np.argmin(np.where(np.isnan(chances), np.inf, chances), axis=1)
         best = np.where(can, chances[np.arange(len(first)), first], np.nan)
         outset, waits = np.where(can, self.outsets[first], np.nan), np.where(can, 0.0, np.nan)
+        several: list[_Way] = []
         if can.any():
             station = int(np.nanargmin(best))
             paths = ways[station]
             none = np.zeros(len(paths.seconds), dtype=np.bool_)
             several.append(_Way(paths, _clock(paths) + outset[station], none, float(best[station])))
-        for timed in (found.stations, found.route):
-            there = np.flatnonzero(timed.paths.ends > timed.paths.starts)
-            if not len(there):
+        for numbers, timed in self._found(best, progress):
+            audited = self._audited(timed.paths, timed.begins, timed.waiting)[0]
+            audited[timed.paths.ends == timed.paths.starts] = np.inf
+            if not np.isfinite(audited).any():
                 continue
-            audited = np.where(
-                timed.paths.ends > timed.paths.starts,
-                self._audited(timed.paths, timed.begins, timed.waiting)[0],
-                np.nan,
-            )
-            if timed is found.stations:
-                better = ~(audited >= best) & ~np.isnan(audited)
-                best[better], outset[better] = audited[better], timed.outsets[better]
-                waits[better] = timed.waits[better]
-            number = int(np.nanargmin(audited))
-            piece = slice(timed.paths.starts[number], timed.paths.ends[number])
-            several.append(
-                _Way(
-                    timed.paths.some(slice(number, number + 1)),
-                    timed.begins[piece],
-                    timed.waiting[piece],
-                    float(audited[number]),
-                )
-            )
+            for own, number in enumerate(numbers):
+                if audited[own] < best[number] or math.isnan(best[number]):
+                    best[number], outset[number] = audited[own], timed.outsets[own]
+                    waits[number] = timed.waits[own]
+            one = int(np.argmin(audited))
+            piece = slice(timed.paths.starts[one], timed.paths.ends[one])
+            paths = timed.paths.some(slice(one, one + 1))
+            several.append(_Way(paths, timed.begins[piece], timed.waiting[piece], float(audited[one])))
         if not several:
             return None, best, outset, waits
         way = min(several, key=lambda one: one.probability)
         before = float(self._audited(way.paths, way.clock, way.waiting)[1][0])
         return self._timed(way, before), best, outset, waits
+
+    def _found(self, best: Floats, progress: Callable[[int, int], None] | None) -> Iterator[tuple[Integers, Timed]]:
+        """The ways that waiting and another way might better: at some stations, whose numbers come with them, and
+        across the whole line, which is no station.
+
+        Drones only ever add to what the fixed sensors see: where a way is hardly likelier noticed than with these alone
+        there is nothing to gain.
+        """
+        frontage, at = self.ground.frontage, self.stations
+        numbers = np.flatnonzero(best - at.breach_p > _WORTH)
+        whole = bool(np.nanmin(best, initial=1.0) - at.breach_p.min() > _WORTH)
+        if not len(numbers) and not whole:
+            return
+        cells = np.stack(self.ground.terrain.cells(at.east[numbers], at.north[numbers]), axis=-1)
+        found = search(
+            self.ground.belt, self._going, frontage.front, frontage.behind, self._watch, self.longest, cells,
+            at.chainage[numbers], self.ground.scenario.thresholds.lateral_m, route=whole, until=self.length,
+            progress=progress,
+        )  # fmt: skip
+        yield numbers, found.stations
+        yield np.zeros(0, dtype=np.int64), found.route
 
     @property
     def _watch(self) -> Watch:

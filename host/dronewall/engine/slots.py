@@ -67,6 +67,7 @@ def _lasting(rows: Integers, reverse: bool) -> Integers:
     lasts[:, _LENGTHS == 1.0] = PER_CELL
     return np.asarray(lasts)
 
+
 _UNTIL = np.zeros((32, 7), dtype=np.int64)
 _UNTIL[:, 1:] = np.ceil(np.cumsum(_SHARES, axis=1) * 65536.0 - 1e-6)
 """When a move leaves each cell that it crosses, in 65536ths of its time, rounded up."""
@@ -94,9 +95,7 @@ class Timetable:
     def met(self, cells: Integers, begins: Floats, seconds: Floats) -> Floats:
         """Exposure in cells, flat, from `begins` on for so many seconds: all (n,)."""
         found = np.empty(len(cells))
-        _met(
-            self.starts, self.steps, self.rates, self.step, self.cycle, self.periodic, cells, begins, seconds, found
-        )
+        _met(self.starts, self.steps, self.rates, self.step, self.cycle, self.periodic, cells, begins, seconds, found)
         return found
 
 
@@ -557,7 +556,10 @@ def _advance(
                             row, col = row - _STEPS[m, 0], col - _STEPS[m, 1]
                         place_there = base[r + row] - base[r] + col
                         places[m * 6 + c] = _u(place_there)
-                        late, early = _slots_until(lasts[r, m], _UNTIL[m, c + 1]), _slots_until(lasts[r, m], _UNTIL[m, c])
+                        late, early = (
+                            _slots_until(lasts[r, m], _UNTIL[m, c + 1]),
+                            _slots_until(lasts[r, m], _UNTIL[m, c]),
+                        )
                         if reverse:
                             late, early = -early, -late
                         else:

@@ -314,9 +314,7 @@ class _Halves:
     nodes: cells, flat, that they keep to. window: first and number of the slots to set out in.
     """
 
-    def __init__(
-        self, line: _Line, nodes: Integers, cells: Cells, window: tuple[int, int], store: Store
-    ) -> None:
+    def __init__(self, line: _Line, nodes: Integers, cells: Cells, window: tuple[int, int], store: Store) -> None:
         self._cells, self._first = cells, window[0]
         self._last = line.last(window[1])
         self._sides = []
@@ -378,9 +376,9 @@ def _part(
                 overlong += 1
                 strip = line.between(marks[n] - lateral, marks[n] + lateral)
                 window = (0, line.outsets)
-                way = _in_time(line, [(way, strip, window)], lambda nodes, window, one=one: _alone(
-                    line, nodes, one, window, store
-                ))
+                way = _in_time(
+                    line, [(way, strip, window)], lambda nodes, window, one=one: _alone(line, nodes, one, window, store)
+                )
             found[n] = way
         return found, strayed, overlong
 
@@ -391,9 +389,7 @@ def _strays(line: _Line, way: _Found, mark: float, lateral: float, station: Inte
     return bool((aside & ((rows != station[0]) | (cols != station[1]))).any())
 
 
-def _alone(
-    line: _Line, nodes: Integers, cell: Cells, window: tuple[int, int], store: Store
-) -> _Found | None:
+def _alone(line: _Line, nodes: Integers, cell: Cells, window: tuple[int, int], store: Store) -> _Found | None:
     both = _Halves(line, nodes, cell, window, store)
     return both.ways(np.zeros(1, dtype=np.int64))[0] if np.isfinite(both.values[0]) else None
 
@@ -405,9 +401,7 @@ class _Again(Protocol):
     def __call__(self, nodes: Integers, window: Window) -> _Found | None: ...
 
 
-def _in_time(
-    line: _Line, first: list[tuple[_Found, Integers, Window]], again: _Again
-) -> _Found | None:
+def _in_time(line: _Line, first: list[tuple[_Found, Integers, Window]], again: _Again) -> _Found | None:
     """The best of ways that may take too long, and of those that are found again in halves of their windows, that is in
     time.
     """
@@ -430,9 +424,7 @@ def _in_time(
 class _Whole:
     """The search across some stretch of the line for the one best way, bound to no station."""
 
-    def __init__(
-        self, line: _Line, nodes: Integers, window: Window, store: Store, *, keep: bool
-    ) -> None:
+    def __init__(self, line: _Line, nodes: Integers, window: Window, store: Store, *, keep: bool) -> None:
         self._first, self.value = window[0], np.inf
         last = line.last(window[1])
         slot = line.ground.slot
@@ -485,9 +477,7 @@ def _span_nodes(line: _Line, span: tuple[float, float], margin: float) -> Intege
     return line.between(span[0] - margin, span[1] + margin)
 
 
-def _span_value(
-    line: _Line, span: tuple[float, float], margin: float, stores: list[Store]
-) -> float:
+def _span_value(line: _Line, span: tuple[float, float], margin: float, stores: list[Store]) -> float:
     """What the best way costs that lies over a stretch of chainage and the margin on both sides."""
     with _Taken(stores) as store:
         # Few slots at a time: nothing is traced, and what is at hand is quicker.
@@ -517,9 +507,7 @@ def _route(
         return best
 
 
-def _told(
-    line: _Line, going: Going, front: float, behind: float, watch: Watch, found: list[_Found | None]
-) -> Timed:
+def _told(line: _Line, going: Going, front: float, behind: float, watch: Watch, found: list[_Found | None]) -> Timed:
     """Ways piece by piece, in the exact times that these take."""
     belt = line.belt
     some = [way for way in found if way is not None]
@@ -590,9 +578,7 @@ def _retold(states, stops, enters, pace_of, heights, offset, front, behind, cell
                     if shares[m, c] > 0.0:
                         cells[length, 0], cells[length, 1] = row + crossed[m, c, 0], col + crossed[m, c, 1]
                         begins[length] = clock
-                        seconds[length] = (
-                            shares[m, c] * metres * time * pace_of[cells[length, 0], cells[length, 1]]
-                        )
+                        seconds[length] = shares[m, c] * metres * time * pace_of[cells[length, 0], cells[length, 1]]
                         clock += seconds[length]
                         length += 1
                 row, col = states[i, 0], states[i, 1]
@@ -626,4 +612,8 @@ def _met(
     for kind, table in ((False, moving), (True, moving if moving_still is None else moving_still)):
         of = waiting == kind
         found[of] += table.met(numbers[of], begins[of], seconds[of])
-    return np.add.reduceat(np.append(found, 0.0), np.append(0, ends[:-1])) * (np.diff(ends, prepend=0) > 0) if len(ends) else np.zeros(0)
+    return (
+        np.add.reduceat(np.append(found, 0.0), np.append(0, ends[:-1])) * (np.diff(ends, prepend=0) > 0)
+        if len(ends)
+        else np.zeros(0)
+    )
