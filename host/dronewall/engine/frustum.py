@@ -164,22 +164,16 @@ def sweep(frustum: Frustum) -> tuple[float, float]:
 
     For a pyramid: the hull of its corner rays, and the full circle once a vertical ray lies inside.
     """
-    ((centre, width),) = sweeps(frustum, frustum.axes()[None])
-    return centre, width
-
-
-def sweeps(frustum: Frustum, frames: Floats) -> list[tuple[float, float]]:
-    """The same for other poses of its axes (n, 3, 3) with the same azimuth. A sector has none but its own."""
     if frustum.shape == "sector":
-        return [(frustum.azimuth, min(frustum.hfov, math.tau))] * len(frames)
-    tan_h, tan_v = math.tan(frustum.hfov / 2.0), math.tan(frustum.vfov / 2.0)
-    # Few numbers at a time: Python's own are quicker than arrays.
-    return [_hull(frame, frustum.azimuth, tan_h, tan_v) for frame in frames.tolist()]
+        return frustum.azimuth, min(frustum.hfov, math.tau)
+    return hull(frustum.axes(), frustum.azimuth, frustum.hfov, frustum.vfov)
 
 
-def _hull(frame: Sequence[Sequence[float]], azimuth: float, tan_h: float, tan_v: float) -> tuple[float, float]:
-    """`sweep` of a pyramid with these axes."""
-    boresight, right, above = frame
+def hull(frame: Floats, azimuth: float, hfov: float, vfov: float) -> tuple[float, float]:
+    """`sweep` of a pyramid with these axes (3, 3), whose boresight's azimuth is `azimuth`."""
+    # Few numbers: Python's own are quicker than arrays.
+    boresight, right, above = frame.tolist()
+    tan_h, tan_v = math.tan(hfov / 2.0), math.tan(vfov / 2.0)
     for vertical in (1.0, -1.0):
         x, y, z = vertical * boresight[2], vertical * right[2], vertical * above[2]
         if x > 0.0 and abs(y) <= x * tan_h and abs(z) <= x * tan_v:
@@ -200,7 +194,7 @@ def _hull(frame: Sequence[Sequence[float]], azimuth: float, tan_h: float, tan_v:
 
 
 def elevations(frustum: Frustum, azimuth: float) -> tuple[float, float] | None:
-    """Lowest and highest elevation [rad] at which the frustum sees anything in one azimuth; None where that is nothing."""
+    """Lowest and highest elevation [rad] at which the frustum sees anything in one azimuth; None where it sees none."""
     low, high = (float(part) for part in elevation_ends(frustum, azimuth))
     return None if math.isnan(low) else (low, high)
 

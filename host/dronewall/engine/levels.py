@@ -24,6 +24,7 @@ these; the rate is the least over the range's two ends and its middle.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ from dronewall.engine.detection import (
     reported,
     watched,
 )
-from dronewall.engine.frustum import Frustum, axes, sweep, sweeps
+from dronewall.engine.frustum import Frustum, Shape, axes, hull, sweep
 from dronewall.engine.models import CLEAR_DAY, FALLING, Environment, Target
 from dronewall.engine.showing import showing
 from dronewall.engine.terrain import Terrain
@@ -149,14 +150,24 @@ def rates(
     return found
 
 
+@functools.lru_cache(maxsize=1024)
+def _tilted_half(shape: Shape, elevation: float, roll: float, hfov: float, vfov: float, tilt: float) -> float:
+    """How far off its azimuth [rad] a frustum that may be tilted by `tilt` sees anything; a drone asks at each step."""
+    if shape == "sector":
+        return min(hfov, math.tau) / 2.0
+    tilts = np.array([-tilt, 0.0, tilt])
+    found = 0.0
+    for frame in axes(0.0, elevation + tilts[:, None], roll + tilts).reshape(-1, 3, 3):
+        centre, width = hull(frame, 0.0, hfov, vfov)
+        found = max(found, abs((centre + math.pi) % math.tau - math.pi) + width / 2.0)
+    return found
+
+
 def _wide_sweep(frustum: Frustum) -> tuple[float, float]:
     """Centre and width [rad] of the azimuths in which the frustum may see something, errors included."""
-    tilts = np.array([-_TAIL, 0.0, _TAIL]) * frustum.tilt_sigma
-    frames = axes(frustum.azimuth, frustum.elevation + tilts[:, None], frustum.roll + tilts).reshape(-1, 3, 3)
-    half = 0.0
-    for centre, width in sweeps(frustum, frames):
-        off = abs((centre - frustum.azimuth + math.pi) % math.tau - math.pi)
-        half = max(half, off + width / 2.0)
+    half = _tilted_half(
+        frustum.shape, frustum.elevation, frustum.roll, frustum.hfov, frustum.vfov, _TAIL * frustum.tilt_sigma
+    )
     # Near the eye a position error turns by more than any margin; a few metres around it are given up.
     near = math.asin(min(1.0, _TAIL * frustum.position_sigma / (0.1 * frustum.range_max)))
     half += _TAIL * frustum.azimuth_sigma + near

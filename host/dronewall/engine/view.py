@@ -52,26 +52,39 @@ def _band(slant: float) -> int:
 
 @njit()
 def _pyramid_bounds(half_h: float, half_v: float, turn: float, shift: float) -> Floats:
-    """Tangents (bands, 6) of angles beside and above the axis: under the first two a cell is in view for sure, under
-    the second but for a share that is rounded away, over the third it is not. turn, shift: the errors' standard
-    deviations, added up, as turns [rad] and moves [m].
+    """Tangents (bands, 10) of angles beside and above the axis: under the first two a cell is in view for sure, under
+    the second but for a share that is rounded away, over the third it is not. The fourth and the fifth are the first
+    and the third again, nearer to each other than these, for cells that are no farther out the other way than the third
+    says; or than the pyramid's own edge, for the first and the second. turn, shift: the errors' standard deviations,
+    added up, as turns [rad] and moves [m].
 
-    A turn of 1 moves a direction's angle beside the axis by at most slant / sqrt(x^2 + y^2): 1 / cos(half_v) inside the
-    pyramid, and under 2 for what is asked of the outer bounds.
+    A turn of 1 moves a direction's angle beside the axis by at most slant / sqrt(x^2 + y^2): 1 / cos(v) for those at
+    most v above or under it, and under 2 for what is asked of the third bounds.
     """
-    bounds = np.full((_BANDS, 6), -1.0)
-    bounds[0, 4:] = math.inf
+    bounds = np.full((_BANDS, 10), -1.0)
+    bounds[0, 4:6], bounds[0, 8:] = math.inf, math.inf
     for j in range(1, _BANDS):
         sigma = _SAFELY * math.hypot(turn, shift / 2.0 ** (j - 8))
         for side in range(2):
             half, other = (half_h, half_v) if side == 0 else (half_v, half_h)
             spread = sigma / math.cos(other)
             sure, rounded = half - _SURE * spread - 1e-9, half - _ROUNDED * spread - 1e-9
-            outer = half + 2.0 * _ROUNDED * sigma + 1e-9
             if sure > 0.0:
                 bounds[j, side], bounds[j, 2 + side] = math.tan(sure), math.tan(rounded)
-            bounds[j, 4 + side] = math.tan(outer) if outer < math.pi / 2.0 - 1e-9 else math.inf
+            bounds[j, 4 + side] = _tangent(half + 2.0 * _ROUNDED * sigma + 1e-9)
+            bounds[j, 8 + side] = math.inf
+            beyond = other + 2.0 * _ROUNDED * sigma + 1e-9
+            if beyond < math.pi / 2.0 - 1e-9:
+                spread = sigma / math.cos(beyond)
+                bounds[j, 6 + side] = math.tan(max(half - _SURE * spread - 1e-9, -0.1))
+                bounds[j, 8 + side] = _tangent(half + _ROUNDED * spread + 1e-9)
     return bounds
+
+
+@njit()
+def _tangent(angle: float) -> float:
+    """inf from a right angle on."""
+    return math.tan(angle) if angle < math.pi / 2.0 - 1e-9 else math.inf
 
 
 @njit()
@@ -134,7 +147,8 @@ def _softened_pyramid(
     slant = math.sqrt(slant2)
     band = _band(slant)
     sure_h, sure_v, rounded_h, rounded_v = bounds[band, 0], bounds[band, 1], bounds[band, 2], bounds[band, 3]
-    outer_h, outer_v = bounds[band, 4], bounds[band, 5]
+    outer_h, outer_v, wide_h, wide_v = bounds[band, 4], bounds[band, 5], bounds[band, 6], bounds[band, 7]
+    tight_h, tight_v = bounds[band, 8], bounds[band, 9]
     for k in range(frames.shape[0]):
         x = frames[k, 0, 0] * east + frames[k, 0, 1] * north + frames[k, 0, 2] * up
         y = frames[k, 1, 0] * east + frames[k, 1, 1] * north + frames[k, 1, 2] * up
@@ -142,6 +156,8 @@ def _softened_pyramid(
         aside, above = abs(y), abs(z)
         out = x <= 1e-6 * slant or (aside > x * outer_h and 4.0 * (x * x + y * y) >= slant2)
         out = out or (above > x * outer_v and 4.0 * (x * x + z * z) >= slant2)
+        near_h, near_v = aside <= x * outer_h, above <= x * outer_v
+        out = out or (near_v and aside > x * tight_h) or (near_h and above > x * tight_v)
         share = np.uint8(0)
         if not out:
             within_h, within_v = aside <= x * sure_h and above <= x * tan_v, above <= x * sure_v and aside <= x * tan_h
@@ -150,6 +166,8 @@ def _softened_pyramid(
                 share = np.uint8(255)
             else:
                 seen = 1.0
+                within_h = within_h or (near_v and aside <= x * wide_h)
+                within_v = within_v or (near_h and above <= x * wide_v)
                 # First the side that it is out of, if any: what that leaves may be rounded away.
                 for turn in range(2):
                     if (turn == 0) == (above <= x * tan_v):
