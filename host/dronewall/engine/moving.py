@@ -29,6 +29,7 @@ from dronewall.engine.wall import environment_of
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.intp]
 
 _TOGETHER = 8
 """Frusta that a thread takes at a time: enough that handing them out costs nothing."""
@@ -257,18 +258,14 @@ _NOTHING = _Part(
 
 def _part(rate: Rate, belt: Belt) -> _Part:
     """A sensor's window, of which only cells inside the belt are left."""
-    rows, cols = belt.inside.shape
-    width = rate.shape[1]
 
-    def inside(window: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.int32], Bools]:
+    def placed(window: Indices) -> tuple[npt.NDArray[np.int32], Indices]:
         """Of cells of the window, those in the belt by their place in its piece, and which they are."""
-        row, col = np.divmod(window, width)
-        row, col = row + (rate.row - belt.row), col + (rate.col - belt.col)
-        kept = (row >= 0) & (row < rows) & (col >= 0) & (col < cols)
-        kept[kept] = belt.inside[row[kept], col[kept]]
-        return (row[kept] * cols + col[kept]).astype(np.int32), kept
+        places, which = np.empty(len(window), dtype=np.int32), np.empty(len(window), dtype=np.intp)
+        count = _place(window, rate.shape[1], rate.row - belt.row, rate.col - belt.col, belt.inside, places, which)
+        return places[:count], which[:count]
 
-    cells, kept = inside(rate.cells)
+    cells, kept = placed(rate.cells)
     shares, weights = np.zeros((0, len(cells)), dtype=np.uint8), np.zeros(0)
     if rate.draws is not None:
         shares, weights = rate.draws.shares[:, kept], rate.draws.weights
@@ -277,9 +274,9 @@ def _part(rate: Rate, belt: Belt) -> _Part:
         cells,
         rate.rates[kept].astype(np.float32),
         rate.ceilings[kept].astype(np.float32),
-        np.ascontiguousarray(shares),
+        shares,
         weights,
-        inside(dark)[0],
+        placed(dark)[0],
     )
 
 
@@ -315,6 +312,23 @@ def _passes(name: str, frustum: Frustum, which: Integers, parts: Sequence[_Part]
 def still(moving: Moving) -> Moving:
     """What the same sensors make of the target when it stands still: those that see only what moves see nothing."""
     return dataclasses.replace(moving, passes=tuple(one for one in moving.passes if not one.moving_only))
+
+
+@njit()
+def _place(
+    window: Indices, width: int, row: int, col: int, inside: Bools, places: npt.NDArray[np.int32], which: Indices
+) -> int:
+    """How many cells of a window `width` wide are inside the belt; fills in their places in its piece, and which they
+    are. The window's first cell is (row, col) of the piece.
+    """
+    count = 0
+    for i in range(len(window)):
+        down = window[i] // width
+        y, x = row + down, col + window[i] - down * width
+        if 0 <= y < inside.shape[0] and 0 <= x < inside.shape[1] and inside[y, x]:
+            places[count], which[count] = y * inside.shape[1] + x, i
+            count += 1
+    return count
 
 
 @njit()
