@@ -61,6 +61,7 @@ bench: .venv/.installed .venv/peers/.installed
 	@$(PY) benchmarks/viewshed.py $(ARGS)
 	@$(PY) benchmarks/field.py $(ARGS)
 	@$(PY) benchmarks/gaps.py $(ARGS)
+	@$(PY) benchmarks/patrol.py $(ARGS)
 
 soak: system-packages .venv/.test
 	@$(PY) -m pytest -n0 -m soak --timeout=0 $(ARGS) || { [ $$? -eq 5 ] && echo "no long campaigns yet"; }

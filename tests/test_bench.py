@@ -203,3 +203,13 @@ def test_the_grounds_are_the_same_everywhere(grounds):
 
 def test_results_go_to_the_page_beside_the_benchmarks():
     assert Path(_module("measure").RESULTS) == BENCHMARKS / "RESULTS.md"
+
+
+@pytest.mark.timeout(300)
+def test_the_benchmark_of_drones_writes_its_section(tmp_path):
+    _ran("patrol.py", tmp_path, "--json", str(tmp_path / "figures.json"))
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert page.count("## Drones over a cycle") == 1
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert (figures["steps"], figures["fixed"]) == (30, 6)
+    assert figures["entries"] > 0
