@@ -58,6 +58,15 @@ def test_the_footprint_is_the_middle_of_the_ground_that_is_in_view(shape, azimut
     assert depth(frustum, course) == pytest.approx(area / (across.max() - across.min()), rel=0.1)
 
 
+def test_a_beam_of_a_tenth_of_a_degree_has_a_footprint_too():
+    beam = looking(azimuth=77.7, elevation=-45.0, hfov=0.1, vfov=0.1)
+    east, north = HEIGHT * math.sin(beam.azimuth), HEIGHT * math.cos(beam.azimuth)
+    assert footprint(beam) == pytest.approx((3000.0 + east, 7000.0 + north), abs=0.1)
+    # .1 degree at 141 m of slant range, drawn out by 1 / sin 45 degrees.
+    slant = HEIGHT * math.sqrt(2.0)
+    assert depth(beam, beam.azimuth) == pytest.approx(slant * math.sqrt(2.0) * math.radians(0.1), rel=0.02)
+
+
 @pytest.mark.parametrize(
     "frustum",
     [

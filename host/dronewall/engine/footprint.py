@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dronewall.engine.frustum import Frustum, elevation_ends
+from dronewall.engine.frustum import Frustum, elevation_ends, sweep
 
-_AZIMUTHS = (np.arange(720) + 0.5) * (math.tau / 720)
+_RAYS = 720
+"""Azimuths that a sweep is cut into."""
 
 
 def step_of(pairs: Iterable[tuple[Frustum, Frustum]], seconds: float, cell: float) -> float:
@@ -45,13 +46,15 @@ def _rim(frustum: Frustum) -> tuple[npt.NDArray[Any], ...] | None:
         return None
     reach = math.sqrt(frustum.range_max**2 - height**2)
     least = math.sqrt(max(frustum.range_min**2 - height**2, 0.0))
-    low, high = elevation_ends(frustum, _AZIMUTHS)
+    centre, width = sweep(frustum)
+    azimuths = centre + ((np.arange(_RAYS) + 0.5) / _RAYS - 0.5) * width
+    low, high = elevation_ends(frustum, azimuths)
     # nan, where nothing is seen, compares as False.
     with np.errstate(divide="ignore"):
         far = np.where(high >= 0.0, reach, np.minimum(height / np.tan(-high), reach))
         near = np.where(low < 0.0, np.maximum(height / np.tan(-low), least), math.inf)
     seen = far > near
-    return (_AZIMUTHS[seen], near[seen], far[seen]) if seen.any() else None
+    return (azimuths[seen], near[seen], far[seen]) if seen.any() else None
 
 
 def footprint(frustum: Frustum) -> tuple[float, float] | None:
@@ -76,7 +79,7 @@ def depth(frustum: Frustum, course: float) -> float:
     if rim is None:
         return 0.0
     azimuths, near, far = rim
-    area = float(((far**2 - near**2) / 2.0).sum() * (math.tau / len(_AZIMUTHS)))
+    area = float(((far**2 - near**2) / 2.0).sum() * (sweep(frustum)[1] / _RAYS))
     across = np.sin(azimuths - course) * np.stack((near, far))
     width = float(across.max() - across.min())
     return area / width if width > 0.0 else 0.0
