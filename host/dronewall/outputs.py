@@ -80,7 +80,9 @@ def write_patrol(
     progress(f"writing {picture.name}")
     picture_cycle.write_chart(cycle, picture, target)
     for path in films:
-        animation.write_animation(
-            cycle, path, lambda done, of, path=path: progress(f"writing {path.name}, frame {done}/{of}"), target
-        )
+
+        def drawn(done: int, of: int, name: str = path.name) -> None:
+            progress(f"writing {name}, frame {done}/{of}")
+
+        animation.write_animation(cycle, path, drawn, target)
     return [path.resolve() for path in (picture, *films)]

@@ -149,7 +149,7 @@ class Line:
         """Times of setting out that are looked at [s]."""
         most = _OUTSETS if self._counted.k == 1 else _OUTSETS_COUNTED
         count = math.ceil(self.steps / math.ceil(self.steps / most))
-        return np.arange(count) * (self.length / count)
+        return np.arange(count, dtype=np.float64) * (self.length / count)
 
     def answer(self, progress: Callable[[int, int], None] | None = None) -> TargetCycle:
         """All that is told of it."""
@@ -355,7 +355,7 @@ def _clock(paths: Paths) -> Floats:
     """When each piece begins [s], for one who sets out at 0."""
     begins = np.concatenate(([0.0], np.cumsum(paths.seconds)[:-1]))
     some = paths.ends > paths.starts
-    return begins - np.repeat(begins[paths.starts[some]], (paths.ends - paths.starts)[some])
+    return np.asarray(begins - np.repeat(begins[paths.starts[some]], (paths.ends - paths.starts)[some]))
 
 
 def _until(moving: Moving, steps: int) -> Moving:
