@@ -1,18 +1,21 @@
 """The least cost of being in a cell at a time: the search in space and time, over cells and slots.
 
-Time is cut into slots of a fifth of what a walker takes from a cell to the next, so that the 32 moves of `exposure` last
-5, 7, 11, 16 and 18 of them. The state (cell, t) is being in the middle of a cell after
-t slots. It is reached from the cells that a move leads from, as many slots earlier as the move lasts; by waiting, from
-the same cell a slot earlier; or by setting out. What each costs is pulled together, cell by cell, 16 at a time:
+Time is cut into slots of a fifth of what a walker takes from a cell to the next, so that the 32 moves of `exposure`
+last 5, 7, 11, 16 and 18 of them. The state (cell, t) is being in the middle of a cell after t slots. It is reached from
+the cells that a move leads from, as many slots earlier as the move lasts; by waiting, from the same cell a slot
+earlier; or by setting out. What each costs is pulled together, cell by cell, 16 at a time:
 
         t-18 .. t-11 .. t-7 . t-5 . . . t-1  t          no move is shorter than 5 slots: five slots of a row of
           o       o      o     o         o-->o          cells are done at once, while their costs are at hand
 
 A move lasts a whole number of slots: its length is dithered from row to row, and where cells take differently long from
-cell to cell, so that the error does not add up along a way. The other way round, from where a way ends, time runs backwards.
+cell to cell, so that the error does not add up along a way. What fixed sensors cost goes by the metres in each crossed
+cell, as in `exposure`; what moving ones do by the slots in it. The other way round, from where a way ends, time runs
+backwards.
 
 A row holds the cells from the first to the last that can be entered and three on both sides; so a belt at any angle
-takes no more than it covers. Few slots are kept at a time, and found anew from snapshots where ways are asked for; a way is traced by the very sums that made its costs.
+takes no more than it covers. Few slots are at hand at a time, and are found anew from snapshots where ways are asked
+for; a way is traced by the very sums that made its costs.
 """
 
 import math
@@ -115,11 +118,41 @@ def _met(starts, steps, rates, step, cycle, periodic, cells, begins, seconds, fo
                     found[i] += rates[n] * shared
 
 
+def unseen(table: Timetable, cells: Integers, begins: Floats, seconds: Floats, slot: float, outsets: int) -> int:
+    """The first of so many slots in which who sets out is in none of some cells, flat, while it is watched; -1 where
+    there is none. begins, seconds: when he is in each, since he has set out.
+    """
+    blocked = _blocked(
+        table.starts, table.steps, table.step, table.cycle, table.periodic, cells, begins, seconds, slot, outsets
+    )
+    free = np.flatnonzero(blocked[:-1] == 0)
+    return int(free[0]) if len(free) else -1
+
+
+@njit(error_model="numpy")
+def _blocked(starts, steps, step, cycle, periodic, cells, begins, seconds, slot, outsets):
+    found = np.zeros(outsets + 1, np.int64)
+    for i in range(cells.size):
+        for n in range(starts[cells[i]], starts[cells[i] + 1]):
+            # He is there when it is watched if he sets out in this time.
+            low, high = steps[n] * step - begins[i] - seconds[i], (steps[n] + 1) * step - begins[i]
+            early, late = 0, 0
+            if periodic:
+                early, late = int(math.floor(low / cycle)), int(math.floor(high / cycle))
+            for turn in range(early, late + 1):
+                first = max(int(math.ceil((low - turn * cycle) / slot - 1e-9)), 0)
+                last = min(int(math.floor((high - turn * cycle) / slot + 1e-9)), outsets - 1)
+                if first <= last:
+                    found[first] += 1
+                    found[last + 1] -= 1
+    return np.cumsum(found)
+
+
 def passing(table: Timetable, cells: Integers, origin: float, slot: float, last: int) -> Floats:
     """Exposure in cells, flat, from `origin` [s] on until after each number of slots (n, last + 1)."""
     count = len(cells)
     found = np.zeros((count, last + 1))
-    begins = origin + slot * np.arange(last)
+    begins = np.asarray(origin + slot * np.arange(last), dtype=np.float64)
     for n in range(count):
         if table.starts[cells[n] + 1] > table.starts[cells[n]]:
             own = np.full(last, cells[n])
@@ -231,8 +264,8 @@ def floor_of(
     base, spans, at, chunks, blocks, size, shift, members = _laid(rows - low, cols, most, 1 if reverse else -1)
     weight, back, each, still, quickest, slowest = _filled(
         ground.weight, ground.seconds, ground.lingering, heights, through, rows, cols, ends, low, base, at, blocks,
-        size, shift, members, int(chunks.sum()), ground.cell, ground.slot, longest, reverse, ground.uniform, _STEPS, _CROSSED,
-        _COUNTS, _LENGTHS, _SHARES,
+        size, shift, members, int(chunks.sum()), ground.cell, ground.slot, longest, reverse, ground.uniform, _STEPS,
+        _CROSSED, _COUNTS, _LENGTHS, _SHARES,
     )  # fmt: skip
     beside = _beside(through, spans, base, low)
     extra = np.flatnonzero(ends)
@@ -247,8 +280,8 @@ def floor_of(
     if ground.uniform:
         quickest, slowest = int(lasts.min()), int(lasts.max())
     return Floor(
-        low, ground.weight.shape[1], reverse, near_rows.copy(), near_cols.copy(), size, base, at, chunks, blocks, weight, shift, lasts, back, each,
-        still, (starts, base[row - low + MARGIN] + col, edge.cost[row, col].astype(np.float32), slots),
+        low, ground.weight.shape[1], reverse, near_rows.copy(), near_cols.copy(), size, base, at, chunks, blocks, weight,
+        shift, lasts, back, each, still, (starts, base[row - low + MARGIN] + col, edge.cost[row, col].astype(np.float32), slots),
         max(slowest, int(slots.max(initial=0))) + 1, max(1, min(quickest, PER_CELL)),
     )  # fmt: skip
 
@@ -321,7 +354,6 @@ def _filled(
         place = base[r] + cols[i]
         members[place] = 2 if ends[i] else 1
         still[place] = lingering[rows[i], cols[i]] * slot
-    height, width = weight.shape
     sign = 1 if reverse else -1
     for i in range(rows.size):
         row, col = rows[i], cols[i]
@@ -615,7 +647,6 @@ def _trace(
     one's row, column and slot, and the slots of its way in once it has begun, -1 before, -2 where no sum fits.
     """
     moves = lasts.shape[1]
-    unit = np.float32(UNIT)
     while slot >= begin:
         r = row
         place = base[r] + col
@@ -625,13 +656,20 @@ def _trace(
             if edge_places[n] == place and 0 <= slot - edge_slots[n] < outsets:
                 v = edge_costs[n]
                 if passing:
-                    v += np.float32(np.int32(seen[now + place] - seen[now - edge_slots[n] * size + place])) * unit
+                    v += np.float32(np.int32(seen[now + place] - seen[now - edge_slots[n] * size + place])) * _UNIT
                 if v == cost:
                     return length, row, col, slot, edge_slots[n]
+        # Rather still than to and fro, where that costs the same.
+        v = costs[now - size + place] + still[place]
+        if passing:
+            gone = watched if watched.size > 0 else seen
+            v = v + np.float32(np.int32(gone[now + place] - gone[now - size + place])) * _UNIT
+        moved = v == cost
+        if moved:
+            slot -= 1
         inner = place - at[r]
         first = (blocks[r] + inner // _LANES) * moves * _LANES + inner % _LANES
-        moved = False
-        for m in range(moves):
+        for m in range(0 if moved else moves):
             k = first + m * _LANES
             long = np.int64(each[k]) if back.size > 0 else lasts[r, m]
             there = shift[r, m] - long * size
@@ -652,7 +690,7 @@ def _trace(
                         late, early = late - long, early - long
                     i = j + base[r + down] - base[r] + right
                     more = np.int32(more + seen[i + late * size] - seen[i + early * size])
-                v = v + np.float32(more) * unit
+                v = v + np.float32(more) * _UNIT
             if v == cost:
                 slot -= long
                 row += _STEPS[m, 0] if reverse else -_STEPS[m, 0]
@@ -660,15 +698,7 @@ def _trace(
                 moved = True
                 break
         if not moved:
-            v = costs[now - size + place] + still[place]
-            if passing:
-                if watched.size > 0:
-                    v = v + np.float32(np.int32(watched[now + place] - watched[now - size + place])) * unit
-                else:
-                    v = v + np.float32(np.int32(seen[now + place] - seen[now - size + place])) * unit
-            if v != cost:
-                return length, row, col, slot, -2
-            slot -= 1
+            return length, row, col, slot, -2
         found[length, 0], found[length, 1], found[length, 2] = row, col, slot
         length += 1
     return length, row, col, slot, -1

@@ -13,26 +13,39 @@ is searched alone in its strip, and then by best first over shorter and shorter 
 import heapq
 from collections.abc import Callable, Iterator
 from concurrent.futures import as_completed
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import count
-from typing import Protocol
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import count, pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from dronewall.engine._jit import njit
 from dronewall.engine.belt import Belt
-from dronewall.engine.breach import Going
+from dronewall.engine.breach import Crossings, Going, Guide, crossings, guide_of
 from dronewall.engine.crossing import Paths
 from dronewall.engine.exposure import CROSSED, LENGTHS, MOVES, SHARES, Cells, Ways, pace
 from dronewall.engine.moving import Summed
 from dronewall.engine.pool import CORES, Pool
-from dronewall.engine.slots import PER_CELL, Costs, Edge, Floor, Ground, Store, Timetable, floor_of, passing, timetable
+from dronewall.engine.slots import (
+    PER_CELL,
+    Costs,
+    Edge,
+    Floor,
+    Ground,
+    Store,
+    Timetable,
+    floor_of,
+    passing,
+    timetable,
+    unseen,
+)
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
+Window = tuple[int, int]
+"""The first of some slots to set out in, and how many."""
 
 HASTE = 2e-4
 """Exposure that a crossing in the longest time allowed counts as more than one in no time: ways that are noticed alike
@@ -126,7 +139,7 @@ class _Found:
 
 @dataclass(frozen=True)
 class _Line:
-    """All that the searches of one line share. longest: slots that a way may last; outsets: in which it may begin."""
+    """All that the searches of one line share. guide: to the best ways while no drone is there. longest: slots that a way may last; outsets: in which it may begin."""
 
     belt: Belt
     ground: Ground
@@ -137,6 +150,7 @@ class _Line:
     longest: int
     outsets: int
     haste: float
+    guide: Guide
 
     @cached_property
     def ahead(self) -> Bools:
@@ -172,12 +186,14 @@ class _Line:
 
 def search(
     belt: Belt, going: Going, front: float, behind: float, watch: Watch, max_crossing: float, stations: Cells,
-    at: Floats, lateral: float, *, progress: Callable[[int, int], None] | None = None,
+    at: Floats, lateral: float, *, route: bool = True, until: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Knowing:  # fmt: skip
     """The best ways across at `stations` (n, 2), row and column in the raster, chainages `at` (n,), none leading
     farther aside than `lateral` [m], and the best of the whole line; each across in max_crossing [s].
 
-    front, behind: the belt's depths [m]. progress: called with the number of stations done and of all.
+    front, behind: the belt's depths [m]. route: whether the latter is asked for. until [s]: he sets out before that,
+    left out: at any time of the cycle. progress: called with the number of stations done and of all.
     Raises ValueError for shapes that do not fit and a time that is none.
     """
     for name, rates in (("fixed", watch.fixed), ("fixed_still", watch.fixed_still)):
@@ -186,18 +202,21 @@ def search(
     if not 0.0 < max_crossing < np.inf:
         raise ValueError(f"a longest crossing of {max_crossing} s; expected one above 0 s")
     line = _line(belt, going, front, behind, watch, max_crossing)
+    if until is not None:
+        line = replace(line, outsets=min(line.outsets, max(1, int(np.ceil(until / line.ground.slot - 1e-9)))))
+    static = partial(crossings, belt, line.guide, going, front, behind, lateral=lateral)
     own = np.asarray(stations, dtype=np.int64) - (belt.row, belt.col)
     depth = front + behind
     margin = max(lateral, depth / 2.0)
     stores: list[Store] = []
     parts = list(_parts(at, depth, lateral, belt.cell))
-    spans = list(_spans(line, max(2.0 * margin, 2000.0)))
+    spans = list(_spans(line, max(2.0 * margin, 2000.0))) if route else []
     found: list[_Found | None] = [None] * len(at)
     strayed = overlong = 0
     done = 0
     with Pool() as pool:
         routes = [pool.submit(_span_value, line, span, margin, stores) for span in spans]
-        jobs = {pool.submit(_part, line, own, at, lateral, part, stores): part for part in parts}
+        jobs = {pool.submit(_part, line, static, own, at, lateral, part, stores): part for part in parts}
         try:
             for job in as_completed(jobs):
                 part = jobs[job]
@@ -211,10 +230,10 @@ def search(
         except BaseException:
             pool.close()
             raise
-    route = _route(line, spans, values, margin, stores)
+    best = _route(line, spans, values, margin, stores) if route else None
     return Knowing(
         _told(line, going, front, behind, watch, found),
-        _told(line, going, front, behind, watch, [route]),
+        _told(line, going, front, behind, watch, [best]),
         margin,
         strayed,
         overlong,
@@ -248,7 +267,16 @@ def _line(belt: Belt, going: Going, front: float, behind: float, watch: Watch, m
     still = None if same else timetable(watch.moving_still, belt.inside.size)
     longest = int(max_crossing / slot + 1e-9)
     return _Line(
-        belt, ground, edges[0], edges[1], moving, still, longest, int(np.ceil(moving.cycle / slot - 1e-9)), haste
+        belt,
+        ground,
+        edges[0],
+        edges[1],
+        moving,
+        still,
+        longest,
+        int(np.ceil(moving.cycle / slot - 1e-9)),
+        haste,
+        guide_of(belt, watch.fixed + haste, going, front, behind, route=False),
     )
 
 
@@ -262,7 +290,7 @@ def _parts(at: Floats, depth: float, lateral: float, cell: float) -> Iterator[sl
     if pieces > 1:
         pieces = -(-pieces // CORES) * CORES
     cuts = np.unique(np.linspace(0, len(at), min(pieces, len(at)) + 1).astype(int))
-    for first, after in zip(cuts[:-1], cuts[1:], strict=True):
+    for first, after in pairwise(cuts):
         yield slice(int(first), int(after))
 
 
@@ -348,39 +376,62 @@ class _Halves:
 
 
 def _part(
-    line: _Line, own: Cells, at: Floats, lateral: float, part: slice, stores: list[Store]
+    line: _Line,
+    static: Callable[..., Crossings],
+    own: Cells,
+    at: Floats,
+    lateral: float,
+    part: slice,
+    stores: list[Store],
 ) -> tuple[list[_Found | None], int, int]:
     """The best ways at some stations, and how many strayed or took too long at first."""
     with _Taken(stores) as store:
         cells, marks = own[part], at[part]
-        found: list[_Found | None] = [None] * len(cells)
-        open_ = line.open[cells[:, 0], cells[:, 1]]
+        found = _unnoticed(line, static(stations=cells + np.array((line.belt.row, line.belt.col)), at=marks))
+        open_ = line.open[cells[:, 0], cells[:, 1]] & np.array([way is None for way in found])
         if not open_.any():
             return found, 0, 0
         numbers = np.flatnonzero(open_)
-        nodes = line.between(marks.min() - lateral, marks.max() + lateral)
-        both = _Halves(line, nodes, cells[numbers], (0, line.outsets), store)
+        cells_left, marks_left = cells[numbers], marks[numbers]
+        nodes = line.between(marks_left.min() - lateral, marks_left.max() + lateral)
+        both = _Halves(line, nodes, cells_left, (0, line.outsets), store)
         finite = np.flatnonzero(np.isfinite(both.values))
         strayed = overlong = 0
-        ways = both.ways(finite)
-        for n, way in zip(numbers[finite], ways, strict=True):
-            one, strip = cells[n : n + 1], nodes
+        for n, first in zip(numbers[finite], both.ways(finite), strict=True):
+            one, way = cells[n : n + 1], first
             if _strays(line, way, marks[n], lateral, cells[n]):
                 strayed += 1
                 strip = line.between(marks[n] - lateral, marks[n] + lateral)
-                again = _alone(line, strip, one, (0, line.outsets), store)
+                again = _alone(line, strip, one, (0, line.outsets), store=store)
                 if again is None:
                     continue
                 way = again
-            if way.lasts > line.longest:
-                overlong += 1
-                strip = line.between(marks[n] - lateral, marks[n] + lateral)
-                window = (0, line.outsets)
-                way = _in_time(
-                    line, [(way, strip, window)], lambda nodes, window, one=one: _alone(line, nodes, one, window, store)
-                )
-            found[n] = way
+            overlong += way.lasts > line.longest
+            strip = line.between(marks[n] - lateral, marks[n] + lateral)
+            found[n] = _in_time(line, way, partial(_alone, line, strip, one, store=store))
         return found, strayed, overlong
+
+
+def _unnoticed(line: _Line, static: Crossings) -> list[_Found | None]:
+    """The best ways while no drone is there, where these can be gone without meeting one, which nothing can better."""
+    found: list[_Found | None] = [None] * len(static.paths)
+    slot, width = line.ground.slot, line.open.shape[1]
+    rows, cols = (static.paths.cells - (line.belt.row, line.belt.col)).T
+    for n, (first, after) in enumerate(zip(static.paths.starts, static.paths.ends, strict=True)):
+        seconds = static.paths.seconds[first:after]
+        lasts = float(seconds.sum())
+        if after == first or lasts > line.longest * slot:
+            continue
+        clock = np.concatenate(([0.0], np.cumsum(seconds)))
+        cells = rows[first:after] * width + cols[first:after]
+        outset = unseen(line.moving, cells, clock[:-1], seconds, slot, line.outsets)
+        if outset < 0:
+            continue
+        way = static.ways[n]
+        states = np.concatenate((way, np.full((len(way), 1), outset)), axis=1)
+        states[-1, 2] += round(lasts / slot)
+        found[n] = _Found(float(static.exposure[n]), states, 0, 0)
+    return found
 
 
 def _strays(line: _Line, way: _Found, mark: float, lateral: float, station: Integers) -> bool:
@@ -389,35 +440,30 @@ def _strays(line: _Line, way: _Found, mark: float, lateral: float, station: Inte
     return bool((aside & ((rows != station[0]) | (cols != station[1]))).any())
 
 
-def _alone(line: _Line, nodes: Integers, cell: Cells, window: tuple[int, int], store: Store) -> _Found | None:
+def _alone(line: _Line, nodes: Integers, cell: Cells, window: Window, *, store: Store) -> _Found | None:
+    """The best way at one station over some cells, set out for in part of the time."""
     both = _Halves(line, nodes, cell, window, store)
     return both.ways(np.zeros(1, dtype=np.int64))[0] if np.isfinite(both.values[0]) else None
 
 
-Window = tuple[int, int]
-
-
-class _Again(Protocol):
-    def __call__(self, nodes: Integers, window: Window) -> _Found | None: ...
-
-
-def _in_time(line: _Line, first: list[tuple[_Found, Integers, Window]], again: _Again) -> _Found | None:
-    """The best of ways that may take too long, and of those that are found again in halves of their windows, that is in
-    time.
+def _in_time(line: _Line, first: _Found, again: Callable[[Window], _Found | None]) -> _Found | None:
+    """The best of all ways that take no too long, given the best of all, and what finds that for part of the time to
+    set out: best first.
     """
+    if first.lasts <= line.longest:
+        return first
     number = count()
-    heap = [(way.value, next(number), way, nodes, window) for way, nodes, window in first]
-    heapq.heapify(heap)
+    heap = [(first.value, next(number), first, (0, line.outsets))]
     while heap:
-        _, _, way, nodes, (begin, length) = heapq.heappop(heap)
+        _, _, way, (begin, length) = heapq.heappop(heap)
         if way.lasts <= line.longest:
             return way
         # A window of one slot lasts no longer than a way may.
         half = length // 2
         for window in ((begin, half), (begin + half, length - half)):
-            found = again(nodes, window)
+            found = again(window)
             if found is not None:
-                heapq.heappush(heap, (found.value, next(number), found, nodes, window))
+                heapq.heappush(heap, (found.value, next(number), found, window))
     return None
 
 
@@ -498,10 +544,10 @@ def _route(
         for value, span in sorted(zip(values, spans, strict=True)):
             if not np.isfinite(value) or (best is not None and value >= best.value):
                 break
-            nodes, window = _span_nodes(line, span, margin), (0, line.outsets)
-            way = again(nodes, window)
-            if way is not None and way.lasts > line.longest:
-                way = _in_time(line, [(way, nodes, window)], again)
+            nodes = _span_nodes(line, span, margin)
+            way = again(nodes, (0, line.outsets))
+            if way is not None:
+                way = _in_time(line, way, partial(again, nodes))
             if way is not None and (best is None or way.value < best.value):
                 best = way
         return best
