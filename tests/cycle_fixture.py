@@ -221,6 +221,15 @@ def cycle(coverage: Coverage, thinner: float = 1.0, **changes: Any) -> Cycle:
     return Cycle(**fields | changes)
 
 
+def nobody_flies() -> Cycle:
+    """A cycle of a plan without a sortie, with one time of setting out."""
+    found = cycle(wall(), plan=Plan(()), frusta=({},) * STEPS, losses=())
+    targets = tuple(
+        dataclasses.replace(of, outsets=of.outsets[:1], crossing_p=of.crossing_p[:, :1]) for of in found.targets
+    )
+    return dataclasses.replace(found, targets=targets)
+
+
 def wall(**changes: Any) -> Coverage:
     """`coverage_fixture.coverage`, whose scenario knows its posts, too."""
     found = coverage_fixture.coverage(**changes)

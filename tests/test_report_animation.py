@@ -7,7 +7,7 @@ import pytest
 from matplotlib import colors
 from PIL import Image
 
-from cycle_fixture import STEPS, cycle, wall
+from cycle_fixture import STEPS, cycle, nobody_flies, wall
 from dronewall.report import animation, files
 from dronewall.report.colours import LOOKS, ROUTE
 
@@ -122,3 +122,9 @@ def test_the_program_gets_every_frame_and_its_failure_is_told(found, tmp_path, m
     path.write_bytes(b"....ftypisom")
     with pytest.raises(files.ForeignError):
         animation.write_animation(found, path)
+
+
+def test_a_cycle_without_a_drone_in_the_air_makes_a_film(tmp_path, monkeypatch):
+    monkeypatch.setattr(animation, "_FRAMES", 2)
+    animation.write_animation(nobody_flies(), tmp_path / "film.gif")
+    assert (tmp_path / "film.gif").stat().st_size > 0

@@ -4,7 +4,7 @@ import io
 import numpy as np
 from rich.console import Console, Group
 
-from cycle_fixture import cycle, wall
+from cycle_fixture import cycle, nobody_flies, wall
 from dronewall.report import cycle_table
 from test_report_table import printed
 
@@ -112,3 +112,20 @@ def test_a_name_from_the_file_cannot_steer_the_terminal():
     found = cycle(wall())
     lost = tuple(dataclasses.replace(lost, drone="D\x1b[31m1") for lost in found.losses)
     assert "\x1b" not in printed(cycle_table.cycle_tables(dataclasses.replace(found, losses=lost)), width=80)
+
+
+def test_flights_under_way_when_a_plan_without_a_cycle_begins_are_told():
+    found = dataclasses.replace(cycle(wall()), periodic=False)
+    assert "D1 valley" in printed(Group(*cycle_table.timetable(found)), width=80)
+    shifted = dataclasses.replace(found.plan.sorties[0], start=200.0)  # D1 took off at -200 s
+    plan = dataclasses.replace(found.plan, sorties=(shifted, found.plan.sorties[1]))
+    text = printed(Group(*cycle_table.timetable(dataclasses.replace(found, plan=plan))), width=80)
+    row = next(line for line in text.splitlines() if "D1 valley" in line)
+    assert row.split()[2:] == ["-3:20", "-3:10", "4:50", "5:00", "6:40"]
+
+
+def test_a_cycle_without_a_drone_in_the_air_and_with_one_time_of_setting_out_reads_all_the_same():
+    found = nobody_flies()
+    text = printed(cycle_table.cycle_tables(found), width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "Over time" in text

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from cycle_fixture import STEP, STEPS, cycle, wall
+from cycle_fixture import STEP, STEPS, cycle, nobody_flies, real, wall
 from dronewall.report import html
 from test_report_html import Page, doing, opened
 
@@ -189,3 +189,19 @@ def test_a_click_on_a_chart_goes_to_its_time_and_place(chromium, tmp_path, text)
 def test_a_cycle_adds_little_to_the_page(text):
     found = wall(assured=True)
     assert len(text) - len(html.page(found)) < 500_000
+
+
+def test_a_cycle_without_a_drone_in_the_air_makes_a_page(chromium, tmp_path):
+    page = opened(chromium, tmp_path, html.page(wall(), cycle=nobody_flies()), "#time=100&km=1")
+    assert "data-error" not in page.elements[0][1]
+    assert "At 1:43: watched;" in page.texts["readout"]
+
+
+def test_the_demos_ground_with_all_its_targets_and_levels_makes_a_page_that_runs(chromium, tmp_path):
+    found, made = real()
+    text = html.page(found, cycle=made)
+    assert len(text) < 3_000_000
+    page = opened(chromium, tmp_path, text, "#target=3&time=300&km=3")
+    assert "data-error" not in page.elements[0][1]
+    assert page.texts["clock"] == "5:03"
+    assert len([path for path in page.of_class("flying") if "hidden" not in path]) == 2  # D1 and D3

@@ -5,7 +5,7 @@ import pytest
 from matplotlib import colors
 from matplotlib.image import imread
 
-from cycle_fixture import cycle, wall
+from cycle_fixture import cycle, nobody_flies, wall
 from dronewall.report import files, picture_cycle
 from dronewall.report.colours import LOOKS
 
@@ -104,3 +104,9 @@ def test_nobody_who_can_cross_leaves_the_marks_out():
     figure = picture_cycle.figure_of(dataclasses.replace(made, targets=(nobody,)))
     figure.canvas.draw()
     assert not [text for axes in figure.axes for text in axes.texts if "knows" in text.get_text()]
+
+
+def test_a_cycle_without_a_drone_in_the_air_and_with_one_time_of_setting_out_is_drawn():
+    figure = picture_cycle.figure_of(nobody_flies())
+    figure.canvas.draw()
+    assert not axes_of(figure, "watched").get_lines()

@@ -89,14 +89,14 @@ function showTime(to) {
     const now = +row.dataset.whose === target && openNow(of.openings[+row.dataset.opening], t);
     row.classList.toggle("now", now); row.lastElementChild.textContent = now ? "open" : "";
   }
-  if (chainage !== null) place(chainage);
+  if (chainage !== null) place(chainage); else measure();
 }
 function untime() {
   play(false); step = null;
   map.classList.remove("timed"); scaleText.textContent = scaleWords; $("nowrow").hidden = true; $("untimed").hidden = true; $("clock").textContent = "–:––"; $("doing").textContent = "";
   for (const line of all(".timechart .moment")) line.hidden = true;
   for (const row of all("#openings tr.now")) { row.classList.remove("now"); row.lastElementChild.textContent = ""; }
-  draw();
+  measure(); draw();
   if (chainage !== null) place(chainage);
 }
 function play(on) {
@@ -138,11 +138,12 @@ choose = index => {
 place = s => {
   placeAlong(s);
   const of = cycle.targets[target];
-  if (step === null || !of) return;
+  if (step === null || !of) { measure(); return; }
   const t = (step + .5) * cycle.step, station = Math.min(Math.floor(chainage / data.length * of.count), of.count - 1);
   const state = bit(of.unknown, of.wide, 0, station) ? "unknown ground" : bit(of.watched, of.wide, step, station) ? "watched" : "not watched";
   const said = `At ${moment(t)}: ${state}; who sets out then is detected with ${percent(chanceAt(of, chainage, t))}.`;
   $("readout").append(` ${said}`); ribbon.setAttribute("aria-valuetext", `${ribbon.getAttribute("aria-valuetext")} ${said}`);
+  measure();  // what was said, and the row of the moment, take room: told at once, not by the observers
 };
 function followTime() {  // #time=260: seconds into the cycle
   const wanted = new URLSearchParams(location.hash.slice(1));

@@ -214,9 +214,11 @@ def time_average(of: TargetCycle) -> float:
 
 
 def timetable(cycle: Cycle) -> list[Flight]:
-    """The flights that take off within the cycle, and those without end that are under way, by sortie and time."""
+    """The flights that take off within the cycle, by time; where there is none, those that are under way at first, too.
+    Who never lands has none.
+    """
     flights = cycle.plan.flights(0.0, cycle.length)
-    return [flight for flight in flights if 0.0 <= flight.takes_off < cycle.length]
+    return [each for each in flights if math.isfinite(each.takes_off) and (each.takes_off >= 0.0 or not cycle.periodic)]
 
 
 def tracks(cycle: Cycle) -> dict[str, NDArray[np.float64]]:

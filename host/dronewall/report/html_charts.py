@@ -46,7 +46,8 @@ def charts_of(cycle: Cycle, of: TargetCycle) -> str:
 def _chart(cycle: Cycle, pixels: NDArray[np.float64], drawn: str) -> str:
     ticks = "".join(
         f'<span class="tick" style="top:{100 * tick / cycle.length:.2f}%">{over.moment(tick)}</span>'
-        for tick in over.time_ticks(cycle.length, 5)[:-1]
+        for tick in over.time_ticks(cycle.length, 5)
+        if tick < 0.95 * cycle.length  # the last would stand in the kilometres
     )
     return (
         f'<div class="timechart">{ticks}<img alt="" src="{_png(pixels)}">'
