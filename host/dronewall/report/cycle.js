@@ -38,6 +38,7 @@ function sayDrones(t) {
     const next = drone.starts.find(start => start > t) ?? (cycle.periodic ? drone.starts[0] : undefined);
     return `${name} on the ground${next === undefined ? "" : ` until ${moment(next)}`}`;
   }).join(" · ");
+  $("doing").title = $("doing").textContent;
 }
 function walkTo(of, t) {  // the walker who knows the schedule, while he is under way
   const walk = of.walk;

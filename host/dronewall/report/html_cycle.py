@@ -66,8 +66,9 @@ def _player(cycle: Cycle) -> str:
         f'<input type="range" id="time" min="0" max="{cycle.steps - 1}" step="1" value="0" '
         f'aria-label="Time into {over.within(cycle)}" aria-valuetext="{over.moment(0.0)}">'
         f'<output id="clock" for="time">–:––</output><span class="faint">of {over.moment(cycle.length)}</span>'
-        '<span id="doing" class="faint"></span>'
-        '<button type="button" id="untimed" hidden>back to the coverage</button></div>\n'
+        '<button type="button" id="untimed" aria-label="Back to the coverage" title="Back to the coverage" hidden>✕'
+        "</button>"
+        '<span id="doing" class="faint"></span></div>\n'
     )
 
 
