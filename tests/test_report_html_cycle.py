@@ -75,7 +75,8 @@ def test_the_slider_moves_drones_frontage_and_lines(chromium, tmp_path, text):
       const flyer = name => document.querySelector(`.flyer[data-drone=${name}]`);
       const moved = node => /translate\\(([-0-9.]+) ([-0-9.]+)/.exec(node.getAttribute("transform"));
       const where = node => moved(node).slice(1).map(Number);
-      seen.before = [map.classList.contains("timed"), shown(flyer("D1")), shown(document.getElementById("nowrow"))];
+      const row = getComputedStyle(document.getElementById("nowrow")).visibility;
+      seen.before = [map.classList.contains("timed"), shown(flyer("D1")), row];
       go(152);  // 762.5 s: D2 has been on station for 122.5 s at 5 m/s from 300 m; D3 is near where it began
       seen.clock = document.getElementById("clock").textContent;
       seen.doing = document.getElementById("doing").textContent;
@@ -100,7 +101,7 @@ def test_the_slider_moves_drones_frontage_and_lines(chromium, tmp_path, text):
     seen = json.loads(page.texts["found"])
     assert seen.pop("drone") == pytest.approx(300.0 + 5.0 * 122.5, abs=1.0)
     assert seen == {
-        "before": [False, False, False],
+        "before": [False, False, "hidden"],
         "clock": "12:43",
         "doing": "D1 on the ground until 0:30 · D2 on station · D3 on station",
         "wedge": "rotate(90)",

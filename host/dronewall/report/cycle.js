@@ -60,7 +60,7 @@ function openNow(opening, t) {
 function showTime(to) {
   step = Math.min(Math.max(Math.round(to), 0), cycle.steps - 1);
   const t = (step + .5) * cycle.step, of = cycle.targets[target];
-  map.classList.add("timed"); scaleText.textContent = "share of the time watched; frontage: as it is now"; $("nowrow").hidden = !of; $("untimed").hidden = false;
+  map.classList.add("timed"); scaleText.textContent = "share of the time watched; frontage: as it is now"; $("nowrow").classList.toggle("on", !!of); $("untimed").hidden = false;
   slider.value = step; $("clock").textContent = moment(t); sayDrones(t);
   slider.setAttribute("aria-valuetext", `${moment(t)}. ${$("doing").textContent}`);
   const seen = new Set();
@@ -94,7 +94,7 @@ function showTime(to) {
 }
 function untime() {
   play(false); step = null;
-  map.classList.remove("timed"); scaleText.textContent = scaleWords; $("nowrow").hidden = true; $("untimed").hidden = true; $("clock").textContent = "–:––"; $("doing").textContent = "";
+  map.classList.remove("timed"); scaleText.textContent = scaleWords; $("nowrow").classList.remove("on"); $("untimed").hidden = true; $("clock").textContent = "–:––"; $("doing").textContent = "";
   for (const line of all(".timechart .moment")) line.hidden = true;
   for (const row of all("#openings tr.now")) { row.classList.remove("now"); row.lastElementChild.textContent = ""; }
   measure(); draw();
@@ -134,7 +134,7 @@ const chooseTarget = choose, placeAlong = place;
 choose = index => {
   chooseTarget(index);
   for (const row of all("#openings tr[data-whose]")) row.hidden = +row.dataset.whose !== index;
-  if (step !== null) showTime(step);
+  if (step !== null) showTime(step); else measure();
 };
 place = s => {
   placeAlong(s);
@@ -144,7 +144,7 @@ place = s => {
   const state = bit(of.unknown, of.wide, 0, station) ? "unknown ground" : bit(of.watched, of.wide, step, station) ? "watched" : "not watched";
   const said = `At ${moment(t)}: ${state}; who sets out then is detected with ${percent(chanceAt(of, chainage, t))}.`;
   $("readout").append(` ${said}`); ribbon.setAttribute("aria-valuetext", `${ribbon.getAttribute("aria-valuetext")} ${said}`);
-  measure();  // what was said, and the row of the moment, take room: told at once, not by the observers
+  measure();  // what was said takes room: told at once, not by the observers
 };
 function followTime() {  // #time=260: seconds into the cycle
   const wanted = new URLSearchParams(location.hash.slice(1));

@@ -45,7 +45,7 @@ def parts(coverage: Coverage, cycle: Cycle | None, sheet: Sheet) -> dict[str, st
         style,
         _player(cycle),
         _map(cycle, sheet, shown),
-        '<div class="row" id="nowrow" hidden><span class="label">watched now</span><div id="nowcells"></div></div>\n',
+        '<div class="row" id="nowrow"><span class="label">watched now</span><div id="nowcells"></div></div>\n',
         _section(cycle, sheet, shown),
         folder.joinpath("cycle.js").read_text(encoding="utf-8"),
     )
