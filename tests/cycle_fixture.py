@@ -24,8 +24,9 @@ import numpy as np
 import coverage_fixture
 from dronewall.engine.cycle import Cycle, Lost, Opening, TargetCycle, TimedCrossing
 from dronewall.engine.frustum import Frustum
-from dronewall.engine.patrol import Airframe, Plan, Route, Sortie
+from dronewall.engine.patrol import Airframe, Plan, Sortie
 from dronewall.engine.revisit import Revisit
+from dronewall.engine.route import Route
 from dronewall.engine.wall import Coverage, TargetCoverage
 
 LENGTH, STEPS = 1200.0, 240
