@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import coverage_fixture
-from dronewall.engine.cycle import Cycle, Lost, Opening, TargetCycle, TimedCrossing
+from dronewall.engine.cycle import Cycle, Lost, Opening, TargetCycle, TimedCrossing, Without
 from dronewall.engine.frustum import Frustum
 from dronewall.engine.patrol import Airframe, Plan, Sortie
 from dronewall.engine.revisit import Revisit
@@ -245,7 +245,8 @@ def wall(**changes: Any) -> Coverage:
 def _without(targets: Any, share: float) -> Any:
     """The knowing walker's least P with the drone, and so much of it without."""
     return tuple(
-        (each.target, each.level, each.knowing.probability, share * each.knowing.probability) for each in targets
+        Without(each.target, each.level, each.knowing.probability, share * each.knowing.probability, 300.0, 450.0)
+        for each in targets
     )
 
 

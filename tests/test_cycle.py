@@ -135,7 +135,7 @@ def test_the_schedule_is_worth_something_here(cycle):
 def test_drones_only_ever_add(cycle):
     for of in cycle.targets:
         fixed = of.stations.breach_p
-        # Stations are told by the audit, ways are sought by the sum of rates: what is least by the one is almost by the other.
+        # The audit tells, the sum of rates seeks: what is least by the one is almost so by the other.
         assert (of.unknowing_p >= fixed - 0.02).all()
         assert (of.knowing_p >= fixed - 0.02).all()
         assert (of.station_revisit.share >= (of.stations.line_p >= 0.5) - 1e-9).all()
@@ -164,17 +164,21 @@ def test_a_lost_drone_leaves_the_line_no_better_watched(cycle):
     assert [lost.drone for lost in cycle.losses] == ["D1", "D2"]
     for lost in cycle.losses:
         assert lost.back == pytest.approx(cycle.plan.sortie_of[lost.drone].headway)
-        for _, _, before, after in lost.targets:
-            assert after <= before + 0.02
+        for one in lost.targets:
+            assert one.least_without <= one.least + 0.02
+            assert one.open_without >= one.open
+        assert any(one.open_without > one.open for one in lost.targets)
 
 
 def test_a_drone_that_is_alone_is_missed_for_ever_and_leaves_what_the_posts_see(tmp_path):
     alone = planned_cycle(grounded(tmp_path, ('drones = ["D1", "D2"]', 'drones = ["D1"]')), losses=True)
     (lost,) = alone.losses
     assert lost.back is None
-    for (_, _, before, after), of in zip(lost.targets, alone.targets, strict=True):
-        assert after <= before + 1e-9
-        assert after == pytest.approx(of.stations.breach_p.min(), abs=0.02)
+    for one, of in zip(lost.targets, alone.targets, strict=True):
+        assert one.least_without <= one.least + 1e-9
+        assert one.least_without == pytest.approx(of.stations.breach_p.min(), abs=0.02)
+        fixed = (of.stations.breach_p < 0.5).sum() * of.stations.step
+        assert one.open_without == pytest.approx(fixed, abs=2 * of.stations.step)
 
 
 def test_drones_that_see_nothing_leave_the_static_answer(tmp_path):

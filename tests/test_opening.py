@@ -33,8 +33,8 @@ def test_a_time_that_wraps_round_the_cycles_end_is_one_time():
 
 
 def test_what_a_moving_drone_opens_behind_it_is_several_stretches():
-    # Station by station as long, and later each time. The third shares 3 of 6 times with the first two, the fourth 3 of 7
-    # with the first three.
+    # Station by station as long, and later each time. The third shares 3 of 6 times with the first two, the fourth 3 of
+    # 7 with the first three.
     rows = ["oooo........", ".oooo.......", "..oooo......", "...oooo.....", "....oooo...."]
     stretches = found(rows)
     assert [(one.start, one.end) for one in stretches] == [(0.0, 30.0), (30.0, 50.0)]

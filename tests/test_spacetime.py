@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dronewall.engine import slots
+from dronewall.engine import slots, spacetime
 from dronewall.engine.belt import belt_of
 from dronewall.engine.breach import Going, crossings, guide_of, weakest_route
 from dronewall.engine.exposure import COUNTS, CROSSED, LENGTHS, MOVES, SHARES, pace
@@ -69,8 +69,10 @@ class Plain:
         self.longest = int(max_crossing / slot + 1e-9)
         self.outsets = math.ceil(len(rates) * step / slot - 1e-9)
         self.pace = going.seconds(site.shape)
-        self.fixed, self.still = watch.fixed + self.haste, watch.fixed_still + self.haste
-        self.uniform = going.heights is None and len(np.unique(self.pace[site.belt.inside & np.isfinite(self.pace)])) < 2
+        self.fixed, self.still = watch.fixed + self.haste, watch.fixed_still + 0.9 * self.haste
+        self.uniform = (
+            going.heights is None and len(np.unique(self.pace[site.belt.inside & np.isfinite(self.pace)])) < 2
+        )
         self.told = {}
 
     def met(self, rates, cell, slot):
@@ -133,9 +135,7 @@ class Plain:
             for side in (lambda offset: offset >= 0.0, lambda offset: offset < 0.0):
                 through = {cell for cell in open_ if side(belt.offset[cell])}
                 phases.append(((through & near) | {station}, through))
-        graph = [
-            {cell: list(self.moves(cell, allowed, crossed)) for cell in allowed} for allowed, crossed in phases
-        ]
+        graph = [{cell: list(self.moves(cell, allowed, crossed)) for cell in allowed} for allowed, crossed in phases]
         best = math.inf
         for outset in range(self.outsets):
             best = min(best, self._from(outset, station, phases, graph))
@@ -228,3 +228,194 @@ def test_costs_are_those_of_a_plain_search_over_the_same_slots(case):
         assert found.route.searched[0] == pytest.approx(anywhere, rel=1e-5, abs=1.5 * HASTE)
     else:
         assert np.isnan(found.route.searched[0])
+
+
+def wide():
+    return Site(400.0, 150.0, 100.0)
+
+
+def uneven(site, seed=0):
+    """Rates of some bumps."""
+    rng = np.random.default_rng(seed)
+    rows, cols = np.indices(site.shape)
+    found = np.full(site.shape, 1e-3)
+    for _ in range(8):
+        row, col = rng.uniform(0, site.shape[0]), rng.uniform(0, site.shape[1])
+        found += 0.02 * np.exp(-((rows - row) ** 2 + (cols - col) ** 2) / 30.0)
+    return found
+
+
+@pytest.mark.parametrize("lateral", [30.0, 100.0])
+def test_where_nothing_moves_it_is_the_static_answer(lateral):
+    site, going = wide(), Going(SPEED)
+    fixed = uneven(site)
+    found = site.found(Watch(fixed, fixed, nothing(site.shape), nothing(site.shape)), 600.0, lateral)
+    guide = guide_of(site.belt, fixed, going, site.front, site.behind)
+    static = crossings(site.belt, guide, going, site.front, site.behind, site.stations, site.at, lateral)
+    assert found.stations.exposure == pytest.approx(static.exposure, rel=1e-4)
+    assert found.stations.searched == pytest.approx(static.exposure, rel=1e-4)
+    route = weakest_route(site.belt, guide, going, site.front, site.behind)
+    assert found.route.exposure == pytest.approx(route.exposure, rel=1e-4)
+    assert (found.stations.waits == 0.0).all()
+
+
+def gate(site, shut, cycle=60, cells=slice(None)):
+    """A wall across the belt two cells wide, right ahead of the line, that is watched for `shut` of every `cycle` 2 s
+    steps.
+    """
+    rows = np.argwhere((site.belt.offset[:, 0] > 20.0) & (site.belt.offset[:, 0] < 60.0))[:, 0]
+    rates = np.zeros((cycle, *site.shape))
+    rates[:shut, rows.min() : rows.max() + 1, cells] = 0.2
+    return passes(site.shape, 2.0, rates)
+
+
+def test_a_walker_waits_until_a_pass_is_over():
+    # 40 m watched for 60 of every 120 s are crossed in 29 s while nobody looks, if he sets out in time.
+    site = wide()
+    wall = gate(site, 30)
+    free = np.zeros(site.shape)
+    found = site.found(Watch(free, free, wall, wall), 600.0)
+    assert found.stations.exposure == pytest.approx(0.0, abs=1e-6)
+    # Two walls, 40 m apart: the first is watched but for the last 40 s of every 120 s, the second but for 40 s to 80 s.
+    # He leaves the first after 109 s to 120 s and, 29 s away, is too early by 11 s or more. He waits in between.
+    first = np.zeros((60, *site.shape))
+    offset = site.belt.offset[:, 0]
+    near, far = (offset > -40.0) & (offset < 0.0), (offset > 40.0) & (offset < 80.0)
+    first[:40, far] = 0.2
+    first[40:, near] = 0.2
+    first[:20, near] = 0.2
+    both = passes(site.shape, 2.0, first)
+    found = site.found(Watch(free, free, both, both), 600.0)
+    assert found.stations.searched == pytest.approx(0.0, abs=1e-5)
+    # Who goes as soon as he can is in a cell half a slot more or less than whole slots say, at each wall.
+    assert (found.stations.exposure <= 2.0 * 0.2 * found.slot).all()
+    assert (found.stations.waits > 10.0).all()
+    # Without time to wait he cannot: straight across takes 179 s.
+    short = site.found(Watch(free, free, both, both), 180.0)
+    assert (short.stations.exposure > 0.5).all()
+    assert (short.stations.paths.durations < 182.0).all()
+    # A sensor that sees who stands still makes waiting cost what it sees in that time; one that does not, nothing.
+    watched = np.full(site.shape, 1e-3)
+    blind = site.found(Watch(watched, free, both, both), 600.0)
+    seeing = site.found(Watch(watched, watched, both, both), 600.0)
+    walking = blind.stations.paths.durations - blind.stations.waits
+    assert blind.stations.searched == pytest.approx(1e-3 * walking, rel=0.02)
+    assert seeing.stations.searched == pytest.approx(1e-3 * seeing.stations.paths.durations, rel=0.02)
+    assert (seeing.stations.searched > blind.stations.searched + 1e-3 * 10.0).all()
+
+
+def orbits(site, rate=0.01, wide_m=60.0, steps=120):
+    """A drone that goes round over the line and looks down: softly, so that nothing hangs on one cell."""
+    rows, cols = np.indices(site.shape)
+    rates = np.zeros((steps, *site.shape))
+    for k in range(steps):
+        angle = math.tau * (k + 0.5) / steps
+        row, col = site.shape[0] * (0.5 + 0.25 * math.sin(angle)), site.shape[1] * (0.5 + 0.4 * math.cos(angle))
+        rates[k] = rate * np.exp(-((rows - row) ** 2 + (cols - col) ** 2) * CELL**2 / wide_m**2)
+    return passes(site.shape, 2.0, rates)
+
+
+def test_what_the_search_tells_is_what_its_ways_meet():
+    site = wide()
+    fixed = uneven(site)
+    drone = orbits(site)
+    found = site.found(Watch(fixed, fixed, drone, drone), 600.0)
+    for some in (found.stations, found.route):
+        assert some.searched == pytest.approx(some.exposure, rel=0.02)
+        assert ((some.outsets >= 0.0) & (some.outsets < 240.0)).all()
+
+
+def test_pieces_follow_each_other_and_last_as_long_as_they_take_to_walk():
+    site = wide()
+    drone = orbits(site, rate=0.2)
+    free = np.zeros(site.shape)
+    going = Going(SPEED, 1.0 + 0.5 * uneven(site, 3) / 0.02)
+    found = site.found(Watch(free, free, drone, drone), 600.0, going=going)
+    ways = found.stations
+    for n in range(len(ways)):
+        own = slice(ways.paths.starts[n], ways.paths.ends[n])
+        begins, seconds = ways.begins[own], ways.paths.seconds[own]
+        assert begins[1:] == pytest.approx(begins[:-1] + seconds[:-1])
+        cells = ways.paths.cells[own]
+        assert np.abs(np.diff(cells, axis=0)).max() <= 1
+        row, col = (cells - (site.belt.row, site.belt.col)).T
+        metres = seconds * SPEED / going.slowness[row, col]
+        assert metres[~ways.waiting[own]].max() <= math.sqrt(2.0) * CELL + 1e-9
+        assert ways.outsets[n] + ways.paths.durations[n] == pytest.approx(begins[-1] + seconds[-1])
+
+
+@pytest.mark.parametrize("rough", [False, True])
+def test_whole_slots_are_within_two_percent_of_the_time_that_a_way_takes(rough):
+    # Watched so that ways lead aslant, in moves of all kinds, and nothing makes anybody wait.
+    site = Site(600.0, 250.0, 250.0)
+    rows, cols = np.indices(site.shape)
+    fixed = 0.002 * (1.0 + np.sin(rows / 6.0 + cols / 4.0))
+    heights = 8.0 * np.sin(rows / 5.0) * np.cos(cols / 7.0) if rough else None
+    going = Going(SPEED, None, heights)
+    watch = Watch(fixed, fixed, nothing(site.shape), nothing(site.shape))
+    line = spacetime._line(site.belt, going, site.front, site.behind, watch, 1500.0)
+    own = site.stations - (site.belt.row, site.belt.col)
+    both = spacetime._Halves(line, line.between(-1.0, 1e9), own, (0, line.outsets), slots.Store())
+    ways = both.ways(np.arange(len(own)))
+    told = spacetime._told(line, going, site.front, site.behind, watch, ways)
+    assert told.paths.durations == pytest.approx([way.lasts * line.ground.slot for way in ways], rel=0.02)
+
+
+def test_how_many_slots_are_at_hand_changes_nothing(monkeypatch):
+    site = wide()
+    fixed, drone = uneven(site), orbits(site, rate=0.1)
+    some = site.found(Watch(fixed, fixed, drone, drone), 500.0)
+    monkeypatch.setattr(slots, "_AT_HAND", 100_000)
+    every = site.found(Watch(fixed, fixed, drone, drone), 500.0)
+    assert some.stations.paths.cells.tolist() == every.stations.paths.cells.tolist()
+    assert some.stations.begins.tolist() == every.stations.begins.tolist()
+    assert some.route.paths.cells.tolist() == every.route.paths.cells.tolist()
+
+
+def test_ways_stay_within_the_lateral_distance_and_in_time():
+    # A hole in a wall draws everybody; so do passes that come late.
+    site = wide()
+    fixed = np.where((site.belt.offset > 20.0) & (site.belt.offset < 60.0), 0.1, 0.0)
+    fixed[:, 10:12] = 0.0
+    drone = orbits(site, rate=0.1)
+    found = site.found(Watch(fixed, fixed, drone, drone), 250.0, 50.0)
+    assert found.strayed > 0
+    for n, mark in enumerate(site.at):
+        row, col = found.stations.ways[n].T
+        assert np.abs(site.belt.chainage[row, col] - mark).max() <= 50.0 + CELL
+    # Slots and true times differ by 2 % at most.
+    assert (found.stations.paths.durations <= 1.02 * 250.0).all()
+    assert found.route.paths.durations[0] <= 1.02 * 250.0
+
+
+def test_where_nobody_can_cross_there_is_no_way():
+    site = wide()
+    free = np.zeros(site.shape)
+    none = nothing(site.shape)
+    closed = np.where(np.abs(site.belt.offset - 70.0) < 20.0, np.inf, 1.0)
+    found = site.found(Watch(free, free, none, none), 600.0, going=Going(SPEED, closed))
+    for some in (found.stations, found.route):
+        assert np.isnan(some.exposure).all()
+        assert np.isnan(some.outsets).all()
+        assert len(some.paths.cells) == 0
+    # Nor in less time than it takes.
+    found = site.found(Watch(free, free, none, none), 100.0)
+    assert np.isnan(found.stations.exposure).all()
+
+
+def test_progress_counts_stations():
+    site = wide()
+    free, none = np.zeros(site.shape), nothing(site.shape)
+    told = []
+    site.found(Watch(free, free, none, none), 600.0, progress=lambda done, whole: told.append((done, whole)))
+    assert told[-1] == (len(site.at), len(site.at))
+    assert told == sorted(told)
+
+
+def test_what_does_not_fit_is_refused():
+    site = wide()
+    free, none = np.zeros(site.shape), nothing(site.shape)
+    with pytest.raises(ValueError, match="fixed_still has shape"):
+        site.found(Watch(free, free[1:], none, none), 600.0)
+    with pytest.raises(ValueError, match="longest crossing of 0"):
+        site.found(Watch(free, free, none, none), 0.0)

@@ -25,7 +25,7 @@ from dronewall.engine.schedule import Line, TargetCycle, TimedCrossing
 from dronewall.engine.wall import Coverage, TargetCoverage, gaps_of, target_of
 from dronewall.scenario import Target as TargetSpec
 
-__all__ = ["Cycle", "Lost", "Opening", "TargetCycle", "TimedCrossing", "cycle_of"]
+__all__ = ["Cycle", "Lost", "Opening", "TargetCycle", "TimedCrossing", "Without", "cycle_of"]
 
 _LONGEST_CROSSING = 3.0
 """A walker takes no longer than so many times what walking straight across takes, waiting included."""
@@ -38,17 +38,30 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
+class Without:
+    """What a drone's loss makes of a target at a level: the knowing walker's least P with it and without it, nan where
+    nobody can cross; open: metres of frontage where his P is under the threshold, likewise.
+    """
+
+    target: TargetSpec
+    level: Level
+    least: float
+    least_without: float
+    open: float
+    open_without: float
+
+
+@dataclass(frozen=True)
 class Lost:
     """A drone lost for good, at the worst moment, at [s]: back [s] later the next one of its sortie is on station,
-    None: never. targets: for each target and level the knowing walker's least P with it and without it, nan where
-    nobody can cross.
+    None: never.
     """
 
     drone: str
     sortie: str
     at: float
     back: float | None
-    targets: tuple[tuple[TargetSpec, Level, float, float], ...]
+    targets: tuple[Without, ...]
 
 
 @dataclass(frozen=True)
@@ -203,5 +216,6 @@ def _loss(sortie: Sortie, drone: str, lines: list[Line], found: list[TargetCycle
         passes = tuple(one for one in line.moving.passes if node_of(one.sensor) != drone)
         without = dataclasses.replace(line, moving=dataclasses.replace(line.moving, passes=passes))
         least = math.nan if before.knowing is None else before.knowing.probability
-        told.append((line.target, line.level, least, without.least()))
+        less, open_ = without.least()
+        told.append(Without(line.target, line.level, least, less, line.open(before.knowing_p), open_))
     return Lost(drone, sortie.name, at, back, tuple(told))

@@ -181,11 +181,15 @@ class Line:
             ),
         )
 
-    def least(self) -> float:
-        """The knowing walker's least P of the whole line; nan where nobody can cross."""
+    def least(self) -> tuple[float, float]:
+        """The knowing walker's least P of the whole line, nan where nobody can cross, and how much is open to him."""
         chances, ways, _ = self._unknowing()
-        walker = self._knowing(chances, ways, None)[0]
-        return math.nan if walker is None else walker.probability
+        walker, best, _, _ = self._knowing(chances, ways, None)
+        return math.nan if walker is None else walker.probability, self.open(best)
+
+    def open(self, chances: Floats) -> float:
+        """Metres of frontage where these chances, station by station, are under the threshold."""
+        return float((chances < self.ground.scenario.thresholds.lane_p).sum() * self.stations.step)
 
     # --- who does not know it
 

@@ -280,8 +280,9 @@ def floor_of(
     if ground.uniform:
         quickest, slowest = int(lasts.min()), int(lasts.max())
     return Floor(
-        low, ground.weight.shape[1], reverse, near_rows.copy(), near_cols.copy(), size, base, at, chunks, blocks, weight,
-        shift, lasts, back, each, still, (starts, base[row - low + MARGIN] + col, edge.cost[row, col].astype(np.float32), slots),
+        low, ground.weight.shape[1], reverse, near_rows.copy(), near_cols.copy(), size, base, at, chunks, blocks,
+        weight, shift, lasts, back, each, still,
+        (starts, base[row - low + MARGIN] + col, edge.cost[row, col].astype(np.float32), slots),
         max(slowest, int(slots.max(initial=0))) + 1, max(1, min(quickest, PER_CELL)),
     )  # fmt: skip
 

@@ -53,6 +53,9 @@ to this are told apart by the time that they take. Far below what a probability 
 bits) would lose less.
 """
 
+_STILL = 0.9
+"""Standing still counts so much of that: rather still than to and fro."""
+
 _TOGETHER = 12_000
 """Cells that stations are searched over together, about: their costs within the longest move stay in a core's cache."""
 
@@ -139,7 +142,9 @@ class _Found:
 
 @dataclass(frozen=True)
 class _Line:
-    """All that the searches of one line share. guide: to the best ways while no drone is there. longest: slots that a way may last; outsets: in which it may begin."""
+    """All that the searches of one line share. guide: to the best ways while no drone is there. longest: slots that a
+    way may last; outsets: in which it may begin.
+    """
 
     belt: Belt
     ground: Ground
@@ -252,7 +257,7 @@ def _line(belt: Belt, going: Going, front: float, behind: float, watch: Watch, m
     # Where cells differ the slots are those of the quickest, but for a few.
     typical = 1.0 / going.speed if not told.size else float(np.quantile(told, 0.05, method="lower"))
     slot = belt.cell * typical / PER_CELL
-    ground = Ground(weight, seconds, watch.fixed_still + haste, going.heights, belt.cell, slot, uniform)
+    ground = Ground(weight, seconds, watch.fixed_still + _STILL * haste, going.heights, belt.cell, slot, uniform)
     edges = []
     for cells, metres in ((belt.far, front - belt.offset), (belt.near, behind + belt.offset)):
         cost, time = np.full(weight.shape, np.inf), np.zeros(weight.shape)

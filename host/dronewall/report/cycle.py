@@ -25,6 +25,8 @@ Ranks = NDArray[np.int8]
 
 _SHOWN = 4
 """As many times of an opening are told one by one in a line."""
+_ALIKE = 0.005
+"""Chances that differ by less are told as the same."""
 
 
 def frame(cycle: Cycle) -> Coverage:
@@ -117,10 +119,19 @@ def opening_times(cycle: Cycle, opening: Opening, most: int = _SHOWN) -> str:
     """
     if opening.always:
         return ""
+    if len(opening.times) == 1 and opening.times[0][1] - opening.times[0][0] > cycle.length * (1.0 - 1e-9):
+        return "always, at one place or another"
     ends = [(start, end - cycle.length if end > cycle.length else end) for start, end in opening.times[:most]]
     said = ", ".join(f"{moment(start)}–{moment(end)}" for start, end in ends)
     left = len(opening.times) - most
     return f"{said} and {left} more" if left > 0 else said
+
+
+def opening_chances(of: TargetCycle, opening: Opening) -> tuple[float, float]:
+    """The least P on a stretch of who knows the schedule, and of who does not."""
+    middles = of.stations.chainage
+    own = (middles > opening.start) & (middles < opening.end)
+    return float(np.nanmin(of.knowing_p[own])), float(np.nanmin(of.unknowing_p[own]))
 
 
 def knowing_said(cycle: Cycle, way: TimedCrossing) -> str:
@@ -157,12 +168,26 @@ def _target_said(cycle: Cycle, of: TargetCycle, several: bool) -> str:
     who = f"{clean(of.target.name)}: somebody" if several else "Somebody"
     if of.knowing is None:
         return f"{clean(of.target.name)}: nobody can cross, there is no way." if several else "Nobody can cross."
+    other = of.unknowing
+    if other is not None and other.probability - of.knowing.probability < _ALIKE:
+        said = f"{who} crosses at {where(cycle, other)} with {percent(other.probability)} chance of being detected, "
+        said += "whether he knows the drones' schedule or not"
+        return f"{said}.{_worth_said(of)} {_open_said(cycle, of)}"
     said = f"{who} who knows the drones' schedule crosses {knowing_said(cycle, of.knowing)}"
-    if of.unknowing is not None:
-        other = of.unknowing
+    if other is not None:
         there = "" if abs(other.chainage - of.knowing.chainage) < 10.0 else f", at {where(cycle, other)}"
         said += f"; one who does not is detected with {percent(other.probability)}{there}"
     return f"{said}. {_open_said(cycle, of)}"
+
+
+def _worth_said(of: TargetCycle) -> str:
+    """` It is worth most at km 5.63: 37 % in place of 81 %.`; nothing where it is worth nothing anywhere."""
+    worth = np.nan_to_num(of.unknowing_p - of.knowing_p)
+    station = int(np.argmax(worth))
+    if worth[station] < 10 * _ALIKE:
+        return ""
+    chances = f"{percent(float(of.knowing_p[station]))} in place of {percent(float(of.unknowing_p[station]))}"
+    return f" Knowing it is worth most at km {kilometres(float(of.stations.chainage[station]))}: {chances}."
 
 
 def _open_said(cycle: Cycle, of: TargetCycle) -> str:

@@ -71,6 +71,8 @@ def opening_record(cycle: Cycle, of: TargetCycle, opening: Opening) -> dict[str,
         "open_share": figure(opening.open / cycle.length),
         "sets_out_from_to_s": [[figure(start, 2), figure(end, 2)] for start, end in opening.times],
         "probability_least": figure(opening.probability_least),
+        "knowing_probability": figure(over.opening_chances(of, opening)[0]),
+        "unknowing_probability": figure(over.opening_chances(of, opening)[1]),
     }
     return record | over.provenance(cycle, of)
 
@@ -154,15 +156,17 @@ def _losses(cycle: Cycle, lost: Lost) -> list[dict[str, Any]]:
     """A record for each target and level."""
     owners = {(of.target.name, of.level): of for of in cycle.targets}
     found = []
-    for target, level, least, without in lost.targets:
+    for one in lost.targets:
         record = {
             "drone": lost.drone,
             "sortie": lost.sortie,
             "at_s": figure(lost.at, 1),
             "back_after_s": figure(lost.back, 1),
-            "knowing_probability": figure(least),
-            "knowing_probability_without": figure(without),
+            "knowing_probability": figure(one.least),
+            "knowing_probability_without": figure(one.least_without),
+            "knowing_open_m": figure(one.open, 2),
+            "knowing_open_m_without": figure(one.open_without, 2),
         }
-        of = owners.get((target.name, level))
-        found.append(record | (over.provenance(cycle, of) if of else {"target": target.name, "level": level}))
+        of = owners.get((one.target.name, one.level))
+        found.append(record | (over.provenance(cycle, of) if of else {"target": one.target.name, "level": one.level}))
     return found

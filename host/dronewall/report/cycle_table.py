@@ -19,7 +19,7 @@ from dronewall.report import cycle as over
 from dronewall.report import cycle_cells as cells_of
 from dronewall.report import ribbon
 from dronewall.report.colours import LOOKS, WORST_FIRST
-from dronewall.report.figures import assurance, clean, level, percent, posting
+from dronewall.report.figures import assurance, clean, level, metres, percent, posting
 from dronewall.report.table import post_rows, row, scale_rows
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def openings(cycle: Cycle) -> list[RenderableType]:
     head.append(": times of setting out", style="not bold")
     if not any(of.openings for of in listed):
         return [Text("No place is open at any time.")]
-    table = _headed("km", "open", "sets out", "least")
+    table = _headed("km", "open", "sets out", "knows", "does not")
     left = 0
     for of in listed:
         if not of.openings:
@@ -171,10 +171,14 @@ def openings(cycle: Cycle) -> list[RenderableType]:
                 over.opening_span(opening).removeprefix("km "),
                 Text(over.opening_often(cycle, opening), style=LOOKS["gap"].terminal),
                 over.opening_times(cycle, opening),
-                percent(opening.probability_least),
+                *map(percent, over.opening_chances(of, opening)),
             )
-    said = [Text(f"... and {left} smaller, in page and JSON.", style="dim")] if left else []
-    return [head, table, *said]
+    rest = [Text(f"... and {left} smaller, in page and JSON.", style="dim")] if left else []
+    said = (
+        "Knows, does not: least chance on that stretch of one who knows the schedule and may wait, and of one who does "
+    )
+    said += "not."
+    return [head, table, *rest, Text(said, style="dim")]
 
 
 def losses(cycle: Cycle) -> list[RenderableType]:
@@ -184,21 +188,21 @@ def losses(cycle: Cycle) -> list[RenderableType]:
     names = list(dict.fromkeys(of.target.name for of in over.ordered(cycle)))
     table = _headed("lost", "sortie", "at", "next on station", *(clean(name) for name in names))
     for lost in cycle.losses:
-        chances = {
-            target.name: (least, without) for target, grade, least, without in lost.targets if grade == "expected"
-        }
+        own = {one.target.name: one for one in lost.targets if one.level == "expected"}
         cells: list[RenderableType] = []
         for name in names:
-            if name not in chances:
+            if name not in own:
                 cells.append("")
                 continue
-            least, without = chances[name]
-            worse = without < least - 0.005
-            change = Text(f"{percent(least)} → {percent(without)}", style=LOOKS["gap"].terminal if worse else "default")
-            cells.append(change)
+            one = own[name]
+            worse = one.least_without < one.least - 0.005 or one.open_without > one.open
+            chances = f"{percent(one.least)} → {percent(one.least_without)}"
+            said = f"{chances}, {metres(one.open)} → {metres(one.open_without)}"
+            cells.append(Text(said, style=LOOKS["gap"].terminal if worse else "default"))
         back = over.loss_back(lost)
         table.add_row(Text(clean(lost.drone)), Text(clean(lost.sortie)), over.moment(lost.at), back, *cells)
-    said = "Chances of one who knows the schedule, with the drone and without it, as expected."
+    said = "Of one who knows the schedule, as expected, with the drone and without it: his least chance of being "
+    said += "detected, and how much of the frontage is open to him."
     return [Text("If a drone is lost at the worst moment", style="bold"), table, Text(said, style="dim"), Text()]
 
 
@@ -247,6 +251,26 @@ def cycle_tables(cycle: Cycle) -> RenderableType:
         Text(),
         *losses(cycle),
         small_print(cycle),
+        Text(),
+        *(Text(said, style="bold") for said in over.verdict(cycle)),
+    )
+
+
+def in_short(cycle: Cycle) -> RenderableType:
+    """What a table of gaps is followed by: all but the timetable and the losses, which `dronewall patrol` tells."""
+    title = Text("Over time", style="bold")
+    title.append(f"  {over.whole(cycle)}; dronewall patrol shows the timetable, a film and what each drone's loss does")
+    title.stylize("not bold", len("Over time"))
+    return Group(
+        Text(),
+        title,
+        Text(),
+        *charts(cycle),
+        *openings(cycle),
+        Text(),
+        coverage(cycle),
+        Text(),
+        breach(cycle),
         Text(),
         *(Text(said, style="bold") for said in over.verdict(cycle)),
     )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dronewall.report import cycle as over
 from dronewall.report import cycle_cells as cells_of
 from dronewall.report.colours import LOOKS, ROUTE, probability_rgba
-from dronewall.report.figures import figure, percent
+from dronewall.report.figures import figure, metres, percent
 from dronewall.report.html_charts import charts_of
 from dronewall.report.html_map import Sheet, image
 
@@ -145,11 +145,12 @@ def _openings(cycle: Cycle, shown: list[tuple[int, TargetCycle]]) -> str:
             more = f' data-opening="{number}" data-whose="{index}" tabindex="0"{" hidden" if index else ""}'
             span, often = over.opening_span(opening).removeprefix("km "), over.opening_often(cycle, opening)
             times = over.opening_times(cycle, opening, 1000)
-            rows.append(_row(span, often, times, f" {percent(opening.probability_least)}", "", more=more))
+            knows, does_not = (f" {percent(chance)}" for chance in over.opening_chances(of, opening))
+            rows.append(_row(span, often, times, knows, does_not, "", more=more))
         if not of.openings:
             more = f' data-whose="{index}"{" hidden" if index else ""}'
-            rows.append(_row("", "at no time", "", "", "", more=more))
-    return _table(("km", "open", "setting out", " least chance", "now"), rows, ' id="openings"')
+            rows.append(_row("", "at no time", "", "", "", "", more=more))
+    return _table(("km", "open", "setting out", " who knows", " who does not", "now"), rows, ' id="openings"')
 
 
 def _breach(cycle: Cycle) -> str:
@@ -199,11 +200,12 @@ def _losses(cycle: Cycle) -> str:
         return ""
     rows = []
     for lost in cycle.losses:
-        for target, level, least, without in lost.targets:
-            who = target.name + (" assured" if level == "assured" else "")
-            chances = f" {percent(least)} → {percent(without)}"
-            rows.append(_row(lost.drone, over.moment(lost.at), over.loss_back(lost), who, chances))
-    names = ("lost", "at", "next on station", "target", " chance of who knows")
+        for one in lost.targets:
+            who = one.target.name + (" assured" if one.level == "assured" else "")
+            chances = f" {percent(one.least)} → {percent(one.least_without)}"
+            open_ = f" {metres(one.open)} → {metres(one.open_without)}"
+            rows.append(_row(lost.drone, over.moment(lost.at), over.loss_back(lost), who, chances, open_))
+    names = ("lost", "at", "next on station", "target", " chance of who knows", " open to him")
     return f'<h3>If a drone is lost at the worst moment</h3><div class="scroll">{_table(names, rows)}</div>'
 
 
