@@ -78,11 +78,11 @@ def test_an_opening_is_told_with_its_share_of_the_cycle_and_its_times():
     found = cycle(wall())
     opening = Opening(1200.0, 1400.0, ((120.0, 240.0), (1140.0, 1260.0)), 240.0, False, 0.12)
     assert over.opening_span(opening) == "km 1.20 to 1.40"
-    assert over.opening_often(found, opening) == "4 min of every 20 min"
+    assert over.opening_often(found, opening) == "4 min of every 20"
     assert over.opening_times(found, opening) == "2:00–4:00, 19:00–1:00"  # round the cycle's end
     assert over.opening_times(found, opening, most=1) == "2:00–4:00 and 1 more"
     endless = dataclasses.replace(found, periodic=False)
-    assert over.opening_often(endless, opening) == "4 min of the first 20 min"
+    assert over.opening_often(endless, opening) == "4 min of the first 20"
     always = Opening(1200.0, 1250.0, ((0.0, 1200.0),), 1200.0, True, 0.0)
     assert over.opening_span(always) == "km 1.200 to 1.250"
     assert (over.opening_often(found, always), over.opening_times(found, always)) == ("always", "")
@@ -94,8 +94,8 @@ def test_what_is_open_is_summed_by_always_and_at_times():
     more = Opening(2000.0, 2300.0, ((120.0, 360.0),), 240.0, False, 0.2)
     for openings, said in (
         ((always,), "Open: 100 m of 3.0 km always."),
-        ((always, some), "Open: 100 m of 3.0 km always, 200 m for 2 min of every 20 min at km 1.20 to 1.40."),
-        ((some, more), "Open: 500 m in 2 places at times, up to 4 min of every 20 min at km 2.00 to 2.30."),
+        ((always, some), "Open: 100 m of 3.0 km always, 200 m for 2 min of every 20 at km 1.20 to 1.40."),
+        ((some, more), "Open: 500 m in 2 places at times, up to 4 min of every 20 at km 2.00 to 2.30."),
     ):
         assert over.verdict(with_first(openings=openings))[0].endswith(f". {said}")
 

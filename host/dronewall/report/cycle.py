@@ -91,11 +91,6 @@ def whole(cycle: Cycle) -> str:
     return f"one cycle of {lasting(cycle.length)}" if cycle.periodic else f"the first {lasting(cycle.length)}"
 
 
-def out_of(cycle: Cycle) -> str:
-    """Shares are out of it: `every 20 min`, or `the first 2 h`."""
-    return f"every {lasting(cycle.length)}" if cycle.periodic else f"the first {lasting(cycle.length)}"
-
-
 def within(cycle: Cycle) -> str:
     """What times are into: `the cycle` or `the plan`."""
     return "the cycle" if cycle.periodic else "the plan"
@@ -108,8 +103,11 @@ def opening_span(opening: Opening) -> str:
 
 
 def opening_often(cycle: Cycle, opening: Opening) -> str:
-    """How much of the time it is open: `always`, or `4 min of every 11 min`."""
-    return "always" if opening.always else f"{lasting(opening.open)} of {out_of(cycle)}"
+    """How much of the time it is open: `always`, `4 min of every 11`, or `40 s of the first 2 h`."""
+    if opening.always:
+        return "always"
+    (own, unit), (all_, other) = (lasting(seconds).split() for seconds in (opening.open, cycle.length))
+    return f"{own} {unit} of {'every' if cycle.periodic else 'the first'} {all_}{'' if unit == other else f' {other}'}"
 
 
 def opening_times(cycle: Cycle, opening: Opening, most: int = _SHOWN) -> str:
@@ -191,7 +189,7 @@ def _worth_said(of: TargetCycle) -> str:
 
 
 def _open_said(cycle: Cycle, of: TargetCycle) -> str:
-    """`Open: 589 m of 8.2 km always, 280 m for 16 min of every 20 min at km 5.57 to 5.85.`"""
+    """`Open: 589 m of 8.2 km always, 280 m for 16 min of every 20 at km 5.57 to 5.85.`"""
     if not of.openings:
         return "No place is open at any time."
     always = sum(opening.end - opening.start for opening in of.openings if opening.always)
