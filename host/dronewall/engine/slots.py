@@ -189,7 +189,8 @@ def _by_cell(first, last, cells, rates, count):
 class Ground:
     """What a search walks on, all (north, east) over the belt's piece: weight, what a metre costs, inf where nobody
     goes; seconds a metre; lingering, what a second of standing still costs; heights [m] or None. cell: its edge [m].
-    slot [s]. uniform: whether a move lasts as long everywhere.
+    slot [s]. uniform: whether a move lasts as long everywhere. haste: what a slot of walking costs besides: by slots
+    and not by time, or moves that are rounded up would be a cheap way to wait.
     """
 
     weight: Floats
@@ -199,6 +200,7 @@ class Ground:
     cell: float
     slot: float
     uniform: bool
+    haste: float
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,8 @@ class Edge:
 @dataclass(frozen=True)
 class Floor:
     """Some cells, laid out for a search: row r of the piece counts from `row`, and (r, c) lies at base[r] + c. Three
-    rows more on both sides have cells that nobody enters. rows, cols (n,): of all cells that are entered or crossed.
+    rows more on both sides have cells that nobody enters. rows, cols (n,): of all cells that are entered or
+    crossed.
 
     at, chunks, blocks (rows,): where a row's cells begin, and how many times 16 there are, in and before it. weight:
     what the moves to each cell cost, per 16 cells the 32 moves; shift (rows, 32): from a cell to where a move comes
@@ -262,10 +265,11 @@ def floor_of(
     most = int(rows.max()) - low + 1
     heights = np.zeros((0, 0)) if ground.heights is None else ground.heights
     base, spans, at, chunks, blocks, size, shift, members = _laid(rows - low, cols, most, 1 if reverse else -1)
+    lasts = _lasting(np.arange(most + 2 * MARGIN) + low - MARGIN, reverse)
     weight, back, each, still, quickest, slowest = _filled(
         ground.weight, ground.seconds, ground.lingering, heights, through, rows, cols, ends, low, base, at, blocks,
-        size, shift, members, int(chunks.sum()), ground.cell, ground.slot, longest, reverse, ground.uniform, _STEPS,
-        _CROSSED, _COUNTS, _LENGTHS, _SHARES,
+        size, shift, members, int(chunks.sum()), ground.cell, ground.slot, longest, reverse, ground.uniform,
+        ground.haste, lasts, _STEPS, _CROSSED, _COUNTS, _LENGTHS, _SHARES,
     )  # fmt: skip
     beside = _beside(through, spans, base, low)
     extra = np.flatnonzero(ends)
@@ -275,14 +279,14 @@ def floor_of(
     order = order[np.argsort(rows[order], kind="stable")]
     row, col = rows[order], cols[order]
     slots = np.rint(edge.seconds[row, col] / ground.slot).astype(np.int64)
+    paid = edge.cost[row, col] + ground.haste * slots
     starts = np.searchsorted(row - low + MARGIN, np.arange(most + 2 * MARGIN + 1))
-    lasts = _lasting(np.arange(most + 2 * MARGIN) + low - MARGIN, reverse)
     if ground.uniform:
         quickest, slowest = int(lasts.min()), int(lasts.max())
     return Floor(
         low, ground.weight.shape[1], reverse, near_rows.copy(), near_cols.copy(), size, base, at, chunks, blocks,
         weight, shift, lasts, back, each, still,
-        (starts, base[row - low + MARGIN] + col, edge.cost[row, col].astype(np.float32), slots),
+        (starts, base[row - low + MARGIN] + col, paid.astype(np.float32), slots),
         max(slowest, int(slots.max(initial=0))) + 1, max(1, min(quickest, PER_CELL)),
     )  # fmt: skip
 
@@ -342,7 +346,7 @@ def _laid(rows, cols, most, sign):
 @njit(error_model="numpy")
 def _filled(
     weight, seconds, lingering, heights, through, rows, cols, ends, low, base, at, blocks, size, shift, members, total,
-    cell, slot, longest, reverse, uniform, moves, crossed, counts, lengths, shares,
+    cell, slot, longest, reverse, uniform, haste, alike, moves, crossed, counts, lengths, shares,
 ):  # fmt: skip
     count = moves.shape[0]
     found = np.full(total * count * _LANES, np.inf, np.float32)
@@ -387,6 +391,7 @@ def _filled(
             if not total_cost < np.inf:
                 continue
             k = first + m * _LANES
+            lasts = alike[r, m]
             if not uniform:
                 dither = _PLASTIC * from_row + _PLASTIC * _PLASTIC * from_col + _GOLDEN * m
                 lasts = max(1, int(math.floor(time * factor / slot + dither - math.floor(dither))))
@@ -395,7 +400,7 @@ def _filled(
                 quickest, slowest = min(quickest, lasts), max(slowest, lasts)
                 back[k] = shift[r, m] - lasts * size
                 each[k] = lasts
-            found[k] = total_cost
+            found[k] = total_cost + haste * lasts
     return found, back, each, still, quickest, slowest
 
 
@@ -454,41 +459,43 @@ def _quiet_each(out, at, chunks, costs, weight, back, first, now):
 
 
 @_vector
-def _watched(out, at, chunks, costs, seen, weight, first, now, shift, met, n, count):
-    """One move, as far off for all cells, while something moves: what it meets in each cell that it crosses is the
-    difference of `seen` from when it enters it to when it leaves.
+def _watched(out, at, chunks, costs, seen, weight, begin, now, there, met):
+    """All moves, each as far off for all cells, while something moves: what one meets in each cell that it crosses is
+    the difference of `seen` from when it enters it to when it leaves. One call for all: a call takes longer than what
+    a move does to a row.
     """
-    a, b, c, d = met[n], met[n + _u(1)], met[n + _u(2)], met[n + _u(3)]
-    if count == 2:
-        for q in range(chunks):
-            for lane in range(_LANES):
-                i = at + _u(q) * _L + _u(lane)
-                j = now + i
-                more = np.int32(seen[j + a] - seen[j + b] + seen[j + c] - seen[j + d])
-                v = costs[j + shift] + weight[first + _u(q) * _u(32) * _L + _u(lane)] + np.float32(more) * _UNIT
-                out[i] = v if v < out[i] else out[i]
-        return
-    e, f, g, h = met[n + _u(4)], met[n + _u(5)], met[n + _u(6)], met[n + _u(7)]
-    if count == 4:
-        for q in range(chunks):
-            for lane in range(_LANES):
-                i = at + _u(q) * _L + _u(lane)
-                j = now + i
-                more = np.int32(seen[j + a] - seen[j + b] + seen[j + c] - seen[j + d])
-                more = np.int32(more + seen[j + e] - seen[j + f] + seen[j + g] - seen[j + h])
-                v = costs[j + shift] + weight[first + _u(q) * _u(32) * _L + _u(lane)] + np.float32(more) * _UNIT
-                out[i] = v if v < out[i] else out[i]
-        return
-    o, p, r, s = met[n + _u(8)], met[n + _u(9)], met[n + _u(10)], met[n + _u(11)]
-    for q in range(chunks):
-        for lane in range(_LANES):
-            i = at + _u(q) * _L + _u(lane)
-            j = now + i
-            more = np.int32(seen[j + a] - seen[j + b] + seen[j + c] - seen[j + d])
-            more = np.int32(more + seen[j + e] - seen[j + f] + seen[j + g] - seen[j + h])
-            more = np.int32(more + seen[j + o] - seen[j + p] + seen[j + r] - seen[j + s])
-            v = costs[j + shift] + weight[first + _u(q) * _u(32) * _L + _u(lane)] + np.float32(more) * _UNIT
-            out[i] = v if v < out[i] else out[i]
+    for m in range(there.size):
+        first, shift, n = begin + _u(m) * _L, there[m], _u(12 * m)
+        a, b, c, d = met[n], met[n + _u(1)], met[n + _u(2)], met[n + _u(3)]
+        e, f, g, h = met[n + _u(4)], met[n + _u(5)], met[n + _u(6)], met[n + _u(7)]
+        o, p, r, s = met[n + _u(8)], met[n + _u(9)], met[n + _u(10)], met[n + _u(11)]
+        if _COUNTS[m] == 2:
+            for q in range(chunks):
+                for lane in range(_LANES):
+                    i = at + _u(q) * _L + _u(lane)
+                    j = now + i
+                    more = np.int32(seen[j + a] - seen[j + b] + seen[j + c] - seen[j + d])
+                    v = costs[j + shift] + weight[first + _u(q) * _u(32) * _L + _u(lane)] + np.float32(more) * _UNIT
+                    out[i] = v if v < out[i] else out[i]
+        elif _COUNTS[m] == 4:
+            for q in range(chunks):
+                for lane in range(_LANES):
+                    i = at + _u(q) * _L + _u(lane)
+                    j = now + i
+                    more = np.int32(seen[j + a] - seen[j + b] + seen[j + c] - seen[j + d])
+                    more = np.int32(more + seen[j + e] - seen[j + f] + seen[j + g] - seen[j + h])
+                    v = costs[j + shift] + weight[first + _u(q) * _u(32) * _L + _u(lane)] + np.float32(more) * _UNIT
+                    out[i] = v if v < out[i] else out[i]
+        else:
+            for q in range(chunks):
+                for lane in range(_LANES):
+                    i = at + _u(q) * _L + _u(lane)
+                    j = now + i
+                    more = np.int32(seen[j + a] - seen[j + b] + seen[j + c] - seen[j + d])
+                    more = np.int32(more + seen[j + e] - seen[j + f] + seen[j + g] - seen[j + h])
+                    more = np.int32(more + seen[j + o] - seen[j + p] + seen[j + r] - seen[j + s])
+                    v = costs[j + shift] + weight[first + _u(q) * _u(32) * _L + _u(lane)] + np.float32(more) * _UNIT
+                    out[i] = v if v < out[i] else out[i]
 
 
 @njit(inline="always")
@@ -611,11 +618,7 @@ def _advance(
                             out[i] += np.float32(came) * np.float32(UNIT)
                 if uniform:
                     if active:
-                        for m in range(moves):
-                            _watched(
-                                out, place, many, costs, seen, weight, _u(first + m * _LANES), _u(row), there[m], met,
-                                _u(m * 12), _COUNTS[m],
-                            )  # fmt: skip
+                        _watched(out, place, many, costs, seen, weight, _u(first), _u(row), there, met)
                     else:
                         for m in range(0, moves, _AT_ONCE):
                             _quiet(out, place, many, costs, weight, _u(first + m * _LANES), _u(row), there, _u(m))

@@ -251,13 +251,15 @@ def _line(belt: Belt, going: Going, front: float, behind: float, watch: Watch, m
     seconds = going.seconds(belt.inside.shape)
     open_ = belt.inside & np.isfinite(seconds)
     seconds = np.where(open_, seconds, np.inf)
-    weight = np.where(open_, (watch.fixed + haste) * np.where(open_, seconds, 0.0), np.inf)
+    weight = np.where(open_, watch.fixed * np.where(open_, seconds, 0.0), np.inf)
     told = seconds[open_]
     uniform = going.heights is None and not (told.size and told.min() < told.max())
     # Where cells differ the slots are those of the quickest, but for a few.
     typical = 1.0 / going.speed if not told.size else float(np.quantile(told, 0.05, method="lower"))
     slot = belt.cell * typical / PER_CELL
-    ground = Ground(weight, seconds, watch.fixed_still + _STILL * haste, going.heights, belt.cell, slot, uniform)
+    ground = Ground(
+        weight, seconds, watch.fixed_still + _STILL * haste, going.heights, belt.cell, slot, uniform, haste * slot
+    )
     edges = []
     for cells, metres in ((belt.far, front - belt.offset), (belt.near, behind + belt.offset)):
         cost, time = np.full(weight.shape, np.inf), np.zeros(weight.shape)
@@ -493,7 +495,7 @@ class _Whole:
         self._leaves = np.rint(line.end.seconds[self._rows, self._cols] / slot).astype(np.int64)
         self._slots = _way_out(
             costs, passing(line.moving, own[near], window[0] * slot, slot, last),
-            line.end.cost[self._rows, self._cols], self._leaves,
+            line.end.cost[self._rows, self._cols] + line.ground.haste * self._leaves, self._leaves,
         )  # fmt: skip
         values = costs[np.arange(len(self._slots)), self._slots].astype(np.float64)
         self._one = int(values.argmin())
