@@ -350,7 +350,7 @@ def test_what_is_interrupted_begins_no_further_sensor(ground, monkeypatch):
     monkeypatch.setattr("numba.config.NUMBA_NUM_THREADS", 2)
     with pytest.raises(KeyboardInterrupt):
         wall.cover(ground, reports, progress=interrupted)
-    assert len(begun) == 3  # the one that is done, and one on each core; a fourth waited
+    assert 2 <= len(begun) <= 3  # the one that is done, and at most one on each core; a fourth waited
 
 
 def test_what_all_sensors_read_of_the_terrain_is_made_before_the_first_of_them_begins(ground, monkeypatch):
