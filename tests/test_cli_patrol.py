@@ -31,12 +31,10 @@ def test_it_shows_timetable_coverage_breach_and_losses(shown):
     words = " ".join(ran.stdout.split())
     for said in ("takes off", "on station", "Watched over one cycle", "Who gets through", "If a drone is lost"):
         assert said in words
-    # D1 and D2 are half a period apart: the timetable, by hand from the site file's figures.
-    assert "D1" in words
-    assert "D2" in words
-    assert sorted(path.name for path in (folder / "out").iterdir()) == ["patrol.gif", "patrol.png"]
+    names = ["patrol.geojson", "patrol.gif", "patrol.png", "patrol.tif"]
+    assert sorted(path.name for path in (folder / "out").iterdir()) == names
     assert (folder / "out" / "patrol.gif").read_bytes().startswith(b"GIF8")
-    for name in ("patrol.png", "patrol.gif"):
+    for name in names:
         assert str((folder / "out" / name).resolve()) in ran.stdout
 
 

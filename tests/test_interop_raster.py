@@ -6,6 +6,7 @@ import rasterio
 from rasterio.warp import transform
 
 from coverage_fixture import DIGEST, coverage
+from cycle_fixture import cycle, wall
 from dronewall.interop import raster
 from dronewall.report.files import OutputError
 
@@ -86,3 +87,23 @@ def test_a_raster_that_a_full_disk_cut_short_never_replaces_the_old_one(tmp_path
         raster.write_geotiff(coverage(), path)
     monkeypatch.undo()
     assert path.read_bytes() == before
+
+
+def test_how_often_places_are_looked_at_has_bands_of_its_own_over_the_belt(tmp_path):
+    found = cycle(wall())
+    path = tmp_path / "patrol.tif"
+    raster.write_revisit(found, path)
+    belt, of = found.ground.belt, found.targets[0]
+    with rasterio.open(path) as file:
+        assert file.descriptions[:4] == (
+            "walker, watched_share", "walker, longest_unwatched_s", "walker, time_average_gap_s", "walker, next_look_s"
+        )  # fmt: skip
+        assert file.count == 4 * len(found.targets)
+        assert np.array_equal(file.read(1), of.revisit.share.astype(np.float32)[::-1], equal_nan=True)
+        assert np.array_equal(file.read(2), of.revisit.longest.astype(np.float32)[::-1], equal_nan=True)
+        assert file.tags(1)["DRONEWALL_TARGET"] == "walker"
+    # A cell of the belt is where its middle is.
+    row, col = (int(part[0]) for part in np.nonzero(belt.inside & np.isfinite(of.revisit.longest)))
+    columns, rows = found.ground.terrain.centres
+    there = value_at(path, columns[belt.col + col], rows[belt.row + row], band=2)
+    assert there == pytest.approx(of.revisit.longest[row, col], rel=1e-6)

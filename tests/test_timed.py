@@ -179,3 +179,56 @@ def test_the_mean_over_the_times_of_setting_out_is_what_somebody_without_the_sch
     assert found.mean() == pytest.approx(0.4 * (1.0 - -math.expm1(-2.0) / 2.0), abs=1e-4)
     assert found.min() == 0.0
     assert found.max() == pytest.approx(-math.expm1(-2.0), abs=1e-6)
+
+
+def staying(columns, seconds):
+    """One way a column, on which somebody stays there, in row 1."""
+    cells = np.stack((np.full(columns, 1 + ORIGIN[0]), np.arange(columns) + ORIGIN[1]), axis=-1)
+    return Paths(cells, np.full(columns, seconds), np.arange(columns) + 1, np.zeros(columns, dtype=np.int64))
+
+
+def entries(rates, shape, sensor="D1/cam"):
+    """Passes that see each column of row 1 at every step, at rates (steps, columns)."""
+    steps, columns = rates.shape
+    starts = np.arange(steps) * columns
+    cells = np.tile(shape[1] + np.arange(columns), steps).astype(np.int32)
+    return Passes(
+        sensor, starts, starts + columns, cells, rates.astype(np.float32).ravel(),
+        np.ones(rates.size, dtype=np.float32), np.zeros((0, rates.size), dtype=np.uint8), np.zeros(0), 1.0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("coverage", "found"), [(1.0, 0.7899), (0.5, 0.4691)])
+def test_parallel_sweeps_of_an_inverse_cube_sensor_find_what_koopman_says(coverage, found):
+    # FACTS: erf(sqrt(pi) C / 2), C the sweep width over the spacing S. A track at x, whose rate falls as r^-3, makes an
+    # exposure of m / x^2, its sweep width 2 sqrt(pi m): m = (C S)^2 / (4 pi). Tracks 40 m apart, ten to either side.
+    spacing, speed, step = 40, 1.0, 0.2
+    strength = (coverage * spacing) ** 2 / (4.0 * math.pi)
+    along_track = (np.arange(-1500, 1500) + 0.5) * step * speed
+    shape = (3, spacing)
+    drones = []
+    for track in range(-10, 11):
+        aside = np.arange(spacing) + 0.5 + track * spacing
+        # The integral of 1 / (x^2 + s^2)^(3/2) over a whole track is 2 / x^2.
+        rates = 0.5 * strength * speed / np.hypot(aside[None, :], along_track[:, None]) ** 3
+        drones.append(entries(rates, shape, f"D{track + 10}/cam"))
+    seen = Moving(tuple(drones), step, len(along_track), False, shape)
+    paths = staying(spacing, len(along_track) * step)
+    chances, _ = audited_at(Field((8, 60)), seen, paths, ORIGIN, np.zeros(spacing))
+    # The tracks beyond would add 2 m / (10 S^2) = 0.016 C^2 to the exposure.
+    assert chances.mean() == pytest.approx(found, abs=0.007)
+
+
+def test_random_looks_find_what_koopman_says():
+    # FACTS: 1 - exp(-C): as many looks as there are places, each at a random one, leave 36.8 % of them unseen.
+    places = 4000
+    looks = np.random.default_rng(5).integers(0, places, places)
+    starts = np.arange(places)
+    seen = Passes(
+        "D1/cam", starts, starts + 1, (places + looks).astype(np.int32), np.full(places, 50.0, dtype=np.float32),
+        np.ones(places, dtype=np.float32), np.zeros((0, places), dtype=np.uint8), np.zeros(0), 1.0,
+    )  # fmt: skip
+    moving_ = Moving((seen,), 1.0, places, True, (3, places))
+    chances, _ = audited_at(Field((8, places + 8)), moving_, staying(places, float(places)), ORIGIN, np.zeros(places))
+    # Three standard errors of a share of 4000 places.
+    assert chances.mean() == pytest.approx(0.6321, abs=3.0 * math.sqrt(0.6321 * 0.3679 / places))

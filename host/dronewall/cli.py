@@ -739,7 +739,9 @@ def sensors(name: str | None, as_json: bool) -> int:
 @click.option(
     "--target", "target_name", metavar="NAME", help="The picture and the film of this target. [default: the first]"
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for picture and film. [default: out]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder for picture, film, GeoJSON and GeoTIFF. [default: out]"
+)
 @click.option("--film", type=click.Choice(("gif", "mp4", "none")), default="gif", show_default=True,
               help="The drones at work: what kind of film; mp4 needs ffmpeg.")  # fmt: skip
 @click.option("--no-files", is_flag=True, help="Write no files.")

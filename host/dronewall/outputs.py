@@ -63,26 +63,35 @@ def write(
 
 
 def patrol_names(film: str) -> tuple[str, ...]:
-    """What a folder gets of a cycle: the picture, and the film of that kind, "none" of none."""
-    return ("patrol.png",) if film == "none" else ("patrol.png", f"patrol.{film}")
+    """What a folder gets of a cycle: picture, openings and ways for a map, revisit as a raster, and the film of that
+    kind, "none" of none.
+    """
+    return ("patrol.png", "patrol.geojson", "patrol.tif", *(() if film == "none" else (f"patrol.{film}",)))
 
 
 def write_patrol(
     cycle: "Cycle", folder: Path, film: str, target: str | None, progress: Callable[[str], None]
 ) -> list[Path]:
-    """The absolute paths of a cycle's picture and film, of one target, None: the first; OutputError where one may not
-    be written. progress: told what is written.
+    """The absolute paths of a cycle's files, picture and film of one target, None: the first; OutputError where one may
+    not be written. progress: told what is written.
     """
     may_write(folder, patrol_names(film))
+    from dronewall.interop import geojson_cycle, raster
     from dronewall.report import animation, picture_cycle
 
-    picture, *films = (folder / name for name in patrol_names(film))
-    progress(f"writing {picture.name}")
-    picture_cycle.write_chart(cycle, picture, target)
-    for path in films:
+    def animated(path: Path) -> None:
+        told = f"writing {path.name}, frame"
+        animation.write_animation(cycle, path, lambda done, of: progress(f"{told} {done}/{of}"), target)
 
-        def drawn(done: int, of: int, name: str = path.name) -> None:
-            progress(f"writing {name}, frame {done}/{of}")
-
-        animation.write_animation(cycle, path, drawn, target)
-    return [path.resolve() for path in (picture, *films)]
+    writers: tuple[Callable[[Path], None], ...] = (
+        lambda path: picture_cycle.write_chart(cycle, path, target),
+        lambda path: geojson_cycle.write_cycle_geojson(cycle, path),
+        lambda path: raster.write_revisit(cycle, path),
+        animated,
+    )
+    written = []
+    for name, writer in zip(patrol_names(film), writers, strict=False):
+        progress(f"writing {name}")
+        writer(folder / name)
+        written.append((folder / name).resolve())
+    return written
