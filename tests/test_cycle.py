@@ -1,5 +1,7 @@
 """The whole answer over time, on a short piece of real ground: what must hold between its parts."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -166,8 +168,8 @@ def test_a_lost_drone_leaves_the_line_no_better_watched(cycle):
         assert lost.back == pytest.approx(cycle.plan.sortie_of[lost.drone].headway)
         for one in lost.targets:
             assert one.least_without <= one.least + 0.02
-            assert one.open_without >= one.open
-        assert any(one.open_without > one.open for one in lost.targets)
+            assert one.open_without >= one.open - 1.0
+        assert any(one.open_without > one.open + 10.0 for one in lost.targets)
 
 
 def test_a_drone_that_is_alone_is_missed_for_ever_and_leaves_what_the_posts_see(tmp_path):
@@ -177,6 +179,7 @@ def test_a_drone_that_is_alone_is_missed_for_ever_and_leaves_what_the_posts_see(
     for one, of in zip(lost.targets, alone.targets, strict=True):
         assert one.least_without <= one.least + 1e-9
         assert one.least_without == pytest.approx(of.stations.breach_p.min(), abs=0.02)
+        # What is open without any drone is open at all times.
         fixed = (of.stations.breach_p < 0.5).sum() * of.stations.step
         assert one.open_without == pytest.approx(fixed, abs=2 * of.stations.step)
 
@@ -224,6 +227,53 @@ def test_a_plan_that_does_not_repeat_itself_is_looked_at_for_its_horizon(tmp_pat
         assert (of.knowing_p <= of.unknowing_p + 1e-9).all()
 
 
+def test_a_closed_lane_leaves_the_way_round_it(tmp_path):
+    # Water across the middle of the belt's front half, narrower than the lateral distance to both sides.
+    polygon = [[-84.2975, 36.5536], [-84.2967, 36.5544], [-84.2964, 36.5542], [-84.2972, 36.5534], [-84.2975, 36.5536]]
+    water = {"type": "Polygon", "coordinates": [polygon]}
+    (tmp_path / "water.geojson").write_text(json.dumps(water))
+    wet = planned_cycle(grounded(tmp_path, ("[thresholds]", '[going]\nimpassable = "water.geojson"\n[thresholds]')))
+    for of in wet.targets:
+        closed = of.stations.lane_p == 1.0
+        round_it = closed & (of.stations.breach_p < 0.9)
+        assert closed.any()
+        assert round_it.any()
+        assert np.isfinite(of.unknowing_p[round_it]).all()
+        assert (of.knowing_p[round_it] <= of.unknowing_p[round_it] + 1e-9).all()
+
+
+def test_a_flight_once_in_a_long_cycle_is_not_passed_over(tmp_path):
+    rare = planned_cycle(grounded(tmp_path, ("height_agl_m = 90.0", "height_agl_m = 90.0\nevery_s = 5400.0")))
+    assert rare.length == 10800.0
+    assert rare.step < 10.0
+    # Two flights of at most 340 s, of which some see the line.
+    flown = sum(bool(frusta) for frusta in rare.frusta) * rare.step
+    assert 400.0 < flown < 680.0
+    assert 0.0 < rare.targets[0].crossing_p.std(axis=1).max()
+
+
+@pytest.mark.parametrize(
+    ("sensor", "longest"),
+    [
+        ("elevation_deg = 10.0", 5.0),  # it sees no flat ground
+        ('elevation_deg = -50.0, gimbal = "sweep", sweep_deg = 120.0, sweep_s = 4.0', 0.5),
+    ],
+)
+def test_no_sensor_is_frozen_by_a_long_step(tmp_path, sensor, longest):
+    ground = grounded(tmp_path, ('type = "camera", elevation_deg = -50.0 }', f'type = "camera", {sensor} }}'))
+    found = cycle_of(cover(ground, planned(ground)))
+    assert found.step <= longest
+
+
+def test_who_has_less_time_finds_no_better_way(tmp_path, cycle):
+    # 300 m at 1.4 m/s take 214.3 s.
+    hurried = planned_cycle(grounded(tmp_path, ("horizon_s = 500.0", "horizon_s = 500.0\nmax_crossing_s = 215.0")))
+    for of, free in zip(hurried.targets, cycle.targets, strict=True):
+        assert (of.knowing_p >= free.knowing_p - 0.01).all()
+        for way in (of.knowing, of.unknowing):
+            assert way.arrives - way.sets_out <= 1.02 * 215.0
+
+
 def test_a_drone_that_nobody_hears_does_not_count(tmp_path):
     ground = grounded(tmp_path)
     heard = [report for report in planned(ground, 5.0) if report.node != "D2"]
@@ -242,5 +292,6 @@ def test_long_work_says_how_far_it_is(tmp_path):
     told = []
     planned_cycle(grounded(tmp_path), progress=lambda what, done, of: told.append((what, done, of)))
     assert told
-    assert {what for what, _, _ in told} == {"what the drones see", "ways across in time"}
-    assert told[-1][1] == told[-1][2]
+    whats = list(dict.fromkeys(what for what, _, _ in told))
+    assert whats == ["what the drones see", *(f"ways across in time, {n} of 2: stations" for n in (1, 2))]
+    assert all(0 <= done <= of for _, done, of in told)

@@ -10,6 +10,7 @@ from dronewall.site_places import metres, points
 from dronewall.toml_check import Sheet, key_path, shown
 from dronewall.toml_lines import Key
 
+_DEPTHS = (("belt_front_m", 600.0), ("belt_behind_m", 300.0))
 LONGEST_S = 7 * 86_400.0
 """A drone is back where it was within this time [s]: simulated nodes count the milliseconds of it in 31 bits."""
 
@@ -25,6 +26,7 @@ def check_patrol(found: Sheet) -> None:
     for key in found.each("sorties"):
         _check_sortie(found, key)
     _check_turns(found)
+    _check_crossing(found)
 
 
 def sensors_of(found: Sheet, table: str) -> Iterator[Key]:
@@ -52,6 +54,23 @@ def _check_turns(found: Sheet) -> None:
         name = found.raw(*key, "name")
         if isinstance(name, str) and name not in flying:
             found.note(key, f"drone {shown(name)} is in no sortie: it never flies")
+
+
+def _check_crossing(found: Sheet) -> None:
+    """Everybody has the time to walk straight across."""
+    longest = found.sound("patrol", "max_crossing_s")
+    if longest is None:
+        return
+    front, behind = (found.sound("frontage", name, default=m) for name, m in _DEPTHS)
+    for key in found.each("targets"):
+        speed = found.sound(*key, "speed_mps")
+        if speed is not None and longest < (front + behind) / speed:
+            name = shown(found.raw(*key, "name"))
+            found.problem(
+                ("patrol", "max_crossing_s"),
+                f"{longest:g} s, but {name} takes {(front + behind) / speed:.0f} s straight across",
+                "as long or longer",
+            )
 
 
 def _check_airframe(found: Sheet, key: Key) -> None:
@@ -117,9 +136,8 @@ def _check_crew(found: Sheet, key: Key) -> tuple[float | None, bool | None]:
 
 def _check_landing(found: Sheet, key: Key, lands: bool | None) -> None:
     given = [name for name in ("every_s", "batteries", "charge_s") if found.raw(*key, name) is not None]
-    for one, other in (("batteries", "charge_s"), ("charge_s", "batteries")):
-        if one in given and other not in given:
-            found.problem((*key, other), "missing", f"it, with {one}")
+    if "batteries" in given and "charge_s" not in given:
+        found.problem((*key, "charge_s"), "missing", "it, with batteries")
     launch = found.raw(*key, "launch")
     if lands and launch is None:
         found.problem((*key, "launch"), "missing", "one of [[posts]], for its drones have to land")

@@ -585,7 +585,15 @@ class Sortie(_Table, frozen=True, kw_only=True):
         | None
     ) = None
     charge_s: (
-        Annotated[float, _is("Landing to that battery's being full again, with batteries", ge=0, le=604_800)] | None
+        Annotated[
+            float,
+            _is(
+                "Landing to that battery's being full again; alone it says how many batteries it would take",
+                ge=0,
+                le=604_800,
+            ),
+        ]
+        | None
     ) = None
 
 
@@ -593,7 +601,7 @@ class Patrol(_Table, frozen=True, kw_only=True):
     """How the drones' plan is cut into steps and how long a crossing may take."""
 
     horizon_s: Annotated[
-        float, _is("How far to look ahead where the plan has no cycle of at most 6 hours", ge=60, le=86_400)
+        float, _is("How far to look ahead where the plan has no cycle of at most 6 hours", ge=60, le=21_600)
     ] = 7200.0
     max_crossing_s: (
         Annotated[
@@ -811,6 +819,7 @@ than 50 km; posts, routes and antennas lie within 50 km of it; a target's bottom
 and angles are told apart by 0.01 m and 0.01 degrees); the drones of a sortie are of one airframe, no drone flies
 two sorties, and each sortie has one flying height; an orbit has one point and a radius, other routes two points or
 more; what has to land has a launch, and alone has `every_s`, `batteries` and `charge_s`; `reserve_s` is under
-`endurance_s`; a node has an access point or a gateway, not both; access points are not linked in a circle;
+`endurance_s`; `patrol.max_crossing_s` is as long as each target takes straight across, or longer; a node has an
+access point or a gateway, not both; access points are not linked in a circle;
 `duty.share` stands with `awake = "duty"` and only there.
 """

@@ -9,11 +9,16 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
 
 from dronewall import __version__
+from dronewall.engine.breach import lane_paths
 from dronewall.engine.field import node_of
 from dronewall.engine.footprint import step_of
 from dronewall.engine.frustum import Frustum
+from dronewall.engine.gaps import lane_pieces
 from dronewall.engine.ground import Ground
 from dronewall.engine.levels import LEVELS, Level
 from dronewall.engine.models import moving_only
@@ -22,17 +27,23 @@ from dronewall.engine.opening import Opening
 from dronewall.engine.patrol import Plan, Sortie
 from dronewall.engine.plan import airborne, plan_of
 from dronewall.engine.schedule import Line, TargetCycle, TimedCrossing
-from dronewall.engine.wall import Coverage, TargetCoverage, gaps_of, target_of
+from dronewall.engine.wall import Coverage, TargetCoverage, gaps_of, going_of, target_of
 from dronewall.scenario import Target as TargetSpec
 
 __all__ = ["Cycle", "Lost", "Opening", "TargetCycle", "TimedCrossing", "Without", "cycle_of"]
 
 _LONGEST_CROSSING = 3.0
 """A walker takes no longer than so many times what walking straight across takes, waiting included."""
-_STEPS = 20_000
-"""Steps of a cycle, at most."""
+_STEPS = (100, 20_000)
+"""Steps of a cycle, at least where nobody asks for fewer, and at most."""
+_LONGEST_STEP = 30.0
+"""A step is no longer than this [s] ..."""
+_SWEEP_STEPS = 8.0
+"""... nor than such a part of a gimbal's sweep there and back, unless asked for."""
 _PROBES = 97
-"""Moments at which the drones are asked how fast what they see moves."""
+"""Moments in the air at which the drones are asked how fast what they see moves."""
+_SOON = 0.4
+"""... from then until so much later [s]; what repeats itself does not do so in this time."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -40,7 +51,8 @@ Progress = Callable[[str, int, int], None]
 @dataclass(frozen=True)
 class Without:
     """What a drone's loss makes of a target at a level: the knowing walker's least P with it and without it, nan where
-    nobody can cross; open: metres of frontage where his P is under the threshold, likewise.
+    nobody can cross; open [m]: how much of the frontage is open, without waiting, on the mean over the times of setting
+    out, likewise.
     """
 
     target: TargetSpec
@@ -102,10 +114,7 @@ def cycle_of(coverage: Coverage, progress: Progress | None = None, *, losses: bo
     if not flying:
         return None
     told: Progress = (lambda what, done, of: None) if progress is None else progress
-    longest = {
-        spec.name: scenario.patrol.max_crossing_s or _LONGEST_CROSSING * ground.frontage.depth / spec.speed_mps
-        for spec in scenario.targets
-    }
+    longest = {spec.name: scenario.patrol.max_crossing_s or _longest(ground, spec) for spec in scenario.targets}
     length = plan.cycle or scenario.patrol.horizon_s
     whole = length if plan.cycle is not None else length + max(longest.values())
     step, steps = _cut(ground, plan, length)
@@ -131,9 +140,9 @@ def cycle_of(coverage: Coverage, progress: Progress | None = None, *, losses: bo
     lines.sort(key=lambda line: LEVELS.index(line.level))
     found = []
     for number, line in enumerate(lines):
-        told("ways across in time", number, len(lines))
-        found.append(line.answer())
-    told("ways across in time", len(lines), len(lines))
+        what = f"ways across in time, {number + 1} of {len(lines)}: stations"
+        told(what, 0, len(line.stations.chainage))
+        found.append(line.answer(partial(told, what)))
     lost = []
     for number, drone in enumerate(flying if losses else []):
         told("losses of drones", number, len(flying))
@@ -167,17 +176,43 @@ def _silent(coverage: Coverage) -> Set[str]:
 def _cut(ground: Ground, plan: Plan, length: float) -> tuple[float, int]:
     """The step [s], and how many make up the length."""
     asked = ground.scenario.patrol.step_s
+    least, most = _STEPS
     if asked is None:
-        asked = step_of(_pairs(ground, plan, length), 1.0, ground.terrain.cell)
-    steps = min(max(math.ceil(length / min(asked, length) - 1e-9), 1), _STEPS)
+        sweeps = [
+            sensor.sweep_s / _SWEEP_STEPS
+            for drone in ground.scenario.drones
+            for sensor in drone.sensors
+            if drone.name in plan.sortie_of and sensor.sweep_s is not None
+        ]
+        asked = step_of(_pairs(ground, plan, length), _SOON, ground.terrain.cell)
+        asked = min(asked, _LONGEST_STEP, length / least, *sweeps)
+    steps = min(max(math.ceil(length / asked - 1e-9), 1), most)
     return length / steps, steps
 
 
+def _longest(ground: Ground, spec: TargetSpec) -> float:
+    """The longest time [s] that a crossing may take where the site file names none: three times what walking straight
+    across takes at half of the stations, as far as it can be done.
+    """
+    frontage, terrain = ground.frontage, ground.terrain
+    lanes = frontage.lanes(frontage.stations(terrain.cell))
+    paths = lane_paths(
+        terrain, ground.belt, going_of(ground, spec), lanes, lane_pieces(terrain, frontage), frontage.front
+    )
+    seconds = paths.durations[np.isfinite(paths.durations)]
+    straight = frontage.depth / spec.speed_mps
+    return _LONGEST_CROSSING * max(float(np.median(seconds)) if len(seconds) else straight, straight)
+
+
 def _pairs(ground: Ground, plan: Plan, length: float) -> Iterator[tuple[Frustum, Frustum]]:
-    """Sensors in the air, and the same a second later, at moments all over the cycle."""
+    """Sensors in the air, and the same a moment later, at moments all over the flights of a cycle."""
+    spans = [(max(flight.takes_off, 0.0), min(flight.lands, length)) for flight in plan.flights(0.0, length)]
+    ends = np.cumsum([end - start for start, end in spans])
     for number in range(_PROBES):
-        time = (number + 0.5) * length / _PROBES
-        later = dict(airborne(ground, plan, time + 1.0))
+        at = (number + 0.5) / _PROBES * ends[-1]
+        flight = int(np.searchsorted(ends, at, side="right"))
+        time = spans[flight][1] - (ends[flight] - at)
+        later = dict(airborne(ground, plan, time + _SOON))
         for name, frustum in airborne(ground, plan, time):
             if name in later:
                 yield frustum, later[name]
@@ -209,7 +244,7 @@ def _loss(sortie: Sortie, drone: str, lines: list[Line], found: list[TargetCycle
     """What becomes of the line without a drone. The worst moment to lose it is when it comes on station: the next one,
     a headway later, is never farther away.
     """
-    at = 0.0 if sortie.forever else sortie.take_off(drone) % sortie.period + sortie.out
+    at = 0.0 if sortie.forever else (sortie.take_off(drone) + sortie.out) % sortie.period
     back = sortie.headway if len(sortie.drones) > 1 else None
     told = []
     for line, before in zip(lines, found, strict=True):
@@ -217,5 +252,5 @@ def _loss(sortie: Sortie, drone: str, lines: list[Line], found: list[TargetCycle
         without = dataclasses.replace(line, moving=dataclasses.replace(line.moving, passes=passes))
         least = math.nan if before.knowing is None else before.knowing.probability
         less, open_ = without.least()
-        told.append(Without(line.target, line.level, least, less, line.open(before.knowing_p), open_))
+        told.append(Without(line.target, line.level, least, less, line.open(before.crossing_p), open_))
     return Lost(drone, sortie.name, at, back, tuple(told))

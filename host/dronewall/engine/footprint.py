@@ -20,21 +20,29 @@ def step_of(pairs: Iterable[tuple[Frustum, Frustum]], seconds: float, cell: floa
     moves by an eighth of its own length along the way, or by a cell where that is more: cells are told apart no finer.
     And the drone flies a quarter of the way from the eye to the footprint, so that what it looks at from all sides
     (gimbal on a point) is seen from all of them. Flat ground under the drone, as far down as the frustum tells
-    (`eye_agl`); without that, or where it sees no ground, a frustum is not asked.
+    (`eye_agl`). What sees none, as a camera that looks up does, has its view half way to its range in place of a
+    footprint.
     """
     found = []
     for before, after in pairs:
         one, other = footprint(before), footprint(after)
         if one is None or other is None:
-            continue
+            one, other = _half_way(before), _half_way(after)
         east, north = other[0] - one[0], other[1] - one[1]
-        length = max(depth(before, math.atan2(east, north)) / 8.0, cell)
+        long = depth(before, math.atan2(east, north)) or before.range_max / 2.0 * min(before.hfov, 1.0)
+        length = max(long / 8.0, cell)
         flown = math.hypot(after.east - before.east, after.north - before.north)
         away = math.hypot(one[0] - before.east, one[1] - before.north, before.eye_agl or 0.0)
         shares = (math.hypot(east, north) / length, flown / (away / 4.0))
         found.append(seconds / max(shares) if max(shares) > 0.0 else math.inf)
     # Where a drone turns at a waypoint its footprint leaps, however short the step.
     return sorted(found)[len(found) // 10] if found else math.inf
+
+
+def _half_way(frustum: Frustum) -> tuple[float, float]:
+    """East and north [m] of the place on the boresight half way to the range."""
+    away = frustum.range_max / 2.0 * math.cos(frustum.elevation)
+    return frustum.east + away * math.sin(frustum.azimuth), frustum.north + away * math.cos(frustum.azimuth)
 
 
 def _rim(frustum: Frustum) -> tuple[npt.NDArray[Any], ...] | None:

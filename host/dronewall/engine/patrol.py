@@ -131,8 +131,8 @@ class Sortie:
             raise self._error(f"drones are {', '.join(self.drones) or 'none'}; expected one or more, each once")
         if not math.isfinite(self.start):
             raise self._error(f"start is {self.start}; expected seconds")
-        if (self.batteries is None) != (self.charge is None):
-            raise self._error("batteries without the time to charge them, or the reverse; expected both or neither")
+        if self.batteries is not None and self.charge is None:
+            raise self._error("batteries without the time to charge them; expected both")
         if self.batteries is not None and self.batteries < 1:
             raise self._error(f"{self.batteries} batteries; expected one or more")
         if self.forever and (self.every is not None or self.batteries is not None):

@@ -39,6 +39,8 @@ _OUTSETS = 720
 _OUTSETS_COUNTED = 60
 _WORTH = 0.005
 """A station is searched for a better time where one might be detected less by so much."""
+_SLACK = 1.02
+"""Whole slots of time are so much off a way's own time, at most: as much longer than allowed may a crossing be."""
 _TOGETHER = 400
 """Stations whose ways are looked at together."""
 
@@ -156,7 +158,7 @@ class Line:
         told = watched(self.ground, self.field, _until(self.moving, self.steps))
         chances, ways, route = self._unknowing()
         mean = chances.mean(axis=1)
-        walker, best, outset, waits = self._knowing(chances, ways, progress)
+        walker, best, outset, waits = self._knowing(chances, ways, route, progress)
         return TargetCycle(
             target=self.target,
             level=self.level,
@@ -182,14 +184,17 @@ class Line:
         )
 
     def least(self) -> tuple[float, float]:
-        """The knowing walker's least P of the whole line, nan where nobody can cross, and how much is open to him."""
-        chances, ways, _ = self._unknowing()
-        walker, best, _, _ = self._knowing(chances, ways, None)
-        return math.nan if walker is None else walker.probability, self.open(best)
+        """The knowing walker's least P of the whole line, nan where nobody can cross, and `open`."""
+        chances, ways, route = self._unknowing()
+        walker = self._knowing(chances, ways, route, None)[0]
+        return math.nan if walker is None else walker.probability, self.open(chances)
 
-    def open(self, chances: Floats) -> float:
-        """Metres of frontage where these chances, station by station, are under the threshold."""
-        return float((chances < self.ground.scenario.thresholds.lane_p).sum() * self.stations.step)
+    def open(self, chances: npt.NDArray[np.floating]) -> float:
+        """Metres of frontage that are open, without waiting, on the mean over the times of setting out. chances (n, m):
+        as of `TargetCycle.crossing_p`.
+        """
+        under = chances < self.ground.scenario.thresholds.lane_p
+        return float(under.mean(axis=1).sum() * self.stations.step)
 
     # --- who does not know it
 
@@ -198,7 +203,9 @@ class Line:
         exposed of the whole line.
         """
         ground, frontage, belt = self.ground, self.ground.frontage, self.ground.belt
-        rate = self._fixed + mean_rates(self._summed, belt.inside.shape)
+        drones = self._summed
+        drones = dataclasses.replace(drones, first=drones.first[: self.steps], last=drones.last[: self.steps])
+        rate = self._fixed + mean_rates(drones, belt.inside.shape)
         guide = guide_of(belt, rate, self._going, frontage.front, frontage.behind)
         at = self.stations
         cells = np.stack(ground.terrain.cells(at.east, at.north), axis=-1)
@@ -212,16 +219,17 @@ class Line:
             lanes = lane_paths(ground.terrain, belt, self._going, at.lane[part], pieces, frontage.front)
             routes = best.paths.some(part)
             straight, free = self._chances(lanes), self._chances(routes)
-            # As `gaps.stations` has it: the straight lane is always one of the ways.
-            lane_is_best = ~(free.mean(axis=1) < straight.mean(axis=1))
+            # As `gaps.stations` has it: the straight lane is always one of the ways. A closed one is nan.
+            least, other = (np.where(np.isnan(of).any(axis=1), np.inf, of.mean(axis=1)) for of in (straight, free))
+            lane_is_best = least <= other
             found[part] = np.where(lane_is_best[:, None], straight, free)
             for number, lane in enumerate(lane_is_best.tolist()):
                 ways.append((lanes if lane else routes).some(slice(number, number + 1)))
         return found, ways, _path(weakest_route(belt, guide, self._going, frontage.front, frontage.behind))
 
     def _chances(self, paths: Paths) -> Floats:
-        """P of ways by the time of setting out; nan where they cannot be gone."""
-        closed = ~np.isfinite(paths.durations) | (paths.ends == paths.starts)
+        """P of ways by the time of setting out; nan where they cannot be gone, or not in the longest time."""
+        closed = ~(paths.durations <= _SLACK * self.longest) | (paths.ends == paths.starts)
         paths = dataclasses.replace(paths, seconds=np.where(np.isfinite(paths.seconds), paths.seconds, 0.0))
         clock = _clock(paths)
         if self._counted.k == 1:
@@ -252,16 +260,21 @@ class Line:
         if not several:
             return None
         probability, paths = min(several, key=lambda one: one[0])
-        clock = _clock(paths)
-        sample = self.outsets[:: max(1, len(self.outsets) // _OUTSETS_COUNTED)]
-        before = float(np.mean([self._audited(paths, clock + outset)[1][0] for outset in sample]))
+        clock, ahead = _clock(paths), int(paths.before[0])
+        # Somebody who is across as soon as he is at the frontage.
+        half = Paths(paths.cells[:ahead], paths.seconds[:ahead], np.array([ahead]), np.array([ahead]))
+        before = float(self._chances(half).mean()) if ahead else 0.0
         way = _Way(paths, clock, np.zeros(len(clock), dtype=np.bool_), probability)
         return self._timed(way, before)
 
     # --- who knows it
 
     def _knowing(
-        self, chances: Floats, ways: list[Paths], progress: Callable[[int, int], None] | None
+        self,
+        chances: Floats,
+        ways: list[Paths],
+        route: Paths | None,
+        progress: Callable[[int, int], None] | None,
     ) -> tuple[TimedCrossing | None, Floats, Floats, Floats]:
         """The weakest way of the line for him; of each station his P, when he sets out and how long he waits [s]."""
         can = np.isfinite(chances[:, 0])
@@ -270,11 +283,14 @@ class Line:
         best = np.where(can, chances[np.arange(len(first)), first], np.nan)
         outset, waits = np.where(can, self.outsets[first], np.nan), np.where(can, 0.0, np.nan)
         several: list[_Way] = []
-        if can.any():
-            station = int(np.nanargmin(best))
-            paths = ways[station]
-            none = np.zeros(len(paths.seconds), dtype=np.bool_)
-            several.append(_Way(paths, _clock(paths) + outset[station], none, float(best[station])))
+        alike = [(chances[station], ways[station]) for station in ([int(np.nanargmin(best))] if can.any() else [])]
+        if route is not None:
+            alike.append((self._chances(route)[0], route))
+        for by_outset, paths in alike:
+            if np.isfinite(by_outset[0]):
+                one = int(np.argmin(by_outset))
+                none = np.zeros(len(paths.seconds), dtype=np.bool_)
+                several.append(_Way(paths, _clock(paths) + self.outsets[one], none, float(by_outset[one])))
         for numbers, timed in self._found(best, progress):
             audited = self._audited(timed.paths, timed.begins, timed.waiting)[0]
             audited[timed.paths.ends == timed.paths.starts] = np.inf
@@ -302,7 +318,8 @@ class Line:
         there is nothing to gain.
         """
         frontage, at = self.ground.frontage, self.stations
-        numbers = np.flatnonzero(best - at.breach_p > _WORTH)
+        # Where his ways at a station take too long a quicker one may be left.
+        numbers = np.flatnonzero(np.where(np.isnan(best), 1.0, best) - at.breach_p > _WORTH)
         whole = bool(np.nanmin(best, initial=1.0) - at.breach_p.min() > _WORTH)
         if not len(numbers) and not whole:
             return
