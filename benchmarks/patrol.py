@@ -33,9 +33,10 @@ from dronewall.engine.ground import Ground
 from dronewall.engine.levels import LEVELS, rates
 from dronewall.engine.moving import Moving, moving
 from dronewall.engine.revisit import Watched, watched
-from dronewall.engine.spacetime import Knowing, Watch, search
+from dronewall.engine.spacetime import Knowing, search
 from dronewall.engine.terrain import Terrain
 from dronewall.engine.together import summed
+from dronewall.engine.watch import Watch
 from dronewall.scenario import Environment, Thresholds
 
 CELL = 10.0

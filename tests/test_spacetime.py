@@ -7,14 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dronewall.engine import slots, spacetime
+from dronewall.engine import costs
 from dronewall.engine.belt import belt_of
 from dronewall.engine.breach import Going, crossings, guide_of, weakest_route
 from dronewall.engine.exposure import COUNTS, CROSSED, LENGTHS, MOVES, SHARES, pace
 from dronewall.engine.frontage import Frontage
+from dronewall.engine.itinerary import told
 from dronewall.engine.moving import Summed
-from dronewall.engine.spacetime import HASTE, Watch, search
+from dronewall.engine.passage import Through
+from dronewall.engine.spacetime import search
 from dronewall.engine.terrain import Terrain
+from dronewall.engine.watch import HASTE, Watch, line_of
 
 CELL = 10.0
 SPEED = 1.4
@@ -355,19 +358,19 @@ def test_whole_slots_are_within_two_percent_of_the_time_that_a_way_takes(rough):
     heights = 8.0 * np.sin(rows / 5.0) * np.cos(cols / 7.0) if rough else None
     going = Going(SPEED, None, heights)
     watch = Watch(fixed, fixed, nothing(site.shape), nothing(site.shape))
-    line = spacetime._line(site.belt, going, site.front, site.behind, watch, 1500.0)
+    line = line_of(site.belt, going, site.front, site.behind, watch, 1500.0)
     own = site.stations - (site.belt.row, site.belt.col)
-    both = spacetime._Halves(line, line.between(-1.0, 1e9), own, (0, line.outsets), slots.Store())
+    both = Through(line, line.between(-1.0, 1e9), own, (0, line.outsets), costs.Store())
     ways = both.ways(np.arange(len(own)))
-    told = spacetime._told(line, going, site.front, site.behind, watch, ways)
-    assert told.paths.durations == pytest.approx([way.lasts * line.ground.slot for way in ways], rel=0.02)
+    found = told(line, ways)
+    assert found.paths.durations == pytest.approx([way.lasts * line.ground.slot for way in ways], rel=0.02)
 
 
 def test_how_many_slots_are_at_hand_changes_nothing(monkeypatch):
     site = wide()
     fixed, drone = uneven(site), orbits(site, rate=0.1)
     some = site.found(Watch(fixed, fixed, drone, drone), 500.0)
-    monkeypatch.setattr(slots, "_AT_HAND", 100_000)
+    monkeypatch.setattr(costs, "_AT_HAND", 100_000)
     every = site.found(Watch(fixed, fixed, drone, drone), 500.0)
     assert some.stations.paths.cells.tolist() == every.stations.paths.cells.tolist()
     assert some.stations.begins.tolist() == every.stations.begins.tolist()

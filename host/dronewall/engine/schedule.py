@@ -20,14 +20,16 @@ from dronewall.engine.crossing import Paths
 from dronewall.engine.field import Field
 from dronewall.engine.gaps import Stations, lane_pieces
 from dronewall.engine.ground import Ground
+from dronewall.engine.itinerary import Timed
 from dronewall.engine.levels import Level
 from dronewall.engine.moving import Moving, Summed, still
 from dronewall.engine.opening import Opening, openings
 from dronewall.engine.revisit import Revisit, watched
-from dronewall.engine.spacetime import Timed, Watch, search
+from dronewall.engine.spacetime import search
 from dronewall.engine.timed import audited_at, audited_by_outset
 from dronewall.engine.together import counting, mean_rates, summed
 from dronewall.engine.wall import going_of
+from dronewall.engine.watch import Watch
 from dronewall.scenario import Target as TargetSpec
 
 Floats = npt.NDArray[np.float64]
