@@ -64,6 +64,21 @@ def test_a_uniform_field_is_crossed_straight():
     assert route.worst == bottleneck.worst == pytest.approx(0.004)
 
 
+def test_nobody_comes_in_or_leaves_by_a_closed_cell_on_the_very_edge():
+    # The middles of the first and the last row of cells lie on the belt's edges: 0 m from there to its outside.
+    terrain, frontage = plain(), line(front=97.5, behind=97.5)
+    belt = belt_of(frontage, terrain)
+    closed = np.where(belt.chainage < 500.0, np.inf, 1.0)
+    with np.errstate(all="raise"):
+        guide = guide_of(
+            belt, np.full(closed.shape, 0.01), Going(WALKER.speed, closed), frontage.front, frontage.behind
+        )
+    for edge, cost, offset in ((belt.far, guide.start, 97.5), (belt.near, guide.end, -97.5)):
+        assert belt.offset[edge] == pytest.approx(offset)
+        assert np.isinf(cost[edge & np.isinf(closed)]).all()
+        assert cost[edge & np.isfinite(closed)] == pytest.approx(0.0, abs=1e-6)
+
+
 def test_between_two_discs_the_corridor_is_taken():
     # Discs of 120 m around 300 and 700 m on the line, watched for sure; the corridor between is 160 m wide.
     terrain, frontage = plain(), line()

@@ -237,9 +237,11 @@ def _weight(belt: Belt, rate: Floats, going: Going) -> Floats:
 
 def _edges(belt: Belt, weight: Floats, front: float, behind: float) -> tuple[Floats, Floats]:
     """What it costs to come from the far edge to the middle of a cell beside it, and from there to the near edge."""
+    open_ = np.isfinite(weight)  # a closed cell on the very edge would cost inf times 0 m
     start, end = np.full(weight.shape, np.inf), np.full(weight.shape, np.inf)
-    start[belt.far] = weight[belt.far] * np.maximum(front - belt.offset[belt.far], 0.0)
-    end[belt.near] = weight[belt.near] * np.maximum(behind + belt.offset[belt.near], 0.0)
+    far, near = belt.far & open_, belt.near & open_
+    start[far] = weight[far] * np.maximum(front - belt.offset[far], 0.0)
+    end[near] = weight[near] * np.maximum(behind + belt.offset[near], 0.0)
     return start, end
 
 
