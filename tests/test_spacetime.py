@@ -64,13 +64,13 @@ def fraction(value):
 class Plain:
     """The same search, state by state and outset by outset."""
 
-    def __init__(self, site, going, watch, rates, rates_still, step, periodic, max_crossing, slot):
+    def __init__(self, site, going, watch, rates, rates_still, step, periodic, max_crossing, slot, until=math.inf):
         self.site, self.going, self.slot = site, going, slot
         self.step, self.periodic = step, periodic
         self.rates, self.rates_still = rates, rates_still
         self.haste = HASTE / max_crossing
         self.longest = int(max_crossing / slot + 1e-9)
-        self.outsets = math.ceil(len(rates) * step / slot - 1e-9)
+        self.outsets = math.ceil(min(len(rates) * step, until) / slot - 1e-9)
         self.pace = going.seconds(site.shape)
         self.fixed, self.still = watch.fixed + self.haste, watch.fixed_still + 0.9 * self.haste
         self.uniform = (
@@ -231,6 +231,24 @@ def test_costs_are_those_of_a_plain_search_over_the_same_slots(case):
         assert found.route.searched[0] == pytest.approx(anywhere, rel=1e-5, abs=1.5 * HASTE)
     else:
         assert np.isnan(found.route.searched[0])
+
+
+@settings(max_examples=10, deadline=None)
+@given(cases(), st.floats(0.05, 1.2))
+def test_who_is_to_set_out_before_a_time_finds_the_best_of_what_is_left(case, share):
+    # The plain search tries the outsets one by one, and leaves out the later ones.
+    site, watch, going, rates, rates_still, step, periodic, bound, lateral = case
+    until = share * len(rates) * step
+    found = site.found(watch, bound, lateral, going, until=until)
+    plain = Plain(site, going, watch, rates, rates_still, step, periodic, bound, found.slot, until)
+    least = [
+        plain.least(tuple(station), mark, lateral)
+        for station, mark in zip((site.stations - (site.belt.row, site.belt.col)).tolist(), site.at, strict=True)
+    ]
+    for some, best in ((found.stations, least), (found.route, [plain.least()])):
+        best = np.where(np.isfinite(best), best, np.nan)
+        assert some.searched == pytest.approx(best, rel=1e-5, abs=1.5 * HASTE, nan_ok=True)
+        assert (some.outsets[np.isfinite(best)] < until).all()
 
 
 def wide():
@@ -408,6 +426,41 @@ def test_where_nobody_can_cross_there_is_no_way():
     assert np.isnan(found.stations.exposure).all()
 
 
+def test_who_has_to_set_out_early_cannot_await_the_time_when_nobody_looks():
+    # .01/s everywhere but from 60 s to 300 s of every 480 s; straight across takes 179 s, and he may take no longer.
+    site = wide()
+    rates = np.full((240, *site.shape), 0.01)
+    rates[30:150] = 0.0
+    free, drone = np.zeros(site.shape), passes(site.shape, 2.0, rates)
+    watch = Watch(free, free, drone, drone)
+    every = site.found(watch, 180.0)
+    assert every.stations.exposure == pytest.approx(0.0, abs=1e-6)
+    # Who sets out right before 20 s is watched until 60 s.
+    early = site.found(watch, 180.0, until=20.0)
+    for some in (early.stations, early.route):
+        assert (some.outsets < 20.0).all()
+        assert some.exposure == pytest.approx(0.4, abs=0.01 * early.slot)
+    # A bound beyond the cycle is none.
+    beyond = site.found(watch, 180.0, until=500.0)
+    assert beyond.stations.searched.tolist() == every.stations.searched.tolist()
+    assert beyond.stations.begins.tolist() == every.stations.begins.tolist()
+
+
+def test_without_the_route_the_stations_are_the_same():
+    site = wide()
+    fixed, drone = uneven(site), orbits(site, rate=0.1)
+    both = site.found(Watch(fixed, fixed, drone, drone), 400.0, 60.0)
+    only = site.found(Watch(fixed, fixed, drone, drone), 400.0, 60.0, route=False)
+    assert len(both.route.paths.cells) > 0
+    assert len(only.route) == 1
+    assert len(only.route.paths.cells) == len(only.route.begins) == 0
+    assert np.isnan(only.route.exposure).all()
+    assert np.isnan(only.route.searched).all()
+    for name in ("begins", "waiting", "exposure", "searched"):
+        assert getattr(only.stations, name).tolist() == getattr(both.stations, name).tolist()
+    assert only.stations.paths.cells.tolist() == both.stations.paths.cells.tolist()
+
+
 def test_progress_counts_stations():
     site = wide()
     free, none = np.zeros(site.shape), nothing(site.shape)
@@ -424,3 +477,6 @@ def test_what_does_not_fit_is_refused():
         site.found(Watch(free, free[1:], none, none), 600.0)
     with pytest.raises(ValueError, match="longest crossing of 0"):
         site.found(Watch(free, free, none, none), 0.0)
+    for until in (0.0, math.nan):
+        with pytest.raises(ValueError, match="setting out before"):
+            site.found(Watch(free, free, none, none), 600.0, until=until)

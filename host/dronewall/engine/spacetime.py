@@ -69,8 +69,10 @@ def search(
             raise ValueError(f"{name} has shape {rates.shape}; expected the belt's {belt.inside.shape}")
     if not 0.0 < max_crossing < np.inf:
         raise ValueError(f"a longest crossing of {max_crossing} s; expected one above 0 s")
+    if until is not None and not until > 0.0:
+        raise ValueError(f"setting out before {until} s; expected a time above 0 s")
     line = line_of(belt, going, front, behind, watch, max_crossing)
-    if until is not None:
+    if until is not None and until < line.moving.cycle:
         line = replace(line, outsets=min(line.outsets, max(1, int(np.ceil(until / line.ground.slot - 1e-9)))))
     static = partial(crossings, belt, line.guide, going, front, behind, lateral=lateral)
     own = np.asarray(stations, dtype=np.int64) - (belt.row, belt.col)
