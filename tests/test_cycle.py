@@ -248,8 +248,8 @@ def test_a_flight_once_in_a_long_cycle_is_not_passed_over(tmp_path):
     assert rare.step < 10.0
     # Two flights of at most 340 s, of which some see the line.
     flown = sum(bool(frusta) for frusta in rare.frusta) * rare.step
-    assert 400.0 < flown < 680.0
-    assert 0.0 < rare.targets[0].crossing_p.std(axis=1).max()
+    assert 400.0 < flown < 2.0 * 340.0 + 2.0 * rare.step
+    assert rare.targets[0].crossing_p.std(axis=1).max() > 0.0
 
 
 @pytest.mark.parametrize(

@@ -380,8 +380,7 @@ def test_take_offs_that_are_too_close_are_refused_with_the_least():
         ({"launch": None}, "no launch"),
         ({"drones": ()}, "drones are none"),
         ({"drones": ("A", "A")}, "each once"),
-        ({"batteries": 2}, "both or neither"),
-        ({"charge": 2.0}, "both or neither"),
+        ({"batteries": 2}, "without the time to charge them"),
         ({"batteries": 0, "charge": 1.0}, "0 batteries"),
         ({"start": math.nan}, "start is nan"),
         ({"airframe": WING, "every": 60.0}, "never land"),
@@ -439,3 +438,14 @@ def test_what_is_flown_once_goes_home_from_its_end_and_needs_no_endurance():
     assert (sortie.out, sortie.on_station, sortie.home) == pytest.approx((100.0, 200.0, 300.0))
     assert sortie.period == 600.0
     assert not sortie.forever
+
+
+def test_a_charge_alone_says_how_many_batteries_it_would_take_and_costs_nothing():
+    # There and back 2 x 50 s, 1000 s on station (1100 - 100): a battery is back after 1100 + 2000 s.
+    route = Route(np.array([[500.0, 0.0], [500.0, 1.0]]), "shuttle")
+    frame = Airframe("quad", 10.0, endurance=1100.0)
+    free = Sortie("s", ("A",), frame, route, (0.0, 0.0))
+    told = Sortie("s", ("A",), frame, route, (0.0, 0.0), charge=2000.0)
+    assert told.period == free.period
+    assert told.needed.batteries == 4
+    assert free.needed.batteries is None

@@ -27,12 +27,13 @@ def step_of(pairs: Iterable[tuple[Frustum, Frustum]], seconds: float, cell: floa
     for before, after in pairs:
         one, other = footprint(before), footprint(after)
         if one is None or other is None:
-            one, other = _half_way(before), _half_way(after)
+            one, other, away = _half_way(before), _half_way(after), before.range_max / 2.0
+        else:
+            away = math.hypot(one[0] - before.east, one[1] - before.north, before.eye_agl or 0.0)
         east, north = other[0] - one[0], other[1] - one[1]
-        long = depth(before, math.atan2(east, north)) or before.range_max / 2.0 * min(before.hfov, 1.0)
+        long = depth(before, math.atan2(east, north)) or away * min(before.hfov, 1.0)
         length = max(long / 8.0, cell)
         flown = math.hypot(after.east - before.east, after.north - before.north)
-        away = math.hypot(one[0] - before.east, one[1] - before.north, before.eye_agl or 0.0)
         shares = (math.hypot(east, north) / length, flown / (away / 4.0))
         found.append(seconds / max(shares) if max(shares) > 0.0 else math.inf)
     # Where a drone turns at a waypoint its footprint leaps, however short the step.
