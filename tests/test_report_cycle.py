@@ -120,7 +120,7 @@ def test_what_a_drone_does_is_said_with_its_next_take_off():
     phases = over.phases(found)
     assert set(phases["D3"]) == {"station"}
     said = {
-        time: over.doing(found, "D1", phases["D1"][over.step_at(found, time)], time)
+        time: over.doing(found, "D1", phases["D1"][int(time // STEP)], time)
         for time in (2.5, 32.5, 280.0, 525.0, 600.0)
     }
     assert said == {
@@ -186,13 +186,6 @@ def test_states_follow_the_threshold_and_unknown_ground_is_not_covered():
     assert [WORST_FIRST[rank] for rank in ranks[-1]] == ["gap", "weak", "weak", "covered", "covered"]
     # at 5 m the ground is unknown: only what holds all the same is known to
     assert [WORST_FIRST[rank] for rank in ranks[0]] == ["unknown", "weak", "weak", "covered", "covered"]
-
-
-def test_steps_wrap_round_a_cycle_and_end_where_there_is_none():
-    found = cycle(wall())
-    assert [over.step_at(found, time) for time in (0.0, STEP, LENGTH, LENGTH + STEP, -1.0)] == [0, 1, 0, 1, STEPS - 1]
-    once = dataclasses.replace(found, periodic=False)
-    assert [over.step_at(once, time) for time in (0.0, LENGTH, -1.0)] == [0, STEPS - 1, 0]
 
 
 @pytest.mark.parametrize(("length", "most", "last"), [(1200.0, 6, 1200.0), (1200.0, 20, 1200.0), (700.0, 6, 600.0)])

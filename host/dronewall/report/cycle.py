@@ -337,20 +337,9 @@ def time_ticks(length: float, most: int) -> NDArray[np.float64]:
     return np.asarray(step * np.arange(math.floor(length / step + 1e-9) + 1), dtype=np.float64)
 
 
-def opening_target(cycle: Cycle) -> list[tuple[TargetCycle, Opening]]:
-    """Every opening, in the order in which they are numbered: target after target, by chainage."""
-    return [(of, opening) for of in ordered(cycle) for opening in of.openings]
-
-
 def name(of: TargetCycle) -> str:
     """As `ribbon.name`."""
     return ribbon.name(of)
-
-
-def step_at(cycle: Cycle, time: float) -> int:
-    """The step that a time lies in; round the cycle where it is one, else the nearest there is."""
-    step = math.floor(time / cycle.step)
-    return step % cycle.steps if cycle.periodic else min(max(step, 0), cycle.steps - 1)
 
 
 def provenance(cycle: Cycle, of: TargetCycle | None = None) -> dict[str, Any]:
