@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from cycle_fixture import LENGTH, STEP, STEPS, cycle, wall
 from dronewall.engine.cycle import Opening, TimedCrossing
 from dronewall.report import cycle as over
+from dronewall.report import cycle_cells
 from dronewall.report.colours import WORST_FIRST
 
 
@@ -142,6 +143,23 @@ def test_what_is_unknown_counts_as_unwatched():
     assert over.never_watched(walker) == 0.0
     seconds, chainage = over.longest_unwatched(found, walker)
     assert (seconds, chainage) == (walker.station_revisit.longest[~walker.stations.unknown].max(), 1395.0)
+
+
+def test_where_each_place_is_watched_always_or_never_there_is_no_longest_time_between():
+    found = cycle(wall())
+    walker = found.targets[0]
+    revisit = walker.station_revisit
+    always = np.arange(len(revisit.share)) < 100
+    flat = dataclasses.replace(revisit, share=np.where(always, 1.0, 0.0), longest=np.where(always, 0.0, LENGTH))
+    either = dataclasses.replace(walker, station_revisit=flat)
+    assert over.longest_unwatched(found, either) is None
+    assert cycle_cells.watched(found, either)[3:5] == ("-", "")
+
+
+def test_the_step_is_told_with_three_digits():
+    found = cycle(wall())
+    steps = [over.steps_said(dataclasses.replace(found, step=step)) for step in (1.2834567, 5.0, 0.51234)]
+    assert steps == ["in steps of 1.28 s", "in steps of 5 s", "in steps of 0.512 s"]
 
 
 def test_the_walker_is_under_way_round_the_end_of_the_cycle_and_stands_where_he_waits():

@@ -86,6 +86,11 @@ def lasting(seconds: float) -> str:
     return f"{minutes:.0f} min" if minutes >= 9.95 else f"{minutes:.1f}".removesuffix(".0") + " min"
 
 
+def steps_said(cycle: Cycle) -> str:
+    """How the time is cut: `in steps of 1.28 s`."""
+    return f"in steps of {cycle.step:.3g} s"
+
+
 def whole(cycle: Cycle) -> str:
     """What the answer is over: `one cycle of 20 min`, or `the first 2 h`."""
     return f"one cycle of {lasting(cycle.length)}" if cycle.periodic else f"the first {lasting(cycle.length)}"
@@ -215,13 +220,14 @@ def watched_share(of: TargetCycle) -> float:
 
 def longest_unwatched(cycle: Cycle, of: TargetCycle) -> tuple[float, float] | None:
     """The longest time [s] that a place which is watched at times is not, and its chainage [m]; None where no place is
-    watched at times.
+    watched at times: where each is always or never.
     """
     revisit = of.station_revisit
-    longest = np.where(np.nan_to_num(revisit.share) > 0.0, revisit.longest, -1.0)
-    if not (longest >= 0.0).any():
+    share = np.nan_to_num(revisit.share)
+    longest = np.where((share > 0.0) & (share < 1.0), revisit.longest, 0.0)
+    if not (longest > 0.0).any():
         return None
-    at = int(np.nanargmax(longest))
+    at = int(np.argmax(longest))
     return float(longest[at]), float(of.stations.chainage[at])
 
 

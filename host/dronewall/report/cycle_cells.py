@@ -43,15 +43,15 @@ def flight(cycle: Cycle, of: Flight) -> tuple[str, ...]:
 
 def watched(cycle: Cycle, of: TargetCycle) -> tuple[str, ...]:
     """Name, share of frontage and time watched, metres never watched, longest time that a place watched at times is
-    not, its kilometre, time-average gap.
+    not (`-`: there is no such place), its kilometre, time-average gap.
     """
     longest, never, average = over.longest_unwatched(cycle, of), over.never_watched(of), over.time_average(of)
     return (
         clean(over.name(of)),
         percent(over.watched_share(of)),
         metres(never) if never else "none",
-        over.moment(longest[0]) if longest else "",
-        kilometres(longest[1]) if longest and longest[0] else "",
+        over.moment(longest[0]) if longest else "-",
+        kilometres(longest[1]) if longest else "",
         over.moment(average) if math.isfinite(average) else "unknown",
     )
 

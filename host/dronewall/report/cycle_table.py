@@ -225,7 +225,7 @@ def small_print(cycle: Cycle) -> RenderableType:
             style="dim",
         ),
         Text(
-            f"Modelled: {level(frame)}, in steps of {cycle.step:g} s. {sure}Terrain posting {posting(frame)}; input "
+            f"Modelled: {level(frame)}, {over.steps_said(cycle)}. {sure}Terrain posting {posting(frame)}; input "
             f"{cycle.digest[:12]}; dronewall {cycle.version}.",
             style="dim",
         ),

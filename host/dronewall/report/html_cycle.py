@@ -216,7 +216,7 @@ def _basis(cycle: Cycle) -> str:
         f"Open: detected with less than {over.threshold(cycle):g} on the best way within {thresholds.lateral_m:g} m "
         "without waiting. Who knows the schedule chooses when, where, and when to wait; at most so long across: "
         f"{longest}. Watched: a look of {thresholds.look_s:g} s detects with {thresholds.line_p:g} or more. On the "
-        f"map, while time runs: share of the time that the belt is watched. Steps of {cycle.step:g} s. Modelled."
+        f"map, while time runs: share of the time that the belt is watched. Modelled, {over.steps_said(cycle)}."
     )
     return f'<p class="faint">{escape(said)}</p>'
 

@@ -313,7 +313,7 @@ def _words(figure: Figure, cycle: Cycle, levels: list[TargetCycle], height: floa
         f"dronewall {cycle.version}  ·  input {cycle.digest[:16]}  ·  modelled, not observed  ·  open: P < "
         f"{over.threshold(cycle):g} on the best way within {thresholds.lateral_m:g} m, {longest} across at most  ·  "
         f"watched: P ≥ {thresholds.line_p:g} in {thresholds.look_s:g} s  ·  belt {frontage.front:g} m ahead, "
-        f"{frontage.behind:g} m behind  ·  steps of {cycle.step:g} s  ·  terrain posting {posting(frame)}"
+        f"{frontage.behind:g} m behind  ·  {over.steps_said(cycle)}  ·  terrain posting {posting(frame)}"
     )
     figure.text(left, 0.2 / height, plain(basis), size=7.2, color=FAINT)
     if len(levels) > 1:
