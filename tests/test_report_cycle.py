@@ -89,14 +89,29 @@ def test_an_opening_is_told_with_its_share_of_the_cycle_and_its_times():
     assert (over.opening_often(found, always), over.opening_times(found, always)) == ("always", "")
 
 
+@pytest.mark.parametrize("periodic", [True, False])
+def test_what_rounds_to_all_of_the_time_and_is_not_is_open_nearly_always(periodic):
+    found = dataclasses.replace(with_first(openings=()), periodic=periodic)
+    opening = Opening(1200.0, 1400.0, ((0.0, LENGTH),), LENGTH - 10.0, False, 0.12)
+    assert over.opening_often(found, opening) == "nearly always"
+    targets = (dataclasses.replace(found.targets[0], openings=(opening,)),)
+    said = over.verdict(dataclasses.replace(found, targets=targets))[0]
+    assert said.endswith("Open: 200 m nearly always at km 1.20 to 1.40.")
+    shorter = dataclasses.replace(opening, open=LENGTH - 40.0)
+    assert over.opening_often(found, shorter).startswith("19 min of ")
+
+
 def test_what_is_open_is_summed_by_always_and_at_times():
     always = Opening(0.0, 100.0, ((0.0, 1200.0),), 1200.0, True, 0.0)
     some = Opening(1200.0, 1400.0, ((120.0, 240.0),), 120.0, False, 0.2)
     more = Opening(2000.0, 2300.0, ((120.0, 360.0),), 240.0, False, 0.2)
     for openings, said in (
         ((always,), "Open: 100 m of 3.0 km always."),
-        ((always, some), "Open: 100 m of 3.0 km always, 200 m for 2 min of every 20 at km 1.20 to 1.40."),
-        ((some, more), "Open: 500 m in 2 places at times, up to 4 min of every 20 at km 2.00 to 2.30."),
+        ((always, some), "Open: 100 m of 3.0 km always, 200 m for 2 min of every 20 on the mean at km 1.20 to 1.40."),
+        (
+            (some, more),
+            "Open: 500 m in 2 places at times, each place up to 4 min of every 20 on the mean (km 2.00 to 2.30).",
+        ),
     ):
         assert over.verdict(with_first(openings=openings))[0].endswith(f". {said}")
 

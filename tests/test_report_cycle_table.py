@@ -101,6 +101,11 @@ def test_a_loss_says_what_it_does_and_when_the_next_one_comes():
     )
 
 
+def test_how_much_of_the_time_is_said_to_be_of_one_place_on_the_mean():
+    text = " ".join(printed(Group(*cycle_table.openings(cycle(wall()))), width=80).split())
+    assert "Open: at one place of the stretch, on the mean" in text
+
+
 def test_where_nothing_is_open_the_table_says_so():
     found = cycle(wall())
     targets = tuple(dataclasses.replace(of, openings=()) for of in found.targets)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 Ranks = NDArray[np.int8]
 """Places in `colours.WORST_FIRST`: 0 is worst."""
 
+MEAN = "Open: at one place of the stretch, on the mean; setting out: when some place of it is."
+"""What the columns of a table of openings are."""
+NEARLY = "nearly always"
+"""How often what is not always open is where that rounds to all of the time."""
 _SHOWN = 4
 """As many times of an opening are told one by one in a line."""
 _ALIKE = 0.005
@@ -108,10 +112,14 @@ def opening_span(opening: Opening) -> str:
 
 
 def opening_often(cycle: Cycle, opening: Opening) -> str:
-    """How much of the time it is open: `always`, `4 min of every 11`, or `40 s of the first 2 h`."""
+    """How much of the time one place of it is open, on the mean: `always`, `4 min of every 11`, `40 s of the first
+    2 h`, or `nearly always`, where that rounds to all of it.
+    """
     if opening.always:
         return "always"
     (own, unit), (all_, other) = (lasting(seconds).split() for seconds in (opening.open, cycle.length))
+    if (own, unit) == (all_, other):
+        return NEARLY
     return f"{own} {unit} of {'every' if cycle.periodic else 'the first'} {all_}{'' if unit == other else f' {other}'}"
 
 
@@ -194,7 +202,7 @@ def _worth_said(of: TargetCycle) -> str:
 
 
 def _open_said(cycle: Cycle, of: TargetCycle) -> str:
-    """`Open: 589 m of 8.2 km always, 280 m for 16 min of every 20 at km 5.57 to 5.85.`"""
+    """`Open: 589 m of 8.2 km always, 280 m for 16 min of every 20 on the mean at km 5.57 to 5.85.`"""
     if not of.openings:
         return "No place is open at any time."
     always = sum(opening.end - opening.start for opening in of.openings if opening.always)
@@ -203,10 +211,12 @@ def _open_said(cycle: Cycle, of: TargetCycle) -> str:
     if timed:
         total = metres(sum(opening.end - opening.start for opening in timed))
         longest = max(timed, key=lambda opening: opening.open)
-        said = f"{opening_often(cycle, longest)} at {opening_span(longest)}"
-        parts.append(
-            f"{total} for {said}" if len(timed) == 1 else f"{total} in {len(timed)} places at times, up to {said}"
-        )
+        often, span = opening_often(cycle, longest), opening_span(longest)
+        mean = "" if often == NEARLY else " on the mean"
+        if len(timed) == 1:
+            parts.append(f"{total} {'for ' if mean else ''}{often}{mean} at {span}")
+        else:
+            parts.append(f"{total} in {len(timed)} places at times, each place up to {often}{mean} ({span})")
     return f"Open: {', '.join(parts)}."
 
 

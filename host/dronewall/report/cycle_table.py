@@ -174,11 +174,9 @@ def openings(cycle: Cycle) -> list[RenderableType]:
                 *map(percent, over.opening_chances(of, opening)),
             )
     rest = [Text(f"... and {left} smaller, in page and JSON.", style="dim")] if left else []
-    said = (
-        "Knows, does not: least chance on that stretch of one who knows the schedule and may wait, and of one who does "
-    )
-    said += "not."
-    return [head, table, *rest, Text(said, style="dim")]
+    said = "Knows, does not: least chance on that stretch of one who knows the schedule and may wait, and of one who "
+    said += "does not."
+    return [head, table, *rest, Text(f"{over.MEAN} {said}", style="dim")]
 
 
 def losses(cycle: Cycle) -> list[RenderableType]:

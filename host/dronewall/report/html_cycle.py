@@ -150,7 +150,8 @@ def _openings(cycle: Cycle, shown: list[tuple[int, TargetCycle]]) -> str:
         if not of.openings:
             more = f' data-whose="{index}"{" hidden" if index else ""}'
             rows.append(_row("", "at no time", "", "", "", "", more=more))
-    return _table(("km", "open", "setting out", " who knows", " who does not", "now"), rows, ' id="openings"')
+    note = f'<p class="faint">{over.MEAN}</p>' if any(of.openings for _, of in shown) else ""
+    return _table(("km", "open", "setting out", " who knows", " who does not", "now"), rows, ' id="openings"') + note
 
 
 def _breach(cycle: Cycle) -> str:
