@@ -75,6 +75,25 @@ def test_each_target_has_a_sentence_of_its_own_and_what_is_assured_has_none():
     assert [sentence.split(":")[0] for sentence in said] == ["walker", "low-drone"]
 
 
+def test_who_is_not_heard_and_that_drones_fly_as_planned_is_said_and_of_a_plan_nothing():
+    found = cycle(wall())
+    assert over.notes(found) == []
+    (planned,) = over.notes(dataclasses.replace(found, source="recorded"))
+    assert planned.startswith("The drones fly as planned, not as reported, and 0:00 is the plan's start")
+    silent, _ = over.notes(dataclasses.replace(found, source="live", silent=("D1", "D\x1b3")))
+    assert silent == "Left out, for nobody hears of them: D1, D?3."
+    many = over.notes(dataclasses.replace(found, silent=tuple(f"D{number}" for number in range(1, 9))))
+    assert many == ["Left out, for nobody hears of them: D1, D2, D3, D4, D5, D6 and 2 more."]
+
+
+def test_a_figure_says_where_its_fixed_sensors_come_from():
+    found = dataclasses.replace(cycle(wall()), source="live", at_unix_ms=1_772_366_400_000, silent=("D1",))
+    told = over.provenance(found, found.targets[0])
+    assert (told["source"], told["at_utc"], told["silent_drones"]) == ("live", "2026-03-01T12:00:00Z", "D1")
+    assert over.provenance(cycle(wall()))["source"] == "plan"
+    assert "silent_drones" not in over.provenance(cycle(wall()))
+
+
 def test_an_opening_is_told_with_its_share_of_the_cycle_and_its_times():
     found = cycle(wall())
     opening = Opening(1200.0, 1400.0, ((120.0, 240.0), (1140.0, 1260.0)), 240.0, False, 0.12)

@@ -59,6 +59,14 @@ def test_a_way_has_a_time_for_each_of_its_points(told):
     assert [way["knows_schedule"] for way in told["ways"]] == [True, False] * 4
 
 
+def test_drones_that_nobody_hears_are_named(told):
+    assert (told["silent_drones"], told["notes"]) == ([], [])
+    found = dataclasses.replace(cycle(wall()), source="live", silent=("D2",))
+    lost = cycle_records(found)
+    assert (lost["silent_drones"], lost["dronewall"]["silent_drones"], len(lost["notes"])) == (["D2"], "D2", 2)
+    assert cycle_features(found)["dronewall"]["silent_drones"] == "D2"
+
+
 def test_what_never_comes_is_null():
     found = cycle(wall())
     never = dataclasses.replace(found.targets[0].station_revisit, next_look=np.full(300, np.inf))

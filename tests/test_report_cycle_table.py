@@ -5,6 +5,7 @@ import numpy as np
 from rich.console import Console, Group
 
 from cycle_fixture import cycle, nobody_flies, wall
+from dronewall.report import cycle as over
 from dronewall.report import cycle_table
 from test_report_table import printed
 
@@ -52,13 +53,28 @@ def test_the_chart_reads_with_ascii_alone():
     assert "x open" in out.read()
 
 
-def test_everything_fits_into_80_columns_and_ends_with_the_sentences():
+def test_everything_fits_into_80_columns_and_begins_with_the_sentences():
     text = printed(cycle_table.cycle_tables(cycle(wall(assured=True))), width=80)
     assert max(map(len, text.splitlines())) <= 80
     assert "\x1b" not in text
     words = " ".join(text.split())
-    assert words.index("Over time one cycle of 20 min") < words.index("When it is open") < words.index("The drones")
-    assert words.rindex("low-drone: somebody who knows") > words.index("dronewall 1.2.3")
+    assert words.startswith("Over time one cycle of 20 min walker: somebody who knows")
+    assert words.index("low-drone: somebody who knows") < words.index("When it is open") < words.index("The drones")
+
+
+def test_no_sentence_is_told_twice():
+    found = cycle(wall(assured=True))
+    for shown in (cycle_table.cycle_tables(found), cycle_table.in_short(found)):
+        words = " ".join(printed(shown, width=80).split())
+        assert [words.count(said) for said in over.verdict(found)] == [1, 1]
+
+
+def test_both_tables_name_the_drones_that_nobody_hears():
+    found = dataclasses.replace(cycle(wall()), source="live", silent=("D2",))
+    for shown in (cycle_table.cycle_tables(found), cycle_table.in_short(found)):
+        words = " ".join(printed(shown, width=80).split())
+        assert "Left out, for nobody hears of them: D2." in words
+        assert "The drones fly as planned, not as reported" in words
 
 
 def test_the_timetable_tells_each_flight_and_what_the_sortie_needs():

@@ -56,6 +56,14 @@ def test_the_data_says_what_is_watched_bit_by_bit():
     assert data["drones"]["D1"]["phases"].count("s") == 96  # 480 s
 
 
+def test_the_section_names_the_drones_that_nobody_hears(text):
+    assert "nobody hears" not in text
+    found = wall()
+    page = Page(html.page(found, cycle=dataclasses.replace(cycle(found), source="live", silent=("D2",))))
+    assert "Left out, for nobody hears of them: D2." in page.texts["verdict"]
+    assert "The drones fly as planned" in page.texts["verdict"]
+
+
 def test_names_are_escaped_in_what_the_cycle_adds():
     wicked = "</script><script>alert(1)</script>"
     found = wall()

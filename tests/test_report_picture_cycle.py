@@ -71,6 +71,16 @@ def test_the_drones_ways_are_lines_over_chainage(drawn):
     assert len({str(lines[name]._unscaled_dash_pattern) for name in ("D1", "D2", "D3")}) == 3
 
 
+def test_the_small_print_names_the_drones_that_nobody_hears(found):
+    figure = picture_cycle.figure_of(dataclasses.replace(found, source="live", silent=("D2",)))
+    (last,) = [text for text in figure.texts if "nobody hears" in text.get_text()]
+    assert "Left out, for nobody hears of them: D2." in last.get_text()
+    assert "not as reported" in last.get_text()
+    figure.set_dpi(100)
+    figure.canvas.draw()
+    assert last.get_window_extent().x1 < figure.bbox.x1
+
+
 def test_a_level_that_was_not_computed_has_no_panel():
     figure = picture_cycle.figure_of(cycle(wall()))
     assert "assured" not in [axes.get_label() for axes in figure.axes]

@@ -136,6 +136,8 @@ def _over_time(coverage: "Coverage", talk: Talk, step: int, *, losses: bool = Fa
     talk.now(step, "the drones' plan")
     found = cycle.cycle_of(coverage, lambda what, done, of: talk.now(step, f"{what} {done}/{of}"), losses=losses)
     talk.settle()
+    if found is None and coverage.scenario.sorties:
+        talk.note("note: nobody hears of any drone, so nothing is told of the line over time")
     if found is not None:
         _log.info(
             "a cycle of %g s in %d steps of %.3f s, %.2f s",

@@ -27,7 +27,7 @@ from dronewall.engine.opening import Opening
 from dronewall.engine.patrol import Plan, Sortie
 from dronewall.engine.plan import airborne, plan_of
 from dronewall.engine.schedule import Line, TargetCycle, TimedCrossing
-from dronewall.engine.wall import Coverage, TargetCoverage, gaps_of, going_of, target_of
+from dronewall.engine.wall import Coverage, Source, TargetCoverage, gaps_of, going_of, target_of
 from dronewall.scenario import Target as TargetSpec
 
 __all__ = ["Cycle", "Lost", "Opening", "TargetCycle", "TimedCrossing", "Without", "cycle_of"]
@@ -82,7 +82,8 @@ class Cycle:
 
     length [s]; step [s] and steps: how it is cut; periodic: whether it begins anew after `length`. frusta (steps,): of
     the drones' sensors that are in the air in the middle of each step, by name. targets: as of `Coverage.targets`.
-    silent: drones that do not count, for nobody hears of them. max_crossing [s], by target.
+    silent: drones that do not count, for nobody hears of them. max_crossing [s], by target. source, at_unix_ms: of the
+    coverage whose fixed sensors these are.
     """
 
     ground: Ground
@@ -98,6 +99,8 @@ class Cycle:
     digest: str
     version: str
     silent: tuple[str, ...] = ()
+    source: Source = "plan"
+    at_unix_ms: int | None = None
 
 
 def cycle_of(coverage: Coverage, progress: Progress | None = None, *, losses: bool = False) -> Cycle | None:
@@ -162,6 +165,8 @@ def cycle_of(coverage: Coverage, progress: Progress | None = None, *, losses: bo
         digest=digest,
         version=__version__,
         silent=tuple(sorted(silent)),
+        source=coverage.source,
+        at_unix_ms=coverage.at_unix_ms,
     )
 
 

@@ -29,6 +29,8 @@ NEARLY = "nearly always"
 """How often what is not always open is where that rounds to all of the time."""
 _SHOWN = 4
 """As many times of an opening are told one by one in a line."""
+_NAMED = 6
+"""As many drones that nobody hears are named."""
 _ALIKE = 0.005
 """Chances that differ by less are told as the same."""
 
@@ -47,8 +49,8 @@ def frame(cycle: Cycle) -> Coverage:
         targets=(),
         sensors=(),
         posts={name: (place[0], place[1]) for name, place in posts.items()},
-        at_unix_ms=None,
-        source="plan",
+        at_unix_ms=cycle.at_unix_ms,
+        source=cycle.source,
         digest=cycle.digest,
         version=cycle.version,
     )
@@ -173,6 +175,19 @@ def verdict(cycle: Cycle) -> list[str]:
     """
     expected = [of for of in cycle.targets if of.level == "expected"] or list(cycle.targets)
     return [_target_said(cycle, of, len(expected) > 1) for of in expected]
+
+
+def notes(cycle: Cycle) -> list[str]:
+    """What has to be known before any figure is believed: who does not count, and that who flies does as planned."""
+    said = []
+    if cycle.silent:
+        named = ", ".join(clean(drone) for drone in cycle.silent[:_NAMED])
+        left = len(cycle.silent) - _NAMED
+        said.append(f"Left out, for nobody hears of them: {named}{f' and {left} more' if left > 0 else ''}.")
+    if cycle.source != "plan":
+        where = "are where reports put them" if cycle.source == "live" else "are where the recording puts them"
+        said.append(f"The drones fly as planned, not as reported, and 0:00 is the plan's start; fixed sensors {where}.")
+    return said
 
 
 def _target_said(cycle: Cycle, of: TargetCycle, several: bool) -> str:
@@ -371,6 +386,8 @@ def provenance(cycle: Cycle, of: TargetCycle | None = None) -> dict[str, Any]:
         "horizon_s": None if cycle.periodic else figures.figure(cycle.length, 3),
         "step_s": figures.figure(cycle.step, 3),
     }
+    if cycle.silent:
+        found["silent_drones"] = ", ".join(cycle.silent)
     if of is not None:
         found["max_crossing_s"] = figures.figure(cycle.max_crossing.get(of.target.name), 1)
     return found

@@ -21,6 +21,8 @@ def cycle_records(cycle: Cycle) -> dict[str, Any]:
     return {
         "dronewall": over.provenance(cycle) | {"what": "cycle"},
         "sentences": over.verdict(cycle),
+        "notes": over.notes(cycle),
+        "silent_drones": list(cycle.silent),
         "length_s": figure(cycle.length, 3),
         "periodic": bool(cycle.periodic),
         "step_s": figure(cycle.step, 4),

@@ -230,14 +230,23 @@ def small_print(cycle: Cycle) -> RenderableType:
     )
 
 
+def sentences(cycle: Cycle) -> list[RenderableType]:
+    """What it amounts to, and what has to be known of that."""
+    return [
+        *(Text(said, style="bold") for said in over.verdict(cycle)),
+        *(Text(said, style=LOOKS["gap"].terminal) for said in over.notes(cycle)),
+    ]
+
+
 def cycle_tables(cycle: Cycle) -> RenderableType:
-    """Everything in reading order: when what is open, the drones' timetable, what is watched, who gets through, what a
-    loss does, what the figures depend on, and last the sentences.
+    """Everything in reading order: the sentences, when what is open, the drones' timetable, what is watched, who gets
+    through, what a loss does, and what the figures depend on.
     """
     title = Text("Over time", style="bold")
     title.append(f"  {over.whole(cycle)}", style="not bold")
     return Group(
         title,
+        *sentences(cycle),
         Text(),
         *charts(cycle),
         *openings(cycle),
@@ -249,8 +258,6 @@ def cycle_tables(cycle: Cycle) -> RenderableType:
         Text(),
         *losses(cycle),
         small_print(cycle),
-        Text(),
-        *(Text(said, style="bold") for said in over.verdict(cycle)),
     )
 
 
@@ -262,6 +269,7 @@ def in_short(cycle: Cycle) -> RenderableType:
     return Group(
         Text(),
         title,
+        *sentences(cycle),
         Text(),
         *charts(cycle),
         *openings(cycle),
@@ -269,8 +277,6 @@ def in_short(cycle: Cycle) -> RenderableType:
         coverage(cycle),
         Text(),
         breach(cycle),
-        Text(),
-        *(Text(said, style="bold") for said in over.verdict(cycle)),
     )
 
 

@@ -103,12 +103,13 @@ def _on_sheet(cycle: Cycle, of: TargetCycle, sheet: Sheet) -> NDArray[np.float64
 
 def _section(cycle: Cycle, sheet: Sheet, shown: list[tuple[int, TargetCycle]]) -> str:
     said = "".join(f"<p>{escape(sentence)}</p>" for sentence in over.verdict(cycle))
+    notes = "".join(f'<p class="alarm note">{escape(note)}</p>' for note in over.notes(cycle))
     charts = "".join(
         f'<div data-target="{index}"{" hidden" if index else ""}>{charts_of(cycle, of)}</div>' for index, of in shown
     )
     return (
         f'<section id="overtime"><h2>Over time <span class="faint">{escape(over.whole(cycle))}</span></h2>'
-        f'<div id="verdict">{said}</div>{charts}'
+        f'<div id="verdict">{said}{notes}</div>{charts}'
         f'<div class="two even"><div><h3>When it is open</h3><div class="scroll">{_openings(cycle, shown)}</div></div>'
         f'<div><h3>Who gets through</h3><div class="scroll">{_breach(cycle)}</div>'
         f'<h3>Watched</h3><div class="scroll">{_watched(cycle)}</div>'

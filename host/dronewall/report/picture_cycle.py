@@ -316,8 +316,9 @@ def _words(figure: Figure, cycle: Cycle, levels: list[TargetCycle], height: floa
         f"{frontage.behind:g} m behind  ·  {over.steps_said(cycle)}  ·  terrain posting {posting(frame)}"
     )
     figure.text(left, 0.2 / height, plain(basis), size=7.2, color=FAINT)
-    if len(levels) > 1:
-        figure.text(left, 0.07 / height, plain(assurance(frame)), size=7.2, color=FAINT)
+    last = [*over.notes(cycle), *([f"{assurance(frame)}."] if len(levels) > 1 else [])]
+    if last:
+        figure.text(left, 0.07 / height, plain(short("  ".join(last), 230)), size=7.2, color=FAINT)
 
 
 def _expected(cycle: Cycle) -> list[TargetCycle]:
