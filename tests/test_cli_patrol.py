@@ -74,6 +74,21 @@ def test_gaps_tells_it_in_short_and_its_page_plays_it(site, tmp_path):
     assert json.loads(told.stdout)["cycle"]["dronewall"]["what"] == "cycle"
 
 
+def test_a_snapshot_says_which_moment_of_the_plan_it_is(site, tmp_path):
+    ran = dronewall("gaps", site, "--no-trust", "--no-patrol", "--no-files", "--at", "100", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    words = " ".join(ran.stdout.split())
+    assert "At 1:40 of the drones' plan, " in words
+    assert "planned, at 1:40 of the drones' plan." in words
+    ran = dronewall("who", site, "36.5535,-84.2965", "--at", "100", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "36.55350,-84.29650 at 1:40 of the drones' plan" in " ".join(ran.stdout.split())
+    site.write_text(UNFLOWN)
+    ran = dronewall("gaps", site, "--no-trust", "--no-files", "--at", "100", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "drones' plan" not in ran.stdout
+
+
 def test_gaps_leaves_it_out_when_asked_and_where_nobody_flies(site, tmp_path):
     ran = dronewall("gaps", site, "--no-trust", "--no-patrol", "--no-files", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr

@@ -25,6 +25,13 @@ def test_without_a_cycle_the_page_has_nothing_of_it():
         assert word not in page
 
 
+def test_sentence_and_cards_say_which_moment_of_the_drones_plan_it_is():
+    page = html.page(dataclasses.replace(wall(), at_s=700.0))
+    assert Page(page).texts["sentence"].startswith("At 11:40 of the drones' plan, walker: 2 gaps")
+    assert '<b class="">at 11:40</b><span>of the drones&#x27; plan</span>' in page
+    assert "drones&#x27; plan" not in html.page(wall())
+
+
 def test_the_page_still_refers_to_nothing_outside_itself(text):
     plain = re.sub(r"(base64,|\")[A-Za-z0-9+/=]{30,}", "", text)
     assert not re.search(r"https?:|//[a-z]|file:|url\(|@import|<link|<iframe|@@", plain, re.IGNORECASE)

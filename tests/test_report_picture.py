@@ -144,6 +144,12 @@ def test_the_picture_says_what_it_depends_on(drawn):
         assert part in said
 
 
+def test_title_and_sentence_say_which_moment_of_the_drones_plan_it_is():
+    figure = picture.figure_of(dataclasses.replace(coverage(), at_s=700.0))
+    said = [text.get_text() for text in figure.texts]
+    assert len([text for text in said if "t 11:40 of the drones' plan" in text]) == 2
+
+
 def test_a_dollar_sign_or_an_unprintable_name_is_drawn_as_it_stands():
     posts = {"$\\frac{1}{0}$": (200.0, 0.0), "P\x00": (900.0, 0.0), "<b>": (1700.0, 0.0)}
     figure = picture.figure_of(coverage(posts=posts))

@@ -120,6 +120,21 @@ def test_the_sentence_says_it_all():
     )
 
 
+def test_the_moment_of_the_drones_plan_is_said_and_without_drones_nothing_is():
+    wall = coverage()
+    later = dataclasses.replace(wall, at_s=700.0)
+    assert figures.sentence(later) == "At 11:40 of the drones' plan, " + figures.sentence(wall)
+    first = dataclasses.replace(later, targets=wall.targets[:1])
+    assert figures.sentence(first).startswith("At 11:40 of the drones' plan, 2 gaps, ")
+    none = tuple(dataclasses.replace(one, gaps=()) for one in wall.targets[:1])
+    assert figures.sentence(dataclasses.replace(first, targets=none)).startswith("At 11:40 of the drones' plan, no gap")
+    assert figures.level(later) == "expected over the sensors' errors, planned, at 11:40 of the drones' plan"
+    assert figures.provenance(later)["plan_s"] == 700.0
+    still = dataclasses.replace(wall, sensors=wall.sensors[:3])
+    assert figures.sentence(dataclasses.replace(still, at_s=700.0)) == figures.sentence(still)
+    assert figures.level(dataclasses.replace(still, at_s=700.0)) == figures.level(wall)
+
+
 def test_gaps_that_are_too_short_to_be_listed_are_not_denied():
     wall = coverage()
     wall.scenario.thresholds.gap_min_m = 1000.0

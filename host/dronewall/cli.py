@@ -184,6 +184,7 @@ def _covered(ground: "Ground", source: Source, talk: Talk) -> "Coverage":
         states=moment.states,
         progress=progress,
         told=told,
+        at_s=source.at_s if moment.source == "plan" else None,
     )
     talk.settle()
     return coverage

@@ -123,7 +123,8 @@ class Coverage:
     """The line's coverage at one time. Every figure in it is modelled, never observed.
 
     targets: one entry for each target and level, first all that is expected, then all that is assured. posts: east,
-    north [site m] by name. digest: of all inputs (site file, terrain, reports).
+    north [site m] by name. digest: of all inputs (site file, terrain, reports). at_s: how long the plan has been
+    running, where the reports are a plan's.
     """
 
     ground: Ground
@@ -134,6 +135,7 @@ class Coverage:
     source: Source
     digest: str
     version: str
+    at_s: float | None = None
 
     @property
     def scenario(self) -> Scenario:
@@ -186,19 +188,21 @@ def cover(
     states: Mapping[str, tuple[State, str]] | None = None,
     progress: Callable[[int, int], None] | None = None,
     told: Callable[[str, list[tuple[int, int]]], None] | None = None,
+    at_s: float | None = None,
 ) -> Coverage:
     """The coverage that the latest reports give: birth and frustum reports, at most one frustum a sensor.
 
     states: what the live state says of sensors ("P4/cam"), with a note; those that are not named are `planned` or
     `heard`. Sensors that the site file names and nobody reported are `missing`, reports that make no frustum
     `refused`: both are listed and count nothing. progress: called with the number of windows done and of all. told:
-    called with each sensor whose windows are done and their shapes (north, east), one for each target.
+    called with each sensor whose windows are done and their shapes (north, east), one for each target. at_s: how long
+    the plan that the reports are of has been running.
     """
     wall = Wall(ground)
     wall.update(
         reports, default="planned" if source == "plan" else "heard", states=states, progress=progress, told=told
     )
-    return wall.coverage(at_unix_ms, source)
+    return dataclasses.replace(wall.coverage(at_unix_ms, source), at_s=at_s)
 
 
 class Wall:

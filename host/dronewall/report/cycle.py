@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dronewall.report import ribbon
 from dronewall.report.colours import WORST_FIRST
 from dronewall.report.figures import clean, kilometres, metres, percent
+from dronewall.report.figures import moment as moment
 
 if TYPE_CHECKING:
     from dronewall.engine.cycle import Cycle, Lost, Opening, TargetCycle, TimedCrossing
@@ -63,15 +64,6 @@ def ordered(cycle: Cycle) -> list[TargetCycle]:
 
 
 # --- words
-
-
-def moment(seconds: float) -> str:
-    """A time in the cycle: `0:45`, `12:30`, from an hour on `1:02:30`."""
-    whole = round(seconds)
-    sign, whole = ("-" if whole < 0 else ""), abs(whole)
-    if whole < 3600:
-        return f"{sign}{whole // 60}:{whole % 60:02}"
-    return f"{sign}{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
 def turn(cycle: Cycle, seconds: float) -> str:

@@ -29,6 +29,7 @@ def provenance(coverage: Coverage, target: TargetCoverage | TargetCycle | None =
         "confidence_per_sensor": thresholds.confidence if target is None or target.level == "assured" else None,
         "at_unix_ms": coverage.at_unix_ms,
         "at_utc": utc(coverage.at_unix_ms),
+        "plan_s": coverage.at_s if plan_moment(coverage) else None,
         "line_p": thresholds.line_p,
         "lane_p": thresholds.lane_p,
         "look_s": thresholds.look_s,
@@ -120,6 +121,15 @@ def clock(seconds: float | None) -> str:
     return f"{whole} s" if whole < 60 else f"{whole // 60}:{whole % 60:02}"
 
 
+def moment(seconds: float) -> str:
+    """A time in the drones' plan: `0:45`, `12:30`, from an hour on `1:02:30`."""
+    whole = round(seconds)
+    sign, whole = ("-" if whole < 0 else ""), abs(whole)
+    if whole < 3600:
+        return f"{sign}{whole // 60}:{whole % 60:02}"
+    return f"{sign}{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
 def true_azimuth_deg(coverage: Coverage, sensor: SensorState) -> float:
     """The sensor's azimuth clockwise from true north [degrees, 0..360)."""
     frustum = sensor.frustum
@@ -183,7 +193,15 @@ def levels(coverage: Coverage) -> str:
 
 def level(coverage: Coverage) -> str:
     """What the first figures are, and where the poses come from, in words."""
-    return f"expected over the sensors' errors, {poses(coverage.source)}"
+    when = plan_moment(coverage)
+    return f"expected over the sensors' errors, {poses(coverage.source)}{f', {when}' if when else ''}"
+
+
+def plan_moment(coverage: Coverage) -> str:
+    """Which moment of the drones' plan it is: `at 11:40 of the drones' plan`; empty where no drone flies as planned."""
+    if coverage.at_s is None or not any(sensor.moving for sensor in coverage.sensors):
+        return ""
+    return f"at {moment(coverage.at_s)} of the drones' plan"
 
 
 def poses(source: Source, at_unix_ms: int | None = None) -> str:
@@ -236,6 +254,11 @@ def sentence(coverage: Coverage, worst_loss: tuple[str, float] | None = None) ->
     The gaps are the breach gaps: where somebody who picks his way gets through. worst_loss: `Findings.worst_loss`.
     """
     said = [_target_sentence(coverage, target) for target in coverage.at_level("expected")]
+    when = plan_moment(coverage)
+    if when and said:
+        # A target's name keeps its letters.
+        first = said[0] if len(said) > 1 else said[0][0].lower() + said[0][1:]
+        said[0] = f"{when[0].upper()}{when[1:]}, {first}"
     # It holds for the first target, and stands beside what is said of that.
     said[1:1] = loss_said(worst_loss)
     unknown = max((target.unknown_share for target in coverage.targets), default=0.0)

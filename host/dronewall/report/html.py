@@ -82,6 +82,8 @@ def _subtitle(coverage: Coverage) -> str:
 
 def _cards(coverage: Coverage) -> str:
     cards = []
+    if figures.plan_moment(coverage):
+        cards.append((f"at {figures.moment(coverage.at_s or 0.0)}", "of the drones' plan", ""))
     for target in coverage.at_level("expected"):
         listed = ribbon.gaps(target, "breach")
         name = target.target.name

@@ -13,7 +13,19 @@ from rich.text import Text
 
 from dronewall.engine.models import moving_only
 from dronewall.report.colours import LOOKS
-from dronewall.report.figures import assurance, assured, clean, figure, number_of, percent, poses, posting, provenance
+from dronewall.report.figures import (
+    assurance,
+    assured,
+    clean,
+    figure,
+    level,
+    number_of,
+    percent,
+    plan_moment,
+    posting,
+    provenance,
+    utc,
+)
 
 if TYPE_CHECKING:
     from dronewall.engine.wall import Coverage, TargetCoverage, Watcher
@@ -86,11 +98,14 @@ def report(coverage: Coverage, place: Place, target: str | None = None) -> Rende
                 percent(least.look if least is not None else 0.0),
             )
         sentences.append(_sentence(coverage, one, place, watchers))
-    shown: list[RenderableType] = [Text(f"{latitude:.5f},{longitude:.5f}", style="bold")]
+    head = Text(f"{latitude:.5f},{longitude:.5f}", style="bold")
+    head.append(f"  {plan_moment(coverage)}".rstrip(), style="not bold")
+    shown: list[RenderableType] = [head]
     if table.row_count:
         shown.append(table)
+    when = f", {utc(coverage.at_unix_ms)}" if coverage.at_unix_ms is not None else ""
     basis = (
-        f"Modelled: expected over the sensors' errors, {poses(coverage.source, coverage.at_unix_ms)}. "
+        f"Modelled: {level(coverage)}{when}. "
         f"{assurance(coverage)}. Terrain posting {posting(coverage)}; "
         f"input {coverage.digest[:12]}; dronewall {coverage.version}."
     )
