@@ -45,6 +45,22 @@ def test_something_open_for_a_moment_at_one_station_is_never_too_small_to_show()
         assert "×" in rows["13:00"]
 
 
+def test_what_does_not_change_over_time_is_one_row():
+    found = cycle(wall())
+    walker = found.targets[0]
+    chances = np.full(walker.crossing_p.shape, 0.9)
+    chances[150:160] = 0.1
+    rows = chart(found, dataclasses.replace(walker, crossing_p=chances), width=9 + 60 + 1)
+    assert [time for time in rows if ":" in time] == []
+    assert [index for index, glyph in enumerate(rows["always"][:60]) if glyph == "×"] == [30, 31]
+    assert rows[""].rstrip().endswith("the same at all times")
+    # 60 times of setting out and a row each minute: shut for 20 s of every minute
+    chances[150:160, ::3] = 0.9
+    rows = chart(found, dataclasses.replace(walker, crossing_p=chances), width=9 + 60 + 1)
+    assert [index for index, glyph in enumerate(rows["worst"][:60]) if glyph == "×"] == [30, 31]
+    assert rows[""].rstrip().endswith("the worst in every 1 min, the same in each")
+
+
 def test_the_chart_reads_with_ascii_alone():
     found = cycle(wall())
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")

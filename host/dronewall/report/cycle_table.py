@@ -57,13 +57,20 @@ class TimeChart:
         for line in names:
             yield from row("", label, [(line, "")])
         yield from row("sets out", label, [(marks, "")])
-        states = over.blocks(over.ranks(cycle, self.of), len(times), count)
-        for time, ranks in zip(times, states, strict=True):
+        ranked = over.ranks(cycle, self.of)
+        states = over.blocks(ranked, len(times), count)
+        rows = list(zip(map(over.moment, times), states, strict=True))
+        same = ""
+        if len(times) > 1 and (ranked == ranked[:, :1]).all():
+            rows, same = [("always", states[0])], "the same at all times"
+        elif len(times) > 1 and (states == states[0]).all():
+            rows, same = [("worst", states[0])], f"the worst in every {over.lasting(step)}, the same in each"
+        for when, ranks in rows:
             cells = []
-            for rank, same in groupby(ranks):
+            for rank, alike in groupby(ranks):
                 look = LOOKS[WORST_FIRST[rank]]
-                cells.append(((look.ascii if ascii_only else look.glyph) * len(list(same)), look.terminal))
-            yield from row(over.moment(time), label, cells)
+                cells.append(((look.ascii if ascii_only else look.glyph) * len(list(alike)), look.terminal))
+            yield from row(when, label, cells)
         for index, line in enumerate(scale_rows(length, count, tick)):
             yield from row("km" if index else "", label, [(line, "")])
         there = {WORST_FIRST[rank] for rank in states.ravel()}
@@ -75,6 +82,8 @@ class TimeChart:
                     (f" {'open' if state == 'gap' else look.word}   ", ""),
                 ]
         yield from row("", label, key)
+        if same:
+            yield from row("", label, [(same, "")])
 
 
 def charts(cycle: Cycle) -> list[RenderableType]:
