@@ -1,4 +1,6 @@
 import dataclasses
+import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -165,6 +167,26 @@ def test_what_a_drone_does_is_said_with_its_next_take_off():
         525.0: "D1 on its way home",
         600.0: "D1 on the ground until 0:30",  # of the cycle after
     }
+
+
+@given(arrays(np.bool_, st.tuples(st.integers(1, 5), st.integers(1, 30))), st.booleans())
+def test_the_windows_of_a_station_are_the_steps_at_which_it_is_watched(watched, periodic):
+    steps = watched.shape[1]
+    timed = SimpleNamespace(step=2.0, periodic=periodic)
+    for row, windows in zip(watched, over.watched_windows(timed, SimpleNamespace(watched=watched)), strict=True):
+        inside = [
+            any(
+                start <= time < end for start, end in windows for time in (2.0 * step + 1.0, 2.0 * (step + steps) + 1.0)
+            )
+            for step in range(steps)
+        ]
+        assert inside == row.tolist()
+        assert windows == sorted(windows)
+        assert all(before[1] < after[0] for before, after in itertools.pairwise(windows))
+        if periodic and len(windows) > 1:
+            assert windows[-1][1] - 2.0 * steps < windows[0][0]  # what wraps is one
+        assert all(end <= 2.0 * steps for _, end in windows[:-1])
+        assert periodic or all(end <= 2.0 * steps for _, end in windows)
 
 
 def test_what_is_unknown_counts_as_unwatched():

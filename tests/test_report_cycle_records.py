@@ -67,6 +67,13 @@ def test_drones_that_nobody_hears_are_named(told):
     assert cycle_features(found)["dronewall"]["silent_drones"] == "D2"
 
 
+def test_each_station_has_the_times_at_which_it_is_watched(told):
+    for of in told["stations"]:
+        assert len(of["watched_from_to_s"]) == len(of["chainage_m"])
+        for windows, share in zip(of["watched_from_to_s"], of["watched_share"], strict=True):
+            assert sum(end - start for start, end in windows) == pytest.approx((share or 0.0) * LENGTH, abs=0.1)
+
+
 def test_what_never_comes_is_null():
     found = cycle(wall())
     never = dataclasses.replace(found.targets[0].station_revisit, next_look=np.full(300, np.inf))

@@ -248,6 +248,20 @@ def longest_unwatched(cycle: Cycle, of: TargetCycle) -> tuple[float, float] | No
     return float(longest[at]), float(of.stations.chainage[at])
 
 
+def watched_windows(cycle: Cycle, of: TargetCycle) -> list[list[tuple[float, float]]]:
+    """For each station (from, to) [s] of the times that it is watched, in order; one that wraps round the cycle's end
+    has to > the cycle's length, as an opening's.
+    """
+    found = []
+    for row in np.asarray(of.watched):
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], row.astype(int), [0]])))
+        runs = [(int(first), int(after)) for first, after in zip(edges[::2], edges[1::2], strict=True)]
+        if cycle.periodic and len(runs) > 1 and runs[0][0] == 0 and runs[-1][1] == len(row):
+            runs = [*runs[1:-1], (runs[-1][0], len(row) + runs[0][1])]
+        found.append([(first * cycle.step, after * cycle.step) for first, after in runs])
+    return found
+
+
 def never_watched(of: TargetCycle) -> float:
     """Metres of frontage that are never watched, without what is unknown."""
     return float((of.station_revisit.share == 0.0).sum() * of.stations.step)

@@ -34,7 +34,7 @@ def cycle_records(cycle: Cycle) -> dict[str, Any]:
         "ways": [
             way_record(cycle, of, knows, way) | _line(cycle, way) for of in cycle.targets for knows, way in ways(of)
         ],
-        "stations": [_stations(of) for of in cycle.targets],
+        "stations": [_stations(cycle, of) for of in cycle.targets],
         "losses": [record for lost in cycle.losses for record in _losses(cycle, lost)],
     }
 
@@ -135,8 +135,9 @@ def _flight(flight: Flight) -> dict[str, Any]:
     }
 
 
-def _stations(of: TargetCycle) -> dict[str, Any]:
+def _stations(cycle: Cycle, of: TargetCycle) -> dict[str, Any]:
     """Figures for each station, as columns; next_look_s is null where it never is watched."""
+    windows = over.watched_windows(cycle, of)
     revisit = of.station_revisit
     columns = {
         "chainage_m": (of.stations.chainage, 2),
@@ -149,9 +150,11 @@ def _stations(of: TargetCycle) -> dict[str, Any]:
         "knowing_sets_out_s": (of.knowing_outset, 1),
         "knowing_waits_s": (of.knowing_waits, 1),
     }
-    return {"target": of.target.name, "level": of.level} | {
-        name: [figure(value, digits) for value in values] for name, (values, digits) in columns.items()
-    }
+    return (
+        {"target": of.target.name, "level": of.level}
+        | {name: [figure(value, digits) for value in values] for name, (values, digits) in columns.items()}
+        | {"watched_from_to_s": [[[figure(start, 2), figure(end, 2)] for start, end in own] for own in windows]}
+    )
 
 
 def _losses(cycle: Cycle, lost: Lost) -> list[dict[str, Any]]:
