@@ -28,7 +28,7 @@ def test_without_a_cycle_the_page_has_nothing_of_it():
 def test_sentence_and_cards_say_which_moment_of_the_drones_plan_it_is():
     page = html.page(dataclasses.replace(wall(), at_s=700.0))
     assert Page(page).texts["sentence"].startswith("At 11:40 of the drones' plan, walker: 2 gaps")
-    assert '<b class="">at 11:40</b><span>of the drones&#x27; plan</span>' in page
+    assert '<li class="when" title="at 11:40 of the drones&#x27; plan"><b>at 11:40</b></li>' in page
     assert "drones&#x27; plan" not in html.page(wall())
 
 
@@ -182,9 +182,59 @@ def test_a_link_opens_the_page_at_a_time_and_a_place(chromium, tmp_path, text):
     page = opened(chromium, tmp_path, text, "#time=232&km=1.25")
     assert "data-error" not in page.elements[0][1]
     assert page.texts["clock"] == "3:53"
-    assert re.search(r"At 3:53: watched; who sets out then is detected with \d+ %\.", page.texts["readout"])
+    assert re.search(
+        r"At 3:53, km 1.25: watched now; who sets out then is detected with \d+ %\.", page.texts["readout"]
+    )
     page = opened(chromium, tmp_path, text, "#time=400&km=1.25")
-    assert "At 6:43: not watched;" in page.texts["readout"]
+
+
+def test_the_readout_says_when_a_place_is_next_watched(chromium, tmp_path):
+    # D1 is within 150 m of km 1.25 from 3:20 to 4:20 and from 5:00 to 6:00, D2 ten minutes later
+    found = wall()
+    made = cycle(found)
+    page = opened(chromium, tmp_path, html.page(found, cycle=made), "#time=400&km=1.25")
+    assert "At 6:43, km 1.25: not watched, next look in 6:38; who sets out" in page.texts["readout"]
+    page = opened(chromium, tmp_path, html.page(found, cycle=made), "#time=1000&km=1.25")  # round the cycle's end
+    assert "At 16:43, km 1.25: not watched, next look in 6:38; who sets out" in page.texts["readout"]
+    once = dataclasses.replace(made, periodic=False)
+    page = opened(chromium, tmp_path, html.page(found, cycle=once), "#time=1000&km=1.25")
+    assert "At 16:43, km 1.25: not watched, and not again in the plan; who" in page.texts["readout"]
+    nobody = dataclasses.replace(made.targets[0], watched=np.zeros_like(made.targets[0].watched))
+    never = dataclasses.replace(made, targets=(nobody, *made.targets[1:]))
+    page = opened(chromium, tmp_path, html.page(found, cycle=never), "#time=1000&km=1.25")
+    assert "At 16:43, km 1.25: never watched; who" in page.texts["readout"]
+
+
+def test_while_time_runs_what_stands_still_says_of_when_it_is(chromium, tmp_path):
+    script = """
+      const seen = {}, slider = document.getElementById("time"), root = document.documentElement;
+      const style = query => getComputedStyle(document.querySelector(query));
+      const look = () => [style(".timedkey").display !== "none", style(".key:not(.timedkey)").display !== "none",
+        style(".stillnote").display !== "none", +style(".curve").opacity, +style(".row[data-kind]").opacity];
+      seen.before = look();
+      document.getElementById("ribbon").dispatchEvent(new KeyboardEvent("keydown", {key: "End"}));
+      slider.value = 80; slider.dispatchEvent(new Event("input"));
+      seen.timed = look();
+      seen.note = document.querySelector(".stillnote").textContent;
+      seen.still = document.querySelector("#readout .still").textContent.slice(0, 14);
+      const doing = document.getElementById("doing");
+      seen.cut = doing.scrollWidth > doing.clientWidth;
+      document.getElementById("untimed").click();
+      seen.after = [...look(), document.querySelector("#readout .still") !== null];
+      say(seen);
+    """
+    found = dataclasses.replace(wall(), at_s=0.0)
+    page = opened(chromium, tmp_path, doing(html.page(found, cycle=cycle(found)), script))
+    assert "data-error" not in page.elements[0][1]
+    still = [False, True, False, 1, 1]
+    assert json.loads(page.texts["found"]) == {
+        "before": still,
+        "timed": [True, False, True, 0.4, 0.4],
+        "note": "at 0:00",
+        "still": "At 0:00: km 3.",
+        "cut": False,
+        "after": [*still, False],
+    }
 
 
 def test_a_click_on_a_chart_goes_to_its_time_and_place(chromium, tmp_path, text):
@@ -210,7 +260,7 @@ def test_a_cycle_adds_little_to_the_page(text):
 def test_a_cycle_without_a_drone_in_the_air_makes_a_page(chromium, tmp_path):
     page = opened(chromium, tmp_path, html.page(wall(), cycle=nobody_flies()), "#time=100&km=1")
     assert "data-error" not in page.elements[0][1]
-    assert "At 1:43: watched;" in page.texts["readout"]
+    assert "At 1:43, km 1.00: watched now;" in page.texts["readout"]
 
 
 def test_the_demos_ground_with_all_its_targets_and_levels_makes_a_page_that_runs(chromium, tmp_path):

@@ -30,6 +30,17 @@ function chanceAt(of, s, t) {  // of who sets out then: null where the ground is
   const value = of.chances[row * of.count + station];
   return value === 255 ? null : value / 250;
 }
+function lookedAt(of, station, t) {  // whether a station is watched, and when it next is, whole steps as the bits are
+  if (bit(of.unknown, of.wide, 0, station)) return "unknown ground";
+  if (bit(of.watched, of.wide, step, station)) return "watched now";
+  for (let ahead = 1; ahead < cycle.steps; ahead++) {
+    const later = step + ahead;
+    if (later >= cycle.steps && !cycle.periodic) break;
+    if (bit(of.watched, of.wide, later % cycle.steps, station)) return `not watched, next look in ${moment(Math.max(later * cycle.step - t, 1))}`;
+  }
+  for (let row = 0; row < step; row++) if (bit(of.watched, of.wide, row, station)) return "not watched, and not again in the plan";
+  return "never watched";
+}
 function sayDrones(t) {
   const words = {o: "on its way out", s: "on station", h: "on its way home"};
   $("doing").textContent = Object.entries(cycle.drones).map(([name, drone]) => {
@@ -60,7 +71,7 @@ function openNow(opening, t) {
 function showTime(to) {
   step = Math.min(Math.max(Math.round(to), 0), cycle.steps - 1);
   const t = (step + .5) * cycle.step, of = cycle.targets[target];
-  map.classList.add("timed"); scaleText.textContent = "share of the time watched; frontage: as it is now"; $("nowrow").classList.toggle("on", !!of); $("untimed").hidden = false;
+  document.documentElement.classList.add("timed"); map.classList.add("timed"); scaleText.textContent = "share of the time watched; frontage: as it is now"; $("nowrow").classList.toggle("on", !!of); $("untimed").hidden = false;
   slider.value = step; $("clock").textContent = moment(t); sayDrones(t);
   slider.setAttribute("aria-valuetext", `${moment(t)}. ${$("doing").textContent}`);
   const seen = new Set();
@@ -94,7 +105,7 @@ function showTime(to) {
 }
 function untime() {
   play(false); step = null;
-  map.classList.remove("timed"); scaleText.textContent = scaleWords; $("nowrow").classList.remove("on"); $("untimed").hidden = true; $("clock").textContent = "–:––"; $("doing").textContent = "";
+  document.documentElement.classList.remove("timed"); map.classList.remove("timed"); scaleText.textContent = scaleWords; $("nowrow").classList.remove("on"); $("untimed").hidden = true; $("clock").textContent = "–:––"; $("doing").textContent = "";
   for (const line of all(".timechart .moment")) line.hidden = true;
   for (const row of all("#openings tr.now")) { row.classList.remove("now"); row.lastElementChild.textContent = ""; }
   measure(); draw();
@@ -141,9 +152,10 @@ place = s => {
   const of = cycle.targets[target];
   if (step === null || !of) { measure(); return; }
   const t = (step + .5) * cycle.step, station = Math.min(Math.floor(chainage / data.length * of.count), of.count - 1);
-  const state = bit(of.unknown, of.wide, 0, station) ? "unknown ground" : bit(of.watched, of.wide, step, station) ? "watched" : "not watched";
-  const said = `At ${moment(t)}: ${state}; who sets out then is detected with ${percent(chanceAt(of, chainage, t))}.`;
-  $("readout").append(` ${said}`); ribbon.setAttribute("aria-valuetext", `${ribbon.getAttribute("aria-valuetext")} ${said}`);
+  const said = `At ${moment(t)}, km ${(chainage / 1000).toFixed(2)}: ${lookedAt(of, station, t)}; who sets out then is detected with ${percent(chanceAt(of, chainage, t))}.`;
+  const still = document.createElement("span");  // what holds for the coverage's moment, and not for this one
+  still.className = "still"; still.append(`${cycle.still[0].toUpperCase()}${cycle.still.slice(1)}: `, ...$("readout").childNodes);
+  $("readout").replaceChildren(`${said} `, still); ribbon.setAttribute("aria-valuetext", `${said} ${still.textContent}`);
   measure();  // what was said takes room: told at once, not by the observers
 };
 function followTime() {  // #time=260: seconds into the cycle

@@ -82,8 +82,7 @@ def _subtitle(coverage: Coverage) -> str:
 
 def _cards(coverage: Coverage) -> str:
     cards = []
-    if figures.plan_moment(coverage):
-        cards.append((f"at {figures.moment(coverage.at_s or 0.0)}", "of the drones' plan", ""))
+    when = figures.plan_moment(coverage)
     for target in coverage.at_level("expected"):
         listed = ribbon.gaps(target, "breach")
         name = target.target.name
@@ -102,7 +101,9 @@ def _cards(coverage: Coverage) -> str:
     inner = "".join(
         f'<li><b class="{kind}">{escape(head)}</b><span>{escape(text)}</span></li>' for head, text, kind in cards
     )
-    return f'<ul class="cards">{inner}</ul>'
+    # Beside the cards, for they all are of this moment.
+    at = f'<li class="when" title="{escape(when)}"><b>{escape(when.split(" of ")[0])}</b></li>' if when else ""
+    return f'<ul class="cards">{at}{inner}</ul>'
 
 
 def _switch(coverage: Coverage) -> str:

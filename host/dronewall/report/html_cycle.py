@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dronewall.report import cycle as over
 from dronewall.report import cycle_cells as cells_of
 from dronewall.report.colours import LOOKS, ROUTE, probability_rgba
-from dronewall.report.figures import figure, metres, percent
+from dronewall.report.figures import figure, metres, percent, utc
 from dronewall.report.html_charts import charts_of
 from dronewall.report.html_map import Sheet, image
 
@@ -26,9 +26,22 @@ if TYPE_CHECKING:
     from dronewall.engine.cycle import Cycle, TargetCycle
     from dronewall.engine.wall import Coverage
 
-_NAMES = ("STYLE", "PLAYER", "MAP", "ROW", "SECTION", "SCRIPT")
+_NAMES = ("STYLE", "PLAYER", "MAP", "KEY", "ROW", "SECTION", "SCRIPT")
 _CHANCES = 120
 """The script knows the chances for no more times of setting out than these, for fewer on a long line."""
+_KEY = "".join(
+    [
+        '<ul class="key timedkey" aria-label="Legend of the moving map">',
+        '<li><i class="swatch nowkey watched"></i>frontage, watched now</li>',
+        '<li><i class="swatch nowkey open"></i>not watched now</li>',
+        '<li><i class="swatch nowkey unknown"></i>unknown: no terrain</li>',
+        '<li><i class="swatch nowkey look"></i>a drone&#x27;s field of view now</li>',
+        '<li><i class="swatch nowkey walk"></i>way of who knows the schedule; ● himself</li>',
+        '<li><b class="glyph">◆</b>drone in the air</li>',
+        '<li><b class="glyph">○</b>post</li>',
+        "</ul>\n",
+    ]
+)
 _PHASES = {"ground": "g", "out": "o", "station": "s", "home": "h"}
 
 
@@ -45,8 +58,10 @@ def parts(coverage: Coverage, cycle: Cycle | None, sheet: Sheet) -> dict[str, st
         style,
         _player(cycle),
         _map(cycle, sheet, shown),
+        _KEY,
+        f'<div class="stillnote" aria-hidden="true">{escape(_still(coverage))}</div>'
         '<div class="row" id="nowrow"><span class="label">watched now</span><div id="nowcells"></div></div>\n',
-        _section(cycle, sheet, shown),
+        _section(coverage, cycle, sheet, shown),
         folder.joinpath("cycle.js").read_text(encoding="utf-8"),
     )
     return {f"CYCLE_{name}": text for name, text in zip(_NAMES, found, strict=True)}
@@ -101,7 +116,7 @@ def _on_sheet(cycle: Cycle, of: TargetCycle, sheet: Sheet) -> NDArray[np.float64
     return np.asarray(whole[sheet.box.rows, sheet.box.columns][::step, ::step], dtype=np.float64)
 
 
-def _section(cycle: Cycle, sheet: Sheet, shown: list[tuple[int, TargetCycle]]) -> str:
+def _section(coverage: Coverage, cycle: Cycle, sheet: Sheet, shown: list[tuple[int, TargetCycle]]) -> str:
     said = "".join(f"<p>{escape(sentence)}</p>" for sentence in over.verdict(cycle))
     notes = "".join(f'<p class="alarm note">{escape(note)}</p>' for note in over.notes(cycle))
     charts = "".join(
@@ -115,7 +130,7 @@ def _section(cycle: Cycle, sheet: Sheet, shown: list[tuple[int, TargetCycle]]) -
         f'<h3>Watched</h3><div class="scroll">{_watched(cycle)}</div>'
         f'<h3>The drones</h3><div class="scroll">{_sorties(cycle)}{_flights(cycle)}</div>{_losses(cycle)}'
         f"</div></div>{_basis(cycle)}"
-        f'<script type="application/json" id="cycle">{_data(cycle, sheet, shown)}</script></section>\n'
+        f'<script type="application/json" id="cycle">{_data(coverage, cycle, sheet, shown)}</script></section>\n'
     )
 
 
@@ -226,13 +241,22 @@ def _basis(cycle: Cycle) -> str:
 # --- what the script needs
 
 
-def _data(cycle: Cycle, sheet: Sheet, shown: list[tuple[int, TargetCycle]]) -> str:
+def _still(coverage: Coverage) -> str:
+    """Which moment the page's coverage is of, beside what moves: `at 0:00`, or when reports were taken."""
+    if coverage.at_s is not None:
+        return f"at {over.moment(coverage.at_s)}"
+    when = utc(coverage.at_unix_ms)
+    return f"as of {when.replace('T', ' ').replace('Z', ' UTC')}" if when else "without time"
+
+
+def _data(coverage: Coverage, cycle: Cycle, sheet: Sheet, shown: list[tuple[int, TargetCycle]]) -> str:
     shapes: dict[tuple[float, ...], int] = {}
     data = {
         "length": figure(cycle.length, 3),
         "step": figure(cycle.step, 4),
         "steps": cycle.steps,
         "periodic": cycle.periodic,
+        "still": _still(coverage),
         "sensors": _sensors(cycle, sheet, shapes),
         "shapes": [list(shape) for shape in shapes],
         "drones": {drone: _said(cycle, drone, phases) for drone, phases in over.phases(cycle).items()},
