@@ -23,13 +23,15 @@ def sortie(of: Sortie) -> tuple[str, ...]:
     """
     needed, cover = of.needed, of.cover
     endless = math.isinf(needed.on_station)
+    # Take-offs so far apart that each is off station again before the next one is on: more drones change nothing.
+    seldom = of.every is not None and of.every > needed.on_station
     return (
         clean(of.name),
         clean(", ".join(of.drones)),
         clean(of.airframe.name),
         "for ever" if endless else f"{over.moment(needed.on_station)} of {over.moment(of.flight)}",
-        f"{len(of.drones)}" if endless else f"{len(of.drones)} of {needed.airframes}",
-        "" if of.batteries is None else f"{of.batteries} of {needed.batteries}",
+        f"{len(of.drones)}" if endless else f"{len(of.drones)} of {'no number' if seldom else needed.airframes}",
+        "" if needed.batteries is None else f"{of.batteries or 'any'} of {'no number' if seldom else needed.batteries}",
         percent(cover.share),
         "never" if cover.share > ENOUGH else over.moment(cover.longest),
     )

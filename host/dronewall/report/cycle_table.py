@@ -209,7 +209,7 @@ def losses(cycle: Cycle) -> list[RenderableType]:
         back = over.loss_back(lost)
         table.add_row(Text(clean(lost.drone)), Text(clean(lost.sortie)), over.moment(lost.at), back, *cells)
     said = "Of one who knows the schedule, as expected, with the drone and without it: his least chance of being "
-    said += "detected, and how much of the frontage is open to him."
+    said += "detected, and how much of the frontage is open, without waiting, on the mean over the cycle."
     return [Text("If a drone is lost at the worst moment", style="bold"), table, Text(said, style="dim"), Text()]
 
 

@@ -222,7 +222,7 @@ def _losses(cycle: Cycle) -> str:
             chances = f" {percent(one.least)} → {percent(one.least_without)}"
             open_ = f" {metres(one.open)} → {metres(one.open_without)}"
             rows.append(_row(lost.drone, over.moment(lost.at), over.loss_back(lost), who, chances, open_))
-    names = ("lost", "at", "next on station", "target", " chance of who knows", " open to him")
+    names = ("lost", "at", "next on station", "target", " chance of who knows", " open, on the mean")
     return f'<h3>If a drone is lost at the worst moment</h3><div class="scroll">{_table(names, rows)}</div>'
 
 
