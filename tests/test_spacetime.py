@@ -411,6 +411,25 @@ def test_ways_stay_within_the_lateral_distance_and_in_time():
     assert found.route.paths.durations[0] <= 1.02 * 250.0
 
 
+@pytest.mark.parametrize("lateral", [15.0, 40.0, 90.0])
+def test_stations_that_are_searched_together_get_what_each_gets_alone(lateral):
+    # Holes in a wall draw who may come so far; the others have to do with worse ones nearer by.
+    site = Site(600.0, 80.0, 60.0)
+    fixed = np.where((site.belt.offset > 20.0) & (site.belt.offset < 60.0), 0.1, 0.0) + uneven(site)
+    fixed[:, [5, 23, 24, 50]] = 0.0
+    drone = orbits(site, rate=0.05)
+    watch = Watch(fixed, fixed, drone, drone)
+    together = site.found(watch, 250.0, lateral, route=False)
+    assert together.strayed > 0
+    for n, (station, mark) in enumerate(zip(site.stations, site.at, strict=True)):
+        alone = search(
+            site.belt, Going(SPEED), site.front, site.behind, watch, 250.0, station[None], np.array([mark]), lateral,
+            route=False,
+        )  # fmt: skip
+        assert alone.strayed == 0
+        assert together.stations.searched[n] == alone.stations.searched[0]
+
+
 def test_where_nobody_can_cross_there_is_no_way():
     site = wide()
     free = np.zeros(site.shape)

@@ -6,7 +6,8 @@ told in exact times (`itinerary`). Of ways that are about as good he takes the q
 
 Two bounds are left out of a search at first, since it finds many ways at once without them: how far aside the way at
 a station may lead, and how long one may take. A way that keeps them is the best of all; where it does not, that station
-is searched alone in its strip, and then by best first over shorter and shorter parts of the cycle to set out in.
+is searched over narrower and narrower strips down to its own, and then by best first over shorter and shorter parts of
+the cycle to set out in.
 """
 
 import heapq
@@ -35,13 +36,16 @@ Integers = npt.NDArray[np.int64]
 _TOGETHER = 12_000
 """Cells that stations are searched over together, about: their costs within the longest move stay in a core's cache."""
 
+_NARROWER = (1.0, 0.5)
+"""Stations that strayed are searched together again where they are no farther apart than these shares of the lateral
+distance, one after the other."""
+
 
 @dataclass(frozen=True)
 class Knowing:
     """The best ways of one who knows when the drones come. stations: at each. route: the best of the whole line, which
     may cross the frontage where and as often as it likes, over a stretch of line of at most twice `margin` [m].
-    strayed, overlong: how many had to be searched again alone, for leading too far aside, and for taking too long.
-    slot [s].
+    strayed, overlong: how many had to be searched again, for leading too far aside, and for taking too long. slot [s].
     """
 
     stations: Timed
@@ -171,25 +175,50 @@ def _part(
         open_ = line.open[cells[:, 0], cells[:, 1]] & np.array([way is None for way in found])
         if not open_.any():
             return found, 0, 0
-        numbers = np.flatnonzero(open_)
-        cells_left, marks_left = cells[numbers], marks[numbers]
-        nodes = line.between(marks_left.min() - lateral, marks_left.max() + lateral)
-        both = Through(line, nodes, cells_left, (0, line.outsets), store)
-        finite = np.flatnonzero(np.isfinite(both.values))
-        strayed = overlong = 0
-        for n, first in zip(numbers[finite], both.ways(finite), strict=True):
-            one, way = cells[n : n + 1], first
-            if _strays(line, way, marks[n], lateral, cells[n]):
-                strayed += 1
-                strip = line.between(marks[n] - lateral, marks[n] + lateral)
-                again = _alone(line, strip, one, (0, line.outsets), store=store)
-                if again is None:
-                    continue
-                way = again
+        ways, strayed = _within(line, cells, marks, lateral, np.flatnonzero(open_), store)
+        overlong = 0
+        for n, way in ways.items():
             overlong += way.lasts > line.longest
             strip = line.between(marks[n] - lateral, marks[n] + lateral)
-            found[n] = _in_time(line, way, partial(_alone, line, strip, one, store=store))
+            found[n] = _in_time(line, way, partial(_alone, line, strip, cells[n : n + 1], store=store))
         return found, strayed, overlong
+
+
+def _within(
+    line: Line, cells: Cells, marks: Floats, lateral: float, numbers: Integers, store: Store
+) -> tuple[dict[int, Found], int]:
+    """The best ways at some stations, by number, none farther aside than `lateral`, and how many strayed at first.
+
+    A way that stays within its station's own strip is the best there, over whatever wider strip it was found. So
+    stations are searched together, those that stray again over narrower strips, and what is left of them alone.
+    """
+    found: dict[int, Found] = {}
+    strayed = 0
+    spans = [np.inf, *(lateral * share for share in _NARROWER), 0.0]
+    for turn, span in enumerate(spans):
+        left = []
+        for group in _groups(marks, numbers, span):
+            nodes = line.between(marks[group].min() - lateral, marks[group].max() + lateral)
+            both = Through(line, nodes, cells[group], (0, line.outsets), store)
+            finite = np.flatnonzero(np.isfinite(both.values))
+            for n, way in zip(group[finite].tolist(), both.ways(finite), strict=True):
+                if len(group) > 1 and _strays(line, way, marks[n], lateral, cells[n]):
+                    left.append(n)
+                else:
+                    found[n] = way
+        if turn == 0:
+            strayed = len(left)
+        numbers = np.array(left, dtype=np.int64)
+    return found, strayed
+
+
+def _groups(marks: Floats, numbers: Integers, span: float) -> Iterator[Integers]:
+    """Stations, by number and rising, whose chainages are no farther apart than `span`; each alone where that is 0."""
+    while len(numbers):
+        last = marks[numbers[0]] + span
+        after = max(1, int(np.searchsorted(marks[numbers], last, side="right"))) if span > 0.0 else 1
+        yield numbers[:after]
+        numbers = numbers[after:]
 
 
 def _unnoticed(line: Line, static: Crossings) -> list[Found | None]:
