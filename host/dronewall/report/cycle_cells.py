@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 ENOUGH = 1.0 - 1e-9
 """A share of the time that is all of it."""
+NEEDED = (
+    "A flight: time on station of it. Airframes and batteries: how many there are, and how many it would take for "
+    "somebody to be on station always (-: its take-offs are too far apart for that, every_s). There: share of the time "
+    "that somebody is; nobody: longest time that nobody is."
+)
 LATER = "+1: in the cycle after."
 
 
@@ -30,8 +35,8 @@ def sortie(of: Sortie) -> tuple[str, ...]:
         clean(", ".join(of.drones)),
         clean(of.airframe.name),
         "for ever" if endless else f"{over.moment(needed.on_station)} of {over.moment(of.flight)}",
-        f"{len(of.drones)}" if endless else f"{len(of.drones)} of {'no number' if seldom else needed.airframes}",
-        "" if needed.batteries is None else f"{of.batteries or 'any'} of {'no number' if seldom else needed.batteries}",
+        f"{len(of.drones)}" if endless else f"{len(of.drones)} of {'-' if seldom else needed.airframes}",
+        "" if needed.batteries is None else f"{of.batteries or 'any'} of {'-' if seldom else needed.batteries}",
         percent(cover.share),
         "never" if cover.share > ENOUGH else over.moment(cover.longest),
     )

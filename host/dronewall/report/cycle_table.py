@@ -107,10 +107,7 @@ def timetable(cycle: Cycle) -> list[RenderableType]:
         style = "default" if sortie.cover.share > cells_of.ENOUGH else LOOKS["gap"].terminal
         sorties.add_row(*map(Text, cells), Text(share, style=style), Text(nobody, style=style))
     shown: list[RenderableType] = [Text("The drones", style="bold"), sorties]
-    said = "A flight: time on station of it. Airframes and batteries: how many there are, and how many it would take "
-    said += "for somebody to be on station always. There: share of the time that somebody is; nobody: longest time "
-    said += "that nobody is."
-    shown += [Text(said, style="dim"), Text()]
+    shown += [Text(cells_of.NEEDED, style="dim"), Text()]
     flights = over.timetable(cycle)
     if flights:
         table = _headed("flight", "takes off", "on station", "off station", "lands", "ready")

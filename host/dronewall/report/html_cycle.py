@@ -195,12 +195,7 @@ def _sorties(cycle: Cycle) -> str:
     told = [cells_of.sortie(sortie) for sortie in cycle.plan.sorties]
     rows = [_row(*cells[:3], *_figures(cells[3:])) for cells in told]
     names = ("sortie", "drones", "airframe", " a flight", " airframes", " batteries", " there", " nobody")
-    said = (
-        "A flight: time on station of it. Airframes and batteries: how many there are, of how many it would take for "
-        "somebody to be on station always. There: share of the time that somebody is; nobody: longest time that nobody "
-        "is."
-    )
-    return _table(names, rows) + f'<p class="faint">{said}</p>'
+    return _table(names, rows) + f'<p class="faint">{cells_of.NEEDED}</p>'
 
 
 def _flights(cycle: Cycle) -> str:
