@@ -191,36 +191,44 @@ def _miss_paths(
                 ahead = count
         if count == 0:
             continue
-        if weights.size == 0:
-            found = passage(exposure, ceilings, order, count)
-            found_before = found if ahead == count else passage(exposure, ceilings, order, ahead)
-        else:
-            for i in range(count):
-                likely = 0.0
-                for d in range(weights.size):
-                    likely += shares[d, at[i]] * (weights[d] / 255.0)
-                exposure[i] = exposure[i] / likely if likely > 0.0 else 0.0
-            found, found_before = 0.0, 0.0
-            whole, part = 0.0, 0.0
-            for d in range(weights.size):
-                # Deep in its view a sensor sees alike under every draw.
-                alike = d > 0
-                for i in range(count):
-                    if d > 0 and shares[d, at[i]] == shares[d - 1, at[i]]:
-                        continue
-                    alike = False
-                    tops[i] = ceilings[i] * (shares[d, at[i]] / 255.0)
-                if not alike:
-                    whole = passage(exposure, tops, order, count)
-                    part = whole if ahead == count else passage(exposure, tops, order, ahead)
-                found += weights[d] * whole
-                found_before += weights[d] * part
+        found, found_before = passages(exposure, ceilings, at, count, ahead, shares, weights, order, exposure, tops)
         missed[n] *= 1.0 - duty * found
         missed_before[n] *= 1.0 - duty * found_before
 
 
 @njit(error_model="numpy")
-def passage(exposure, ceilings, order, count):
+def passages(exposure, ceilings, at, count, ahead, shares, weights, order, own, tops):
+    """Probability along the first `count` pieces, whose values lie at `at`, and along the first `ahead`: averaged over
+    the draws. order, own, tops: room for as many; own may be the exposure itself.
+    """
+    if weights.size == 0:
+        whole = _passage(exposure, ceilings, order, count)
+        return whole, whole if ahead == count else _passage(exposure, ceilings, order, ahead)
+    for i in range(count):
+        likely = 0.0
+        for d in range(weights.size):
+            likely += shares[d, at[i]] * (weights[d] / 255.0)
+        own[i] = exposure[i] / likely if likely > 0.0 else 0.0
+    found, found_before = 0.0, 0.0
+    whole, part = 0.0, 0.0
+    for d in range(weights.size):
+        # Deep in its view a sensor sees alike under every draw.
+        alike = d > 0
+        for i in range(count):
+            if d > 0 and shares[d, at[i]] == shares[d - 1, at[i]]:
+                continue
+            alike = False
+            tops[i] = ceilings[i] * (shares[d, at[i]] / 255.0)
+        if not alike:
+            whole = _passage(own, tops, order, count)
+            part = whole if ahead == count else _passage(own, tops, order, ahead)
+        found += weights[d] * whole
+        found_before += weights[d] * part
+    return found, found_before
+
+
+@njit(error_model="numpy")
+def _passage(exposure, ceilings, order, count):
     """Probability along the first `count` pieces: the integral over u of 1 - exp(-sum of X where c > u)."""
     some = _falling(exposure, ceilings, order, count)
     found, total = 0.0, 0.0

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dronewall.engine._jit import njit
-from dronewall.engine.crossing import Paths, audited, passage
+from dronewall.engine.crossing import Paths, audited, passages
 from dronewall.engine.field import Field
 from dronewall.engine.moving import Moving
 
@@ -108,34 +108,6 @@ def _sort_by_cell(first, last, cells, starts, steps, entries):
 
 
 @njit(error_model="numpy")
-def _draw(exposure, ceilings, hits, count, ahead, shares, weights, order, own, tops):
-    """Probability along the first `count` pieces whose entries are `hits`, and along the first `ahead`."""
-    if weights.size == 0:
-        whole = passage(exposure, ceilings, order, count)
-        return whole, whole if ahead == count else passage(exposure, ceilings, order, ahead)
-    for i in range(count):
-        likely = 0.0
-        for d in range(weights.size):
-            likely += shares[d, hits[i]] * (weights[d] / 255.0)
-        own[i] = exposure[i] / likely if likely > 0.0 else 0.0
-    found, found_before = 0.0, 0.0
-    whole, part = 0.0, 0.0
-    for d in range(weights.size):
-        alike = d > 0
-        for i in range(count):
-            if d > 0 and shares[d, hits[i]] == shares[d - 1, hits[i]]:
-                continue
-            alike = False
-            tops[i] = ceilings[i] * (shares[d, hits[i]] / 255.0)
-        if not alike:
-            whole = passage(own, tops, order, count)
-            part = whole if ahead == count else passage(own, tops, order, ahead)
-        found += weights[d] * whole
-        found_before += weights[d] * part
-    return found, found_before
-
-
-@njit(error_model="numpy")
 def _miss_at(
     cells, seconds, ends, before, clock, counting, step, steps, periodic, first, last, seen, rates, ceilings, shares,
     weights, duty, missed, missed_before,
@@ -179,7 +151,7 @@ def _miss_at(
                 if i - begin < before[n]:
                     ahead = count
         if count > 0:
-            found, found_before = _draw(exposure, tops, hits, count, ahead, shares, weights, order, own, scratch)
+            found, found_before = passages(exposure, tops, hits, count, ahead, shares, weights, order, own, scratch)
             missed[n] *= 1.0 - duty * found
             missed_before[n] *= 1.0 - duty * found_before
 
@@ -250,7 +222,7 @@ def _miss_by_outset(
         for m in range(outsets):
             low, high = begins[m], begins[m + 1]
             if high > low:
-                whole, _ = _draw(
+                whole, _ = passages(
                     exposure[low:high], tops[low:high], hits[low:high], high - low, high - low, shares, weights, order,
                     own, scratch,
                 )  # fmt: skip
