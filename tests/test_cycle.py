@@ -274,6 +274,16 @@ def test_who_has_less_time_finds_no_better_way(tmp_path, cycle):
             assert way.arrives - way.sets_out <= 1.02 * 215.0
 
 
+def test_over_a_horizon_in_which_nobody_flies_the_line_is_what_the_posts_see(tmp_path):
+    late = planned_cycle(
+        grounded(tmp_path, ("height_agl_m = 90.0", "height_agl_m = 90.0\nevery_s = 11000.0\nstart_s = 5000.0"))
+    )
+    assert not late.periodic
+    assert not any(late.frusta)
+    for of in late.targets:
+        assert of.unknowing_p == pytest.approx(of.stations.breach_p, abs=1e-6)
+
+
 def test_a_drone_that_nobody_hears_does_not_count(tmp_path):
     ground = grounded(tmp_path)
     heard = [report for report in planned(ground, 5.0) if report.node != "D2"]

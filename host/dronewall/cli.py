@@ -139,6 +139,9 @@ def _over_time(coverage: "Coverage", talk: Talk, step: int, *, losses: bool = Fa
     if found is None and coverage.scenario.sorties:
         talk.note("note: nobody hears of any drone, so nothing is told of the line over time")
     if found is not None:
+        asked = coverage.scenario.patrol.step_s
+        if asked is not None and found.step > 1.01 * asked:
+            talk.note(f"note: steps of {found.step:.3g} s in place of {asked:g} s: there are {found.steps} at most")
         _log.info(
             "a cycle of %g s in %d steps of %.3f s, %.2f s",
             found.length, found.steps, found.step, time.monotonic() - begun,

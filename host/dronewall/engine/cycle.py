@@ -134,13 +134,11 @@ def cycle_of(coverage: Coverage, progress: Progress | None = None, *, losses: bo
         lambda done, of: told("what the drones see", done, of),
     )
     drones = {drone.name for drone in scenario.drones}
-    lines = [
-        _line(coverage, one, seen[number][LEVELS.index(one.level)], drones, length, steps, longest[spec.name])
-        for number, spec in enumerate(scenario.targets)
-        for one in coverage.targets
-        if one.target.name == spec.name
-    ]
-    lines.sort(key=lambda line: LEVELS.index(line.level))
+    lines = []
+    for one in coverage.targets:
+        name = one.target.name
+        both = seen[list(longest).index(name)]
+        lines.append(_line(coverage, one, both[LEVELS.index(one.level)], drones, length, steps, longest[name]))
     found = []
     for number, line in enumerate(lines):
         what = f"ways across in time, {number + 1} of {len(lines)}: stations"
@@ -213,7 +211,8 @@ def _pairs(ground: Ground, plan: Plan, length: float) -> Iterator[tuple[Frustum,
     """Sensors in the air, and the same a moment later, at moments all over the flights of a cycle."""
     spans = [(max(flight.takes_off, 0.0), min(flight.lands, length)) for flight in plan.flights(0.0, length)]
     ends = np.cumsum([end - start for start, end in spans])
-    for number in range(_PROBES):
+    # Over a horizon it may be that nobody flies.
+    for number in range(_PROBES if spans else 0):
         at = (number + 0.5) / _PROBES * ends[-1]
         flight = int(np.searchsorted(ends, at, side="right"))
         time = spans[flight][1] - (ends[flight] - at)

@@ -44,7 +44,7 @@ _COUNTS = COUNTS[ORDER]
 
 
 @dataclass(frozen=True)
-class Ground:
+class Footing:
     """What a search walks on, all (north, east) over the belt's piece: weight, what a metre costs, inf where nobody
     goes; seconds a metre; lingering, what a second of standing still costs; heights [m] or None. cell: its edge [m].
     slot [s]. uniform: whether a move lasts as long everywhere. haste: what a slot of walking costs besides: by slots
@@ -111,7 +111,7 @@ class Floor:
 
 
 def floor_of(
-    ground: Ground, through: Bools, rows: Integers, cols: Integers, ends: Bools, edge: Edge, longest: int, *,
+    ground: Footing, through: Bools, rows: Integers, cols: Integers, ends: Bools, edge: Edge, longest: int, *,
     reverse: bool,
 ) -> Floor:  # fmt: skip
     """The cells (n,), rows and columns of the belt's piece, laid out.

@@ -314,6 +314,37 @@ def still(moving: Moving) -> Moving:
     return dataclasses.replace(moving, passes=tuple(one for one in moving.passes if not one.moving_only))
 
 
+def by_cell(
+    first: Integers, last: Integers, cells: npt.NDArray[np.int32], size: int
+) -> tuple[Integers, Integers, Integers]:
+    """The entries of all steps by cell: those of cell c are starts[c] to starts[c + 1] of (steps, entries), in the
+    order of the steps. size: cells of the belt's piece.
+    """
+    starts = np.zeros(size + 1, dtype=np.int64)
+    total = int((last - first).sum())
+    steps, entries = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
+    _sort_by_cell(first, last, cells, starts, steps, entries)
+    return starts, steps, entries
+
+
+@njit()
+def _sort_by_cell(
+    first: Integers, last: Integers, cells: npt.NDArray[np.int32], starts: Integers, steps: Integers, entries: Integers
+) -> None:
+    """Fills in starts, steps and entries."""
+    for k in range(first.size):
+        for e in range(first[k], last[k]):
+            starts[cells[e] + 1] += 1
+    for c in range(starts.size - 1):
+        starts[c + 1] += starts[c]
+    at = starts[:-1].copy()
+    for k in range(first.size):
+        for e in range(first[k], last[k]):
+            place = at[cells[e]]
+            at[cells[e]] += 1
+            steps[place], entries[place] = k, e
+
+
 @njit()
 def _place(
     window: Indices, width: int, row: int, col: int, inside: Bools, places: npt.NDArray[np.int32], which: Indices

@@ -57,7 +57,7 @@ def openings(
                 Opening(
                     start=first * step,
                     end=after * step,
-                    times=_times(union, interval, periodic),
+                    times=windows(union, interval, periodic),
                     open=float(under[first:after].mean() * under.shape[1] * interval),
                     always=always,
                     probability_least=float(np.nanmin(stretch)),
@@ -73,9 +73,12 @@ def _alike(union: Bools, other: Bools) -> bool:
     return not both.any() or float((union & other).sum()) >= _ALIKE * float(both.sum())
 
 
-def _times(open_: Bools, interval: float, periodic: bool) -> tuple[tuple[float, float], ...]:
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], open_, [False])).astype(np.int8)))
+def windows(flags: Bools, interval: float, periodic: bool) -> tuple[tuple[float, float], ...]:
+    """(from, to) [s] of the times that are flagged (m,), each of which stands for `interval` seconds, in order; one
+    that wraps round the cycle's end ends after it.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
     runs = [(float(a), float(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-    if periodic and len(runs) > 1 and open_[0] and open_[-1]:
-        runs = [*runs[1:-1], (runs[-1][0], len(open_) + runs[0][1])]
+    if periodic and len(runs) > 1 and flags[0] and flags[-1]:
+        runs = [*runs[1:-1], (runs[-1][0], len(flags) + runs[0][1])]
     return tuple((a * interval, b * interval) for a, b in runs)

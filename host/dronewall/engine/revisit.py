@@ -80,21 +80,22 @@ def watched(ground: Ground, field: Field, moving: Moving) -> Watched:
     if moving.doubtful is not None:
         doubtful |= moving.doubtful & (field.rates(belt.slices) == 0)
     dark |= doubtful & ~seen.reshape(dark.shape)
-    clock = moving.step, moving.steps, moving.periodic
-    shape = dark.shape
+    at = bits[back.reshape(-1)] & there[:, None]
     return Watched(
-        _revisit(runs.reshape(5, *shape), *clock, dark),
-        _revisit(runs[:, place], *clock, dark.ravel()[place] | ~there),
-        bits[back.reshape(-1)] & there[:, None],
+        _revisit(runs.reshape(5, *dark.shape), moving.step, moving.steps, moving.periodic, dark),
+        intervals(at, moving.step, moving.periodic, dark.ravel()[place] | ~there),
+        at,
     )
 
 
-def intervals(at: Bools, step: float, periodic: bool) -> Revisit:
-    """How often places are watched that are at these of some steps (n, steps), each of `step` seconds."""
+def intervals(at: Bools, step: float, periodic: bool, dark: Bools | None = None) -> Revisit:
+    """How often places are watched that are at these of some steps (n, steps), each of `step` seconds. dark (n,): of
+    which nobody can say; left out, none.
+    """
     runs = np.zeros((5, len(at)), dtype=np.int64)
     for number in range(at.shape[1]):
         _mark(np.flatnonzero(at[:, number]), number, *runs)
-    return _revisit(runs, step, at.shape[1], periodic, np.zeros(len(at), dtype=np.bool_))
+    return _revisit(runs, step, at.shape[1], periodic, np.zeros(len(at), dtype=np.bool_) if dark is None else dark)
 
 
 def _revisit(runs: Integers, step: float, steps: int, periodic: bool, dark: Bools) -> Revisit:

@@ -100,6 +100,18 @@ class TargetCycle:
 
 
 @dataclass(frozen=True)
+class _Unknowing:
+    """What somebody does who knows no schedule. chances (n, m): P of each station's best way by the time of setting
+    out, nan where nobody can go; ways: these; route: the least exposed of the whole line, and its chances (m,).
+    """
+
+    chances: Floats
+    ways: list[Paths]
+    route: Paths | None
+    route_chances: Floats
+
+
+@dataclass(frozen=True)
 class _Way:
     """One way: piece by piece, when each begins [s], whether it stands still; and its probability."""
 
@@ -158,9 +170,9 @@ class Line:
     def answer(self, progress: Callable[[int, int], None] | None = None) -> TargetCycle:
         """All that is told of it."""
         told = watched(self.ground, self.field, _until(self.moving, self.steps))
-        chances, ways, route = self._unknowing()
-        mean = chances.mean(axis=1)
-        walker, best, outset, waits = self._knowing(chances, ways, route, progress)
+        other = self._unknowing()
+        mean = other.chances.mean(axis=1)
+        walker, best, outset, waits = self._knowing(other, progress)
         return TargetCycle(
             target=self.target,
             level=self.level,
@@ -169,15 +181,15 @@ class Line:
             station_revisit=told.stations,
             watched=told.at,
             outsets=self.outsets,
-            crossing_p=chances.astype(np.float32),
+            crossing_p=other.chances.astype(np.float32),
             unknowing_p=mean,
             knowing_p=best,
             knowing_outset=outset,
             knowing_waits=waits,
-            unknowing=self._told_unknowing(mean, ways, route),
+            unknowing=self._told_unknowing(other, mean),
             knowing=walker,
             openings=openings(
-                chances,
+                other.chances,
                 self.ground.scenario.thresholds.lane_p,
                 self.stations.step,
                 self.length / len(self.outsets),
@@ -187,9 +199,9 @@ class Line:
 
     def least(self) -> tuple[float, float]:
         """The knowing walker's least P of the whole line, nan where nobody can cross, and `open`."""
-        chances, ways, route = self._unknowing()
-        walker = self._knowing(chances, ways, route, None)[0]
-        return math.nan if walker is None else walker.probability, self.open(chances)
+        other = self._unknowing()
+        walker = self._knowing(other, None)[0]
+        return math.nan if walker is None else walker.probability, self.open(other.chances)
 
     def open(self, chances: npt.NDArray[np.floating]) -> float:
         """Metres of frontage that are open, without waiting, on the mean over the times of setting out. chances (n, m):
@@ -200,10 +212,7 @@ class Line:
 
     # --- who does not know it
 
-    def _unknowing(self) -> tuple[Floats, list[Paths], Paths | None]:
-        """P of each station's best way by the time of setting out, nan where nobody can go; the ways, and the least
-        exposed of the whole line.
-        """
+    def _unknowing(self) -> _Unknowing:
         ground, frontage, belt = self.ground, self.ground.frontage, self.ground.belt
         drones = self._summed
         drones = dataclasses.replace(drones, first=drones.first[: self.steps], last=drones.last[: self.steps])
@@ -222,12 +231,14 @@ class Line:
             routes = best.paths.some(part)
             straight, free = self._chances(lanes), self._chances(routes)
             # As `gaps.stations` has it: the straight lane is always one of the ways. A closed one is nan.
-            least, other = (np.where(np.isnan(of).any(axis=1), np.inf, of.mean(axis=1)) for of in (straight, free))
-            lane_is_best = least <= other
+            lane_p, route_p = (np.where(np.isnan(of).any(axis=1), np.inf, of.mean(axis=1)) for of in (straight, free))
+            lane_is_best = lane_p <= route_p
             found[part] = np.where(lane_is_best[:, None], straight, free)
             for number, lane in enumerate(lane_is_best.tolist()):
                 ways.append((lanes if lane else routes).some(slice(number, number + 1)))
-        return found, ways, _path(weakest_route(belt, guide, self._going, frontage.front, frontage.behind))
+        route = _path(weakest_route(belt, guide, self._going, frontage.front, frontage.behind))
+        chances = np.full(len(self.outsets), np.nan) if route is None else self._chances(route)[0]
+        return _Unknowing(found, ways, route, chances)
 
     def _chances(self, paths: Paths) -> Floats:
         """P of ways by the time of setting out; nan where they cannot be gone, or not in the longest time."""
@@ -252,12 +263,12 @@ class Line:
             counting=counts,
         )  # fmt: skip
 
-    def _told_unknowing(self, mean: Floats, ways: list[Paths], route: Paths | None) -> TimedCrossing | None:
-        """The weakest way of the line for him."""
-        several = [] if route is None else [(float(self._chances(route).mean()), route)]
+    def _told_unknowing(self, other: _Unknowing, mean: Floats) -> TimedCrossing | None:
+        """The weakest way of the line for him. mean (n,): his P at each station."""
+        several = [] if other.route is None else [(float(other.route_chances.mean()), other.route)]
         if np.isfinite(mean).any():
             station = int(np.nanargmin(mean))
-            several.append((float(mean[station]), ways[station]))
+            several.append((float(mean[station]), other.ways[station]))
         several = [one for one in several if math.isfinite(one[0])]
         if not several:
             return None
@@ -272,22 +283,20 @@ class Line:
     # --- who knows it
 
     def _knowing(
-        self,
-        chances: Floats,
-        ways: list[Paths],
-        route: Paths | None,
-        progress: Callable[[int, int], None] | None,
+        self, other: _Unknowing, progress: Callable[[int, int], None] | None
     ) -> tuple[TimedCrossing | None, Floats, Floats, Floats]:
         """The weakest way of the line for him; of each station his P, when he sets out and how long he waits [s]."""
+        chances = other.chances
         can = np.isfinite(chances[:, 0])
         # What the other one does, at the best time for it.
         first = np.argmin(np.where(np.isnan(chances), np.inf, chances), axis=1)
         best = np.where(can, chances[np.arange(len(first)), first], np.nan)
         outset, waits = np.where(can, self.outsets[first], np.nan), np.where(can, 0.0, np.nan)
         several: list[_Way] = []
-        alike = [(chances[station], ways[station]) for station in ([int(np.nanargmin(best))] if can.any() else [])]
-        if route is not None:
-            alike.append((self._chances(route)[0], route))
+        alike = [] if other.route is None else [(other.route_chances, other.route)]
+        if can.any():
+            station = int(np.nanargmin(best))
+            alike.append((chances[station], other.ways[station]))
         for by_outset, paths in alike:
             if np.isfinite(by_outset[0]):
                 one = int(np.argmin(by_outset))
@@ -298,10 +307,10 @@ class Line:
             audited[timed.paths.ends == timed.paths.starts] = np.inf
             if not np.isfinite(audited).any():
                 continue
-            for own, number in enumerate(numbers):
-                if audited[own] < best[number] or math.isnan(best[number]):
-                    best[number], outset[number] = audited[own], timed.outsets[own]
-                    waits[number] = timed.waits[own]
+            if len(numbers):
+                better = np.flatnonzero(np.isfinite(audited) & ~(audited >= best[numbers]))
+                best[numbers[better]], outset[numbers[better]] = audited[better], timed.outsets[better]
+                waits[numbers[better]] = timed.waits[better]
             one = int(np.argmin(audited))
             piece = slice(timed.paths.starts[one], timed.paths.ends[one])
             paths = timed.paths.some(slice(one, one + 1))

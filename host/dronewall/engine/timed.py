@@ -13,7 +13,7 @@ import numpy.typing as npt
 from dronewall.engine._jit import njit
 from dronewall.engine.crossing import Paths, audited, passages
 from dronewall.engine.field import Field
-from dronewall.engine.moving import Moving
+from dronewall.engine.moving import Moving, by_cell
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -66,7 +66,7 @@ def audited_by_outset(
     cells = _cells(paths, origin, moving.shape)
     size = moving.shape[0] * moving.shape[1]
     for one in moving.passes:
-        starts, steps, entries = _by_cell(one.first, one.last, one.cells, size)
+        starts, steps, entries = by_cell(one.first, one.last, one.cells, size)
         _miss_by_outset(
             cells, paths.seconds, paths.ends, clock, interval, moving.step, moving.steps, moving.periodic, starts,
             steps, entries, one.rates, one.ceilings, one.shares, one.weights, one.duty, missed,
@@ -79,32 +79,6 @@ def _cells(paths: Paths, origin: tuple[int, int], shape: tuple[int, int]) -> Int
     row, col = paths.cells[:, 0] - origin[0], paths.cells[:, 1] - origin[1]
     inside = (row >= 0) & (row < shape[0]) & (col >= 0) & (col < shape[1])
     return np.where(inside, row * shape[1] + col, -1)
-
-
-def _by_cell(first: Integers, last: Integers, cells: npt.NDArray[np.int32], size: int) -> tuple[Integers, ...]:
-    """The entries of all steps by cell: those of cell c are starts[c] to starts[c + 1] of (steps, entries), in the
-    order of the steps.
-    """
-    starts = np.zeros(size + 1, dtype=np.int64)
-    total = int((last - first).sum())
-    steps, entries = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
-    _sort_by_cell(first, last, cells, starts, steps, entries)
-    return starts, steps, entries
-
-
-@njit()
-def _sort_by_cell(first, last, cells, starts, steps, entries):
-    for k in range(first.size):
-        for e in range(first[k], last[k]):
-            starts[cells[e] + 1] += 1
-    for c in range(starts.size - 1):
-        starts[c + 1] += starts[c]
-    at = starts[:-1].copy()
-    for k in range(first.size):
-        for e in range(first[k], last[k]):
-            place = at[cells[e]]
-            at[cells[e]] += 1
-            steps[place], entries[place] = k, e
 
 
 @njit(error_model="numpy")

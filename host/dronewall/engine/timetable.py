@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dronewall.engine._jit import njit
-from dronewall.engine.moving import Summed
+from dronewall.engine.moving import Summed, by_cell
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -97,24 +97,16 @@ def passing(table: Timetable, cells: Integers, origin: float, slot: float, last:
 
 def timetable(summed: Summed, cells: int) -> Timetable:
     """The same by cell. cells: how many the belt's piece has."""
-    starts, steps, rates = _by_cell(summed.first, summed.last, summed.cells, summed.rates, cells)
-    return Timetable(starts, steps, rates, summed.step, len(summed.first) * summed.step, summed.periodic)
-
-
-@njit()
-def _by_cell(first, last, cells, rates, count):
-    starts = np.zeros(count + 1, np.int64)
-    for k in range(first.size):
-        for i in range(first[k], last[k]):
-            if rates[i] > 0.0:
-                starts[cells[i] + 1] += 1
-    for c in range(count):
-        starts[c + 1] += starts[c]
-    steps, found = np.empty(starts[count], np.int32), np.empty(starts[count], np.float32)
-    place = starts[:-1].copy()
-    for k in range(first.size):
-        for i in range(first[k], last[k]):
-            if rates[i] > 0.0:
-                steps[place[cells[i]]], found[place[cells[i]]] = k, rates[i]
-                place[cells[i]] += 1
-    return starts, steps, found
+    starts, steps, entries = by_cell(summed.first, summed.last, summed.cells, cells)
+    rates = summed.rates[entries]
+    # Where too few nodes count a cell is there and its rate is 0.
+    some = rates > 0.0
+    starts = np.concatenate(([0], np.cumsum(some)))[starts]
+    return Timetable(
+        starts,
+        steps[some].astype(np.int32),
+        rates[some],
+        summed.step,
+        len(summed.first) * summed.step,
+        summed.periodic,
+    )

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from dronewall.engine.belt import Belt
 from dronewall.engine.breach import Going, Guide, guide_of
-from dronewall.engine.floor import PER_CELL, Edge, Ground
+from dronewall.engine.floor import PER_CELL, Edge, Footing
 from dronewall.engine.moving import Summed
 from dronewall.engine.timetable import Timetable, timetable
 
@@ -50,7 +50,7 @@ class Line:
     front: float
     behind: float
     watch: Watch
-    ground: Ground
+    ground: Footing
     start: Edge
     end: Edge
     moving: Timetable
@@ -105,7 +105,7 @@ def line_of(belt: Belt, going: Going, front: float, behind: float, watch: Watch,
     # Where cells differ the slots are those of the quickest, but for a few.
     typical = 1.0 / going.speed if not told.size else float(np.quantile(told, 0.05, method="lower"))
     slot = belt.cell * typical / PER_CELL
-    ground = Ground(
+    ground = Footing(
         weight, seconds, watch.fixed_still + _STILL * haste, going.heights, belt.cell, slot, uniform, haste * slot
     )
     edges = []

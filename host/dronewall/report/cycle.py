@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dronewall.engine.opening import windows
 from dronewall.report import ribbon
 from dronewall.report.colours import WORST_FIRST
 from dronewall.report.figures import clean, kilometres, metres, percent
@@ -249,17 +250,8 @@ def longest_unwatched(cycle: Cycle, of: TargetCycle) -> tuple[float, float] | No
 
 
 def watched_windows(cycle: Cycle, of: TargetCycle) -> list[list[tuple[float, float]]]:
-    """For each station (from, to) [s] of the times that it is watched, in order; one that wraps round the cycle's end
-    has to > the cycle's length, as an opening's.
-    """
-    found = []
-    for row in np.asarray(of.watched):
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], row.astype(int), [0]])))
-        runs = [(int(first), int(after)) for first, after in zip(edges[::2], edges[1::2], strict=True)]
-        if cycle.periodic and len(runs) > 1 and runs[0][0] == 0 and runs[-1][1] == len(row):
-            runs = [*runs[1:-1], (runs[-1][0], len(row) + runs[0][1])]
-        found.append([(first * cycle.step, after * cycle.step) for first, after in runs])
-    return found
+    """For each station the times [s] that it is watched (`opening.windows`)."""
+    return [list(windows(np.asarray(row, dtype=np.bool_), cycle.step, cycle.periodic)) for row in of.watched]
 
 
 def never_watched(of: TargetCycle) -> float:

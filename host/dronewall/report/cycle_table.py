@@ -205,8 +205,10 @@ def losses(cycle: Cycle) -> list[RenderableType]:
             cells.append(Text(said, style=LOOKS["gap"].terminal if worse else "default"))
         back = over.loss_back(lost)
         table.add_row(Text(clean(lost.drone)), Text(clean(lost.sortie)), over.moment(lost.at), back, *cells)
-    said = "Of one who knows the schedule, as expected, with the drone and without it: his least chance of being "
-    said += "detected, and how much of the frontage is open, without waiting, on the mean over the cycle."
+    said = "With the drone, and without it over the whole cycle; as expected, of one who knows the schedule: his least "
+    said += (
+        "chance of being detected, and how much of the frontage is open, without waiting, on the mean over the cycle."
+    )
     return [Text("If a drone is lost at the worst moment", style="bold"), table, Text(said, style="dim"), Text()]
 
 
