@@ -211,5 +211,5 @@ def test_the_benchmark_of_drones_writes_its_section(tmp_path):
     page = (tmp_path / "RESULTS.md").read_text()
     assert page.count("## Drones over a cycle") == 1
     figures = json.loads((tmp_path / "figures.json").read_text())
-    assert (figures["steps"], figures["fixed"]) == (30, 6)
+    assert (figures["steps"], figures["fixed"]) == (8, 2)
     assert figures["entries"] > 0
