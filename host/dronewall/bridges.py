@@ -2,7 +2,10 @@
 
 import contextlib
 import math
+import signal
+import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,10 +104,11 @@ def mavlink(
             camera=camera, gimbal=not fixed, system=system, rate=rate, note=lambda words: _say(talk, words),
         )  # fmt: skip
         end, before = math.inf if for_s is None else time.monotonic() + for_s, ""
+        asked = stack.enter_context(_interruption())
         try:
-            while (now := time.monotonic()) < end:
+            while (now := time.monotonic()) < end and not asked():
                 until = min(end, now + 1.0)
-                relay.run(lambda until=until: time.monotonic() < until)  # type: ignore[misc]
+                relay.run(lambda until=until: time.monotonic() < until and not asked())  # type: ignore[misc]
                 if (state := _link_state(voice)) != before:
                     _say(talk, state or "the link to the broker is up again")
                     before = state
@@ -112,7 +116,34 @@ def mavlink(
         finally:
             talk.settle()
             talk.step(1, _counts(relay))
+        if asked():
+            raise KeyboardInterrupt
     return 0
+
+
+@contextlib.contextmanager
+def _interruption() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed, inside the block: a report is then either said and counted, or neither.
+
+    A second Ctrl-C ends at once, whatever is under way.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def ask(_number: int, _frame: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    if before is signal.default_int_handler:  # an ignored one (nohup) stays so
+        signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
 
 
 def _say(talk: Talk, words: str) -> None:
