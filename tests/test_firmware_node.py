@@ -9,7 +9,7 @@ import time
 import pytest
 
 from dronewall import wire
-from firmware_side import FIRMWARE, WIRE, answer, interpreter
+from firmware_side import FIRMWARE, HEAP, answer, board, interpreter
 from test_firmware_config import CAMERA, NODE, PRESENCE
 from test_firmware_mqtt import Listener, end, start_mosquitto
 from test_firmware_unix import WORLD
@@ -41,7 +41,7 @@ class Node:
         point += [round(TRUTH[key] * 100) for key in ("azimuth_deg", "elevation_deg", "roll_deg")]
         rows = [[at_ms, *point[:3], round(azimuth_deg * 100), *point[4:]] for at_ms, azimuth_deg in turns]
         (folder / "track").write_bytes(b"".join(struct.pack("<7i", *row) for row in rows or [[0, *point]]))
-        self.command = [micropython, "-X", "heapsize=128k", str(FIRMWARE / "unix" / "run.py"), str(folder), str(WIRE)]
+        self.command = [micropython, "-X", f"heapsize={HEAP}", str(board() / "unix" / "run.py"), str(folder)]
         self.process = None
 
     def start(self):
@@ -431,7 +431,7 @@ def test_a_flash_that_cannot_be_written_stops_neither_start_nor_reset(micropytho
             node.kill()
         return
     source = f"""
-sys.path[:0] = [{str(FIRMWARE / "unix")!r}]
+sys.path[:0] = [{str(board() / "unix")!r}]
 import asyncio, machine, main, flash
 out = []
 machine.reset = lambda: out.append("reset")
@@ -477,7 +477,7 @@ def test_commands_that_no_reply_could_quote_are_answered_and_the_next_one_is_hea
 
 def test_a_task_that_fails_is_logged_and_the_node_resets(micropython, tmp_path):
     source = f"""
-sys.path[:0] = [{str(FIRMWARE / "unix")!r}]
+sys.path[:0] = [{str(board() / "unix")!r}]
 import asyncio, machine, main, flash
 out = []
 machine.reset = lambda: out.append("reset")

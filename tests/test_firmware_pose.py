@@ -29,7 +29,7 @@ def readings(azimuth, elevation, roll, dip, field=3000, gravity=256 * 256):
 
 def attitudes(side, cases):
     source = "import pose\nout = [pose.attitude(*case) for case in given]"
-    return answer(side, source, cases)
+    return answer(side, source, cases, heap="512k")
 
 
 def boresights(side, cases):

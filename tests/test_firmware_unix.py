@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from firmware_side import FIRMWARE
+from firmware_side import HEAP, board
 
 WORLD: dict[str, Any] = {
     "start_unix_ms": 0,
@@ -33,12 +33,15 @@ def devices_say(micropython, tmp_path) -> Callable[..., Any]:
         (tmp_path / "world.json").write_text(json.dumps({**WORLD, **changes}))
         (tmp_path / "track").write_bytes(b"".join(struct.pack("<7i", *point) for point in track))
         head = (
-            f"import sys, os\nsys.path[:] = [{str(FIRMWARE / 'unix')!r}, '.frozen']\n"
+            f"import sys, os\nsys.path[:] = [{str(board() / 'unix')!r}, '.frozen']\n"
             f"os.chdir({str(tmp_path)!r})\nimport json, time, struct, machine\nout = []\n"
         )
         (tmp_path / "test.py").write_text(head + lines + "\nprint(json.dumps(out))\n")
         done = subprocess.run(
-            [micropython, "-X", "heapsize=128k", str(tmp_path / "test.py")], capture_output=True, text=True, timeout=20
+            [micropython, "-X", f"heapsize={HEAP}", str(tmp_path / "test.py")],
+            capture_output=True,
+            text=True,
+            timeout=20,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)

@@ -461,7 +461,7 @@ def program(path: Path, text: str) -> str:
 
 
 def test_a_node_that_resets_itself_is_started_again_and_one_in_a_boot_loop_stays_down(site, monkeypatch, tmp_path):
-    command = program(tmp_path / "micropython", 'echo "cause $6"\nexit 42\n')
+    command = program(tmp_path / "micropython", 'echo "cause $5"\nexit 42\n')
     monkeypatch.setenv("DRONEWALL_MICROPYTHON", command)
     with SimulatedNodes(site, "127.0.0.1", 1, ground, east_flight) as nodes:
         assert until(lambda: set(nodes.failed()) == set(nodes.names), 5)

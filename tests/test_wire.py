@@ -667,7 +667,7 @@ def test_every_field_has_a_meaning_and_every_meaning_a_field():
     for table in (
         *KINDS,
         *OBJECTS,
-        *("command." + word for word in ("look", "period", "sleep", "identify", "update")),
+        *("command." + word for word in ("look", "period", "sleep", "identify", "reboot", "config", "update")),
     ):
         for row in wire.rows(table):
             if row[6] == "P":

@@ -1,15 +1,13 @@
 """The board's `machine` on the unix port: the calls that the firmware makes, with the virtual devices behind them.
 
-UART 1 has the GNSS receiver, I2C 0 the compass and the accelerometer, and the pins that world.json names a presence
-sensor. What the unix port has of `machine` itself stays as it is.
+What stands behind a UART or answers on the I2C bus is a module of devices/ that world.json names (`uart`, `i2c`), and
+the pins that it names have a presence sensor. What the unix port has of `machine` itself stays as it is.
 """
 
 import errno
 import sys
 import time
 
-from chips import ADXL345, QMC5883L
-from receiver import Receiver
 from umachine import *  # noqa: F403
 from world import world
 
@@ -29,6 +27,10 @@ def reset():
 
 def reset_cause():
     return cause
+
+
+def _module(name):
+    return getattr(__import__("devices." + name), name)
 
 
 class Pin:
@@ -53,11 +55,25 @@ class Pin:
             return self._level
 
 
+class _Nothing:
+    """A UART to which nothing is wired."""
+
+    waiting = b""
+
+    def run(self):
+        pass
+
+    def hear(self, data):
+        pass
+
+
 class UART:
-    """UART 1: the GNSS receiver. Reads never wait."""
+    """A UART and the device behind it: `Device(baud, room)` with `waiting` (bytes that have arrived and were not read),
+    `run()`, which brings that up to now, and `hear(data)`. Reads never wait."""
 
     def __init__(self, number, baudrate, tx=None, rx=None, rxbuf=256, timeout=0):
-        self._device = Receiver(baudrate, rxbuf)
+        name = world().uart.get(number)
+        self._device = _module(name).Device(baudrate, rxbuf) if name else _Nothing()
 
     def any(self):
         self._device.run()
@@ -76,12 +92,15 @@ class UART:
 
 
 class I2C:
-    """I2C 0: compass and accelerometer. A chip that is not there is an OSError, as on the board."""
+    """The I2C bus and its chips: modules with an `ADDRESS` and a `Device()`. A chip that is not there is an OSError, as
+    on the board."""
 
     def __init__(self, number, scl=None, sda=None, freq=0):
-        self._chips = {0x0D: QMC5883L(), 0x53: ADXL345()}
-        for address in world().absent:
-            self._chips.pop(address)
+        self._chips = {}
+        for name in world().i2c:
+            module = _module(name)
+            if module.ADDRESS not in world().absent:
+                self._chips[module.ADDRESS] = module.Device()
 
     def _chip(self, address):
         if address not in self._chips:

@@ -1,10 +1,11 @@
 """Runs one simulated node: the firmware of the folder above, unchanged, on the virtual devices of this folder.
 
-    micropython -X heapsize=128k run.py NODE_FOLDER FOLDER_OF_WIRE [RESET_CAUSE]
+    micropython -X heapsize=128k /FIRMWARE/unix/run.py NODE_FOLDER [RESET_CAUSE]
 
-All three paths are absolute. NODE_FOLDER has config.json, world.json and track, and gets what the node keeps in its
-flash. The node says goodbye and ends when its stdin reaches the end, which it does when the process that started it
-ends, however that ends.
+/FIRMWARE is the folder that `dronewall.firmware_files.built` makes: all modules compiled, for a node has no room to
+compile them. Both paths are absolute. NODE_FOLDER has config.json, world.json and track, and gets what the node keeps
+in its flash. The node says goodbye and ends when its stdin reaches the end, which it does when the process that
+started it ends, however that ends.
 """
 
 import asyncio
@@ -14,23 +15,18 @@ import select
 import sys
 
 _here = __file__.rsplit("/", 1)[0]
-# The virtual `machine` comes before the built-in one; wire.py's folder last, the host's files lie there, too.
-sys.path[:] = [_here, _here.rsplit("/", 1)[0], sys.argv[2], ".frozen"]
+# The virtual `machine` comes before the built-in one.
+sys.path[:] = [_here, _here.rsplit("/", 1)[0], ".frozen"]
 os.chdir(sys.argv[1])
 
 # Collecting often keeps what stays close together: without it what is loaded ends up all over the heap, and between
 # there is no room for the 600 bytes of a message.
 gc.threshold(4096)
 
-# A board has its modules compiled. Here compiling takes more room than they do afterwards, so the largest come first.
-for _name in ("wire", "config", "node", "machine"):
-    __import__(_name)
-    gc.collect()
-
 import machine  # noqa: E402
 
-if len(sys.argv) > 3:
-    machine.cause = int(sys.argv[3])
+if len(sys.argv) > 2:
+    machine.cause = int(sys.argv[2])
 
 
 async def _watched():

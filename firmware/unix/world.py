@@ -20,7 +20,8 @@ class World:
 
     `dip` [radians, down positive] and `gauss` of the magnetic field, `deviation` [cdeg] and `lean` [radians] that the
     calibration of compass and accelerometer left behind, `gnss` (sigma [m], first fix after [ms], baud),
-    `pir` {pin: (every [ms], high [ms])}, `absent` the I2C addresses at which nobody answers, `seed`.
+    `pir` {pin: (every [ms], high [ms])}, `uart` {number: device}, `i2c` [device], `absent` the I2C addresses at
+    which nobody answers all the same, `seed`.
     """
 
     def __init__(self):
@@ -45,6 +46,8 @@ class World:
         self.gnss = (gnss["sigma_cm"] / 100, gnss["fix_after_ms"], gnss["baud"])
         self.pir = {pir["pin"]: (pir["every_ms"], pir["high_ms"]) for pir in told["pir"]}
         self.absent = told.get("absent", ())
+        self.uart = {int(number): name for number, name in told.get("uart", {"1": "receiver"}).items()}
+        self.i2c = told.get("i2c", ("qmc5883l", "adxl345"))
 
     def noise(self):
         """The next normal deviate (mean 0, standard deviation 1; Box and Muller), the same for the same seed."""

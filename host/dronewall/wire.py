@@ -76,6 +76,8 @@ board t - r
 boot j - r
 session j - r
 period_s i 1:86400 r
+version k - -
+mode e normal,safe -
 sensors*8 o sensor r
 via w - -
 
@@ -160,7 +162,7 @@ velocity_up v - p
 via w - -
 
 @clock -
-clock e none,rtc,ntp,gnss rp
+clock e none,provisioned,rtc,ntp,gnss rp
 time u - p!clock
 seq k - rp
 
@@ -187,12 +189,14 @@ temperature C - p
 heap_free_bytes k - p
 resets j - p
 queue_drops k - p
+awake p - -
+reset e power,pin,watchdog,sleep,soft,brownout -
 via w - -
 
 @command 1
 id w - r
 expires u - r
-command c look,period,sleep,identify,update r
+command c look,period,sleep,identify,reboot,config,update r
 
 @command.look -
 sensor w - r
@@ -208,15 +212,20 @@ sleep_s i 1:604800 r
 @command.identify -
 identify_s i 1:3600 r
 
+@command.reboot -
+
+@command.config -
+patch t 2:700 r
+
 @command.update -
-firmware t - r
-url t 1:200 r
-sha256 w 64:64 r
+offset k - r
+data t 4:684 r
 
 @reply 1
 id w - r
 status e done,refused,expired,failed r
 reason t 1:200 -
+next_offset k - -
 time u - -
 via w - -
 

@@ -79,6 +79,14 @@ def micropython() -> list[str]:
     )
 
 
+def _built(folder: Path) -> Path:
+    """The firmware, compiled into that folder. Raises MicroPythonMissing."""
+    try:
+        return firmware_files.built(folder)
+    except firmware_files.FirmwareError as error:
+        raise MicroPythonMissing(str(error)) from error
+
+
 @functools.cache
 def _probed(*command: str) -> list[str]:
     """The command, which is MicroPython by its own word. Raises MicroPythonMissing."""
@@ -179,7 +187,7 @@ class SimulatedNodes:
         **options: Any,
     ) -> None:
         self._command = micropython()
-        self._firmware = firmware_files.firmware()
+        self._firmware = Path()
         self.devices = devices(scenario, host, port, ground_amsl, track, **options)
         self._folder: Path | None = None
         self._lock: int | None = None
@@ -226,6 +234,7 @@ class SimulatedNodes:
         """Itself, with every process started; none of them is online yet."""
         self._folder, self._lock = _own_folder()
         try:
+            self._firmware = _built(self._folder / ".firmware")
             self._wake = os.pipe()
             self._selector.register(self._wake[0], selectors.EVENT_READ, None)
             for device in self.devices:
@@ -244,7 +253,7 @@ class SimulatedNodes:
         return self
 
     def _spawn(self, process: _Process, cause: int | None = None) -> None:
-        arguments = [str(self._firmware / "unix" / "run.py"), str(process.folder), str(firmware_files.wire().parent)]
+        arguments = [str(self._firmware / "unix" / "run.py"), str(process.folder)]
         command = [*self._command, "-X", f"heapsize={HEAP}", *arguments, *([str(cause)] if cause is not None else [])]
         try:
             process.child = subprocess.Popen(

@@ -327,7 +327,7 @@ def _until(values: dict[str, Any], arrived: int, retained: bool) -> float:
 
 
 def _clocked(values: dict[str, Any]) -> bool:
-    return values["clock"] != "none" and "time_unix_ms" in values
+    return values["clock"] not in ("none", "provisioned") and "time_unix_ms" in values
 
 
 def _moves(values: dict[str, Any]) -> bool:

@@ -32,7 +32,7 @@ def _angle(e7, letters, width):
     )
 
 
-class Receiver:
+class Device:
     """The receiver behind one UART. `waiting` is what has arrived in the UART's buffer and was not read."""
 
     def __init__(self, baud, room):
