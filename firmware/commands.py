@@ -25,11 +25,10 @@ class Commands:
     def take(self, payload, now):
         """Carries out a command and replies once. `payload`: None where it was too long; `now`: unix ms or
         None."""
-        topic = wire.topic(self._config.wall, self._config.node, "command")
         try:
             if payload is None:
                 raise wire.WireError("a command of over 1 KiB")
-            values = wire.decode(topic, payload).values
+            values = wire.command(payload)
         except wire.WireError as error:
             log("command", error)
             reply = {"id": _id_of(payload), "status": "failed", "reason": str(error)[:200]}

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from dronewall.scenario import read as read
     from dronewall.wire import WireError as WireError
 
+if not __debug__:
+    raise ImportError("not with -O, -OO or PYTHONOPTIMIZE: in wire.py what is under __debug__ is the host's half")
+
 __version__ = "0.1.0"
 
 _HOMES = {

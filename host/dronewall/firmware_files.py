@@ -42,7 +42,8 @@ class FirmwareError(RuntimeError):
 
 def built(into: Path) -> Path:
     """`into` (made where it is not there), with the firmware as a board has it: every module, wire.py and the virtual
-    devices of `unix/` compiled (.mpy), and `unix/run.py`, which starts a simulated node.
+    devices of `unix/` compiled (.mpy), wire.py's table beside it (wire.txt, which wire.mpy reads: no node has memory
+    for it), and `unix/run.py`, which starts a simulated node.
 
     FirmwareError where the compiler is missing or refuses a file.
     """
@@ -55,12 +56,27 @@ def built(into: Path) -> Path:
         if name == Path("unix/run.py"):
             shutil.copyfile(path, target)
             continue
+        if path == wire():
+            text, table = _without_table(path.read_text(encoding="utf-8"))
+            target.with_suffix(".txt").write_text(table, encoding="utf-8")
+            target.write_text(text, encoding="utf-8")
+            path = target
         # -O2 leaves asserts out and keeps line numbers; -s: the name that a traceback shows.
         words = [*command, "-s", name.as_posix(), "-o", str(target.with_suffix(".mpy")), str(path)]
         done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:
             raise FirmwareError(f"{path}: {(done.stdout + done.stderr).strip()[-300:]}")
+    (into / "wire.py").unlink()
     return into
+
+
+def _without_table(source: str) -> tuple[str, str]:
+    """wire.py's text with the table's length for TABLE, every line where it was, and the table."""
+    head, opening, rest = source.partition('\nTABLE = """')
+    table, closing, tail = rest.partition('"""\n')
+    if not (opening and closing and table.isascii()):
+        raise FirmwareError(f"{wire()}: no TABLE in three quotes of plain text")
+    return f"{head}\nTABLE = {len(table)}" + table.count("\n") * "\n" + "\n" + tail, table
 
 
 def _compiler() -> Path:
