@@ -167,3 +167,13 @@ def test_the_table_of_memory_in_the_readme_is_what_the_modules_take(modules):
     # A block of the heap has 32 bytes, and what else is loaded decides which names are new: under 1 KB that is more.
     off = {name: size for name, size in taken.items() if abs(told[name] - size) > max(0.15 * size, 300)}
     assert not off, table(modules)
+
+
+def test_the_memory_that_hardware_reckons_with_is_what_is_measured(micropython, folder, modules):
+    text = (FIRMWARE.parent / "hardware" / "README.md").read_text(encoding="utf-8")
+    told = [int(number) for number in re.findall(r"^\|[^|]*\| (\d+) \| measured", text, re.MULTILINE)]
+    found = answer(micropython, LOADED, False, folder, HEAP)
+    narrow = answer(interpreter("wasm"), LOADED, True, folder)["modules"]
+    narrow = sum(size for name, size in narrow.items() if name != "config")
+    measured = [found["whole"], narrow, found["node"], modules["config"]]
+    assert told == pytest.approx([size / 1000 for size in measured], rel=0.15, abs=1), measured

@@ -50,6 +50,8 @@ def built(into: Path) -> Path:
     source = firmware()
     command = [str(_compiler()), "-O2"]
     for path in (*sorted(source.rglob("*.py")), wire()):
+        if path == source / "manifest.py":  # for those who build an image
+            continue
         name = path.relative_to(source) if path.is_relative_to(source) else Path(path.name)
         target = into / name
         target.parent.mkdir(parents=True, exist_ok=True)
