@@ -60,7 +60,7 @@ def test_a_gst_of_long_ago_counts_no_more(side):
     assert heard(side, *chunks)["fix"][3:5] == [404, 808]
 
 
-@pytest.mark.parametrize("talker", ["GP", "GN", "GL", "GA", "GB", "BD", "GQ"])
+@pytest.mark.parametrize("talker", ["GP", "GN", "GL", "GA", "GB", "BD", "GQ", "QZ"])
 def test_any_talker_is_heard(side, talker):
     body = "GGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,"
     assert heard(side, nmea(talker + body))["fix"][:3] == [481173000, 115166667, 54540]
@@ -77,6 +77,52 @@ def test_date_and_time_become_unix_time_without_an_epoch(side):
     found = heard(side, nmea("GNRMC,000000.250,A,4807.038,N,01131.000,E,22.4,84.4,231126,,,A"))
     assert found["utc"] == [20780 * 86_400_000 + 250, 0]
     assert found["motion"][:2] == [1152, 8440]  # 22.4 knots at 51.4444 cm/s
+
+
+@pytest.mark.parametrize("mode", ["E", "M", "S", "N"])
+def test_a_time_that_was_not_measured_is_not_taken(side, mode):
+    # NMEA 0183 2.3: mode E estimated (dead reckoning), M typed in, S simulated, N not valid.
+    found = heard(side, nmea(f"GNRMC,000000.250,A,4807.038,N,01131.000,E,22.4,84.4,231126,,,{mode}"))
+    assert (found["utc"], found["motion"], found["bad"]) == (None, None, 0)
+
+
+def test_a_mode_of_a_fix_or_none_at_all_is_taken(side):
+    for end in (",,,A", ",,,D", ",,,R,V", ",,", ""):
+        assert heard(side, nmea("GNRMC,000000.250,A,4807.038,N,01131.000,E,22.4,84.4,231126" + end))["utc"]
+
+
+DATES = """
+import clock
+from sensors.gnss import Nmea
+parser = Nmea()
+out = []
+for text in given:
+    parser.feed(text.encode(), 0)
+    now = clock.Clock()
+    out.append([parser.utc[0] // 86400000, now.set(parser.utc[0], 0, "gnss")])
+"""
+
+
+def test_the_date_of_a_receiver_that_knows_none_or_counts_weeks_anew_sets_no_clock(side):
+    # 6 January 1980, where GPS began, is day 3657; 2026-11-23 (day 20780) less 1024 weeks is 2007-04-09; 28 February
+    # 2079 is the last of February that two digits can say.
+    dates = ["060180", "231126", "090407", "280279"]
+    found = answer(side, DATES, [nmea(f"GPRMC,000000,A,4807.038,N,01131.000,E,0,0,{date},,,A") for date in dates])
+    assert found == [[3657, False], [20780, True], [20780 - 7168, False], [39870, True]]
+
+
+def test_a_fix_without_hdop_has_the_accuracy_of_gst_or_is_no_fix(side):
+    bare = nmea("GPGGA,123519,4807.038,N,01131.000,E,1,08,,545.4,M,46.9,M,,")
+    assert heard(side, GST, bare)["fix"] == [481173000, 115166667, 54540, 170, 220, 100]
+    assert (heard(side, bare)["fix"], heard(side, bare)["bad"]) == (None, 1)
+
+
+def test_a_receiver_that_restarts_in_the_middle_of_a_sentence_is_heard_again(side):
+    # It is cut in its position, says what it says at power-on, has no fix, and then has one.
+    hello = nmea("GNTXT,01,01,02,HW UBX-M8030 00080000") + nmea("GNGGA,,,,,,0,00,99.99,,,,,,")
+    found = heard(side, GST + GGA[:30], hello, nmea("GNRMC,,V,,,,,,,,,,N"), GGA)
+    assert found["fix"][:3] == [472852332, 85652650, 49960]
+    assert (found["fix"][5], found["bad"], found["utc"]) == (300, 0, None)
 
 
 def test_sentences_that_arrive_byte_by_byte_are_the_same(side):

@@ -156,6 +156,44 @@ def test_across_180_degrees_is_the_short_way(side):
     assert west == -11
 
 
+def test_at_the_poles_every_longitude_is_the_same_place(side):
+    # 90 degrees are 900000000, over 2**29; what stands beside the pole by 1e-7 degree is 1.11 cm away.
+    source = """
+import pose
+out = [pose.apart(900000000, longitude, 900000000, 0) for longitude in (1, 900000000, 1799999999, -1800000000)]
+out.append(pose.apart(-900000000, 1234567890, -899999999, 1234567890))
+out.append(pose.is_jump(900000000, 1799999999, (899999991, 0), 1))
+"""
+    *far, south, jump = answer(side, source)
+    # The sine's last step, 2**-21, of half the way round the equator: 9.5 m, a tenth of what counts as a jump.
+    assert max(abs(east) for east, _ in far) <= 954
+    assert [north for _, north in far] == [0] * 4
+    assert (south, jump) == ([0, -1], False)
+
+
+def test_across_180_degrees_a_step_is_a_step_and_a_jump_a_jump(side):
+    # At the equator 100 m are 8993e-7 degree (1.111949 cm each): 50 m to either side of the meridian, or 60.
+    source = "import pose\nout = [pose.is_jump(0, -1800000000 + e7, (0, 1800000000 - e7), 100) for e7 in given]"
+    assert answer(side, source, [4496, 4497, 5396]) == [False, True, True]
+
+
+def test_a_month_of_fixes_is_averaged_to_the_last_digit(side):
+    # Sums of 20 000 fixes beyond what 32 bits hold, and uptimes of a month in seconds; -1799999993 is 7e-7 degree off
+    # the meridian. Half of the fixes lie 3 to one side, half 1 to the other: the mean lies 1 aside, exactly.
+    source = """
+import pose
+mean = pose.Average()
+for i in range(20000):
+    aside = 3 if i % 2 else -1
+    longitude_e7 = pose.wrapped(given + aside, 1800000000)
+    mean.add(-899990000 + aside, longitude_e7, 123456, 65500, 65500, 130 * i)
+out = [mean.position(), mean.count]
+"""
+    assert answer(side, source, -1799999993) == [[-899989999, -1799999992, 123456], 20000]
+    assert answer(side, source, 1799999998)[0][1] == 1799999999
+    assert answer(side, source, 1799999999)[0][1] == -1800000000
+
+
 def test_a_jump_moves_no_post_and_is_suspect(side):
     source = """
 import pose

@@ -135,12 +135,14 @@ class Nmea:
             return
         height = scaled(fields[9], 2, True)
         hdop = scaled(fields[8], 2)
-        if height is None or hdop is None:
-            raise ValueError("a fix without height or HDOP")
+        gst = self._gst
+        if gst and uptime - gst[2] > _GST_KEEPS_MS:
+            gst = None
+        if height is None or not (gst or hdop):
+            raise ValueError("a fix without height or accuracy")
         latitude = _angle_e7(fields[2], fields[3], b"S", 900_000_000)
         longitude = _angle_e7(fields[4], fields[5], b"W", 1_800_000_000)
-        gst = self._gst
-        if gst and uptime - gst[2] <= _GST_KEEPS_MS:
+        if gst:
             sigma, height_sigma = gst[0], gst[1]
         else:
             # Along one axis at most the whole horizontal error; VDOP is rarely over twice HDOP.
@@ -150,9 +152,12 @@ class Nmea:
         self.fix = Fix(latitude, longitude, height, sigma, height_sigma, uptime)
 
     def _rmc(self, fields, uptime):
-        if fields[2] != b"A":
+        # Mode (NMEA 2.3 and later): estimated, typed in, simulated and not valid are no measurements.
+        if fields[2] != b"A" or (fields[12:] and fields[12] in (b"E", b"M", b"S", b"N")):
             return
-        day, month, year = int(fields[9][:2]), int(fields[9][2:4]), 2000 + int(fields[9][4:6])
+        day, month, year = int(fields[9][:2]), int(fields[9][2:4]), int(fields[9][4:6])
+        # GPS began in 1980: 80 is what a receiver says that knows no date, not 2080.
+        year += 1900 if year >= 80 else 2000
         self.utc = (clock.unix_ms(year, month, day, _day_ms(fields[1])), uptime)
         knots_milli = scaled(fields[7], 3)
         if knots_milli is not None:
