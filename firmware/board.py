@@ -9,6 +9,8 @@ NAME = "esp32-reference-1"
 
 GNSS_TX = 26
 GNSS_RX = 25
+UART2_TX = 19
+UART2_RX = 18
 I2C_SCL = 22
 I2C_SDA = 21
 LED = 4
@@ -19,7 +21,7 @@ STRAPPING = (0, 2, 5, 12, 15)  # read at reset: a sensor that holds one can stop
 CONSOLE = (1, 3)  # UART 0: the bench talks to the board here
 INPUT_ONLY = (34, 35, 36, 39)  # without pull resistors
 ABSENT = (20, 24, 28, 29, 30, 31, 37, 38)  # not led out of the module
-TAKEN = (GNSS_TX, GNSS_RX, I2C_SCL, I2C_SDA, LED)
+TAKEN = (GNSS_TX, GNSS_RX, UART2_TX, UART2_RX, I2C_SCL, I2C_SDA, LED)
 
 
 def gnss_uart():
@@ -28,6 +30,22 @@ def gnss_uart():
 
     # 9600 baud is what every NMEA receiver speaks when it leaves the shop; the buffer holds a second of it.
     return UART(1, baudrate=9600, tx=Pin(GNSS_TX), rx=Pin(GNSS_RX), rxbuf=1024, timeout=0)
+
+
+def sensor_uart(number, baud):
+    """UART 2, for the one device that talks on it; reads never wait. ESP32 has no third that is free: 0 is the
+    console's, 1 the receiver's."""
+    from machine import UART, Pin
+
+    return UART(number, baudrate=baud, tx=Pin(UART2_TX), rx=Pin(UART2_RX), rxbuf=512, timeout=0)
+
+
+def servo(number):
+    """Pin `number` with the 50 pulses a second of a servo; call what comes back with their width [us]."""
+    from machine import PWM, Pin
+
+    pwm = PWM(Pin(number), freq=50, duty_ns=0)
+    return lambda width_us: pwm.duty_ns(width_us * 1000)
 
 
 def i2c():

@@ -11,15 +11,17 @@ _REMEMBERED = const(8)  # ids of commands, so that one that comes twice is carri
 
 
 class Commands:
-    """`payload` is given each command as it came; `reply(fields)` takes the answer. What they change:
-    `period_s`, and `identify_until`, the uptime [ms] until which the light blinks.
+    """`payload` is given each command as it came; `reply(fields)` takes the answer; `look(sensor, azimuth,
+    elevation)` [cdeg] turns the servo or says why not. What they change: `period_s`, and `identify_until`, the
+    uptime [ms] until which the light blinks.
     """
 
-    def __init__(self, config, reply):
+    def __init__(self, config, reply, look=None):
         self.period_s = config.period_s
         self.identify_until = 0
         self._config = config
         self._reply = reply
+        self._look = look
         self._ids = []
 
     def take(self, payload, now):
@@ -51,6 +53,10 @@ class Commands:
                     "refused",
                     "period_s over valid_s, %d" % self._config.valid_s,
                 )
+            elif word == "look":
+                reason = self._look(values["sensor"], values["azimuth_cdeg"], values["elevation_cdeg"])
+                if reason:
+                    reply["status"], reply["reason"] = "refused", reason
             elif word == "identify":
                 self.identify_until = clock.uptime_ms() + 1000 * values["identify_s"]
             else:

@@ -263,6 +263,7 @@ def _sensor(section, moving):
     sensor.roll_cdeg = section.integer("roll_cdeg", -18000, 18000, 0)
     sensor.azimuth_sigma_cdeg = section.integer("azimuth_sigma_cdeg", 1, 18000, 300 if compass else 100)
     sensor.tilt_sigma_cdeg = section.integer("tilt_sigma_cdeg", 1, 9000, 200 if moving else 50)
+    sensor.servo = section.flag("servo", False)
     sensor.awake = section.choice("awake", ("always", "event", "duty"), "always")
     sensor.duty_milli = section.integer("duty_milli", 0, 1000, 1000)
     sensor.model = _model(section.section("model"))
@@ -284,6 +285,40 @@ def _position(section):
         )
     section.end()
     return source, survey
+
+
+def _compass(section, node):
+    node.compass = section.choice("driver", ("qmc5883", "bno055"), "qmc5883")
+    node.watch = section.flag("watch", False)
+    if node.watch and node.moving:
+        section.problem("watch", True, "false, for what moves turns")
+    node.hard_iron = section.items("hard_iron", 3, (0, 0, 0))
+    if len(node.hard_iron) != 3 or [v for v in node.hard_iron if type(v) is not int or not -32768 <= v <= 32767]:
+        section.problem("hard_iron", node.hard_iron, "three integers from -32768 to 32767 expected")
+    section.end()
+
+
+def _servo(section):
+    """[pan pin, tilt pin or None, least pan, most pan, least tilt, most tilt, least pulse, most pulse, cdeg a second],
+    with both limits 0 of an axis that is not there."""
+    servo = []
+    for axis in ("pan", "tilt"):
+        key = axis + "_pin"
+        servo.append(None if axis == "tilt" and section.value(key, None) is None else section.free_pin(key))
+        if servo[-1] in board.INPUT_ONLY or (servo[-1] is not None and servo[-1] in servo[:-1]):
+            section.problem(key, servo[-1], "a free output expected")
+    for i, axis in enumerate(("pan", "tilt")):
+        most = 18000 if axis == "pan" else 9000
+        limits = []
+        for word, usual in (("_least_cdeg", -9000), ("_most_cdeg", 9000)):
+            limits.append(section.integer(axis + word, -most, most, usual))
+        if None not in limits and limits[1] <= limits[0]:
+            section.problem(axis + "_most_cdeg", limits[1], "more than %s_least_cdeg expected" % axis)
+        servo += limits if servo[i] is not None else [0, 0]
+    servo += [section.integer(key, 400, 2600, usual) for key, usual in (("least_us", 1000), ("most_us", 2000))]
+    servo.append(section.integer("cdeg_per_s", 500, 60_000))
+    section.end()
+    return servo
 
 
 def settings(values):
@@ -319,16 +354,19 @@ def settings(values):
     node.height_agl_cm = top.integer("height_agl_cm", 0, 100_000, None, True)
     if node.survey and node.survey[2] is None and node.height_agl_cm is None:
         problems.append("position.height_amsl_cm: needed where height_agl_cm is null")
-    compass = top.section("compass", {})
-    node.hard_iron = compass.items("hard_iron", 3, (0, 0, 0))
-    if len(node.hard_iron) != 3 or [v for v in node.hard_iron if type(v) is not int or not -32768 <= v <= 32767]:
-        compass.problem("hard_iron", node.hard_iron, "three integers from -32768 to 32767 expected")
-    compass.end()
+    _compass(top.section("compass", {}), node)
+    node.servo = None if top.value("servo", None) is None else _servo(top.section("servo"))
     node.detections = top.integer("detections", 1, 200, 32)
     node.sensors = []
     for i, item in enumerate(top.items("sensors", 8)):
         node.sensors.append(_sensor(Section("sensors[%d]" % i, item, problems), node.moving))
     names = [sensor.name for sensor in node.sensors]
+    if node.servo is None and [sensor for sensor in node.sensors if sensor.servo]:
+        problems.append("servo: is missing, a sensor is on it")
+    # A driver that talks on UART 2 says so: UART = 2.
+    users = [sensor.name for sensor in node.sensors if getattr(sensor.module, "UART", None) == 2]
+    if len(users) + (node.compass == "bno055") > 1:
+        problems.append("sensors: UART 2 has one device, not also the compass and " + " and ".join(users))
     for name in names:
         if name is not None and names.count(name) > 1:
             problems.append("sensors: the name %s twice" % name)

@@ -1,7 +1,8 @@
 """What the instruments say: the node's place and clock from GNSS, the board's attitude from compass and
-accelerometer."""
+accelerometer, which way the servo stands, and what of it is not believed."""
 
 import board
+import clock
 import pose
 from clock import Clock
 from log import log
@@ -11,28 +12,50 @@ from sensors.gnss import Receiver
 _COMPASS_KEEPS_MS = const(3000)  # how long the last reading counts when the chip is silent
 _FIX_KEEPS_MS = const(5000)  # how long a drone's last fix counts
 _CLOCK_JUMP_MS = const(2000)  # a receiver's time that far off ours is not believed
+_DRIFT = const(10_000)  # and a part in this of the time since it was last set: a crystal errs by 100 ppm at most
 # The wire's bounds: a fix above or below is passed over, a speed beyond is left out.
 _LOWEST_CM = const(-50_000)
 _HIGHEST_CM = const(1_500_000)
 _FASTEST_CMPS = const(10_000)
 
 
-def instruments(config):
-    """(receiver, compass, accelerometer) of the reference board; the last two None where no sensor asks for
-    them."""
-    compass = accelerometer = None
-    if [sensor for sensor in config.sensors if sensor.azimuth_source == "compass"]:
-        from sensors.adxl345 import Accelerometer
-        from sensors.qmc5883 import Compass
+def _chips(config):
+    """(compass, accelerometer) as the configuration names them."""
+    if config.compass == "bno055":
+        from sensors import bno055
 
-        bus = board.i2c()
-        compass, accelerometer = Compass(bus, config.hard_iron), Accelerometer(bus)
-    return Receiver(board.gnss_uart()), compass, accelerometer
+        chip = bno055.Compass(board.sensor_uart(2, 115_200), config.hard_iron)
+        return chip, chip
+    from sensors import adxl345, qmc5883
+
+    bus = board.i2c()
+    return qmc5883.Compass(bus, config.hard_iron), adxl345.Accelerometer(bus, not config.moving)
+
+
+def instruments(config):
+    """(receiver, compass, accelerometer, mast, servo) of the reference board; all but the first None where nothing asks
+    for them."""
+    chips, mast, servo = (None, None), None, None
+    surveyed = [sensor for sensor in config.sensors if sensor.azimuth_source == "survey"]
+    if config.watch or len(surveyed) < len(config.sensors):
+        chips = _chips(config)
+    if config.watch and surveyed:
+        from mast import Mast
+
+        angles = [(sensor.azimuth_cdeg, sensor.elevation_cdeg, sensor.roll_cdeg) for sensor in surveyed]
+        mast = Mast([config.compass, config.hard_iron, angles])
+    if config.servo:
+        from servo import Servo
+
+        pulses = [None if number is None else board.servo(number) for number in config.servo[:2]]
+        servo = Servo(config.servo, pulses)
+    return (Receiver(board.gnss_uart()),) + chips + (mast, servo)
 
 
 class _Smooth:
     """The exponential mean of a vector of integers; kept 256 times as large, so that small steps are not
-    lost."""
+    lost. A reading that is far off counts as one that is as far off as the mean is long: what a broken one
+    does to a post's is over in four seconds."""
 
     def __init__(self, share):
         self._share = share  # one part in this is new
@@ -40,11 +63,13 @@ class _Smooth:
         self.uptime = 0
 
     def add(self, vector, uptime):
-        if self._sums is None:
+        sums = self._sums
+        if sums is None:
             self._sums = [value << 8 for value in vector]
         else:
+            most = max([abs(value) for value in sums]) + 256
             for i in range(3):
-                self._sums[i] += ((vector[i] << 8) - self._sums[i]) // self._share
+                sums[i] += max(-most, min(most, (vector[i] << 8) - sums[i])) // self._share
         self.uptime = uptime
 
     def vector(self, uptime):
@@ -56,35 +81,41 @@ class _Smooth:
 
 
 class Measured:
-    """Place, attitude and time as last measured. `compass` and `accelerometer` are None where no sensor asks
-    for them.
+    """Place, attitude and time as last measured. Instruments are None where nothing asks for them.
 
     `suspect`: the receiver's place or time jumped without a motion, or its height is none; neither was
-    believed.
+    believed. Or the mast has been turned: the survey of its sensors is not believed.
     """
 
-    def __init__(self, config, receiver, compass=None, accelerometer=None):
+    def __init__(self, config, receiver, compass=None, accelerometer=None, mast=None, servo=None):
         self.clock = Clock()
         self._config = config
         self._receiver = receiver
         self._compass = compass
         self._accelerometer = accelerometer
+        self._mast = mast
+        self._servo = servo
         share = 2 if config.moving else 8
         self._field, self._acceleration = _Smooth(share), _Smooth(share)
         self._average = pose.Average()
         self._last_fix = self._last_utc = None
         self._place_suspect = self._clock_suspect = False
+        self._set = 0  # uptime at which GNSS last set the clock
         self._climb = None  # height [cm], uptime, speed upwards [cm/s]
         self._board = None  # azimuth (true) or None, elevation, roll, dip
         self._troubles = {}
 
     @property
     def suspect(self):
-        return self._place_suspect or self._clock_suspect
+        return self._place_suspect or self._clock_suspect or self._turned()
+
+    def _turned(self):
+        return self._mast is not None and self._mast.turned
 
     def step(self, uptime):
         """Reads the instruments."""
         self._take_fix()
+        self._take_time()
         if self._compass is not None:
             self._take_attitude(uptime)
 
@@ -94,14 +125,20 @@ class Measured:
             log(source, "works" if error is None else error)
         self._troubles[source] = str(error)
 
+    def _take_time(self):
+        utc = self._receiver.utc
+        if utc is self._last_utc:
+            return
+        self._last_utc = utc
+        known = self.clock.at(utc[1]) if self.clock.source in ("gnss", "ntp") else None
+        drift = (utc[1] - self._set) // _DRIFT
+        self._clock_suspect = known is not None and abs(utc[0] - known) > _CLOCK_JUMP_MS + drift
+        # Whoever fakes the place fakes the time.
+        if not (self._clock_suspect or self._place_suspect) and self.clock.set(utc[0], utc[1], "gnss"):
+            self._set = utc[1]
+
     def _take_fix(self):
         receiver, config = self._receiver, self._config
-        if receiver.utc is not self._last_utc:
-            self._last_utc = utc = receiver.utc
-            known = self.clock.at(utc[1])
-            self._clock_suspect = known is not None and abs(utc[0] - known) > _CLOCK_JUMP_MS
-            if not self._clock_suspect:
-                self.clock.set(utc[0], utc[1], "gnss")
         fix = receiver.fix
         if fix is None or fix is self._last_fix:
             return
@@ -145,29 +182,60 @@ class Measured:
         acceleration, field = self._acceleration.vector(uptime), self._field.vector(uptime)
         if acceleration is None:
             return
+        azimuth = None
         try:
             azimuth, elevation, roll, dip = pose.attitude(acceleration, field)
+            if azimuth is not None:
+                azimuth = (azimuth + self._config.declination_cdeg) % 36000
+            self._board = (azimuth, elevation, roll, dip)
         except ValueError as error:
             self._trouble("attitude", error)
-            return
-        if azimuth is not None:
-            azimuth = (azimuth + self._config.declination_cdeg) % 36000
-        self._board = (azimuth, elevation, roll, dip)
+        if self._mast:
+            self._mast.step(acceleration, azimuth, uptime)
+
+    def _foot(self, sensor):
+        """(attitude of what carries the sensor, or of the foot of its servo, and its mount on that) [cdeg]."""
+        azimuth, elevation, roll = mount = (sensor.azimuth_cdeg, sensor.elevation_cdeg, sensor.roll_cdeg)
+        if sensor.azimuth_source == "survey":
+            # The foot of a surveyed servo stands level.
+            return (azimuth, 0, 0), (0, elevation, roll)
+        board = self._board
+        return (board[0] or 0, board[1], board[2]), mount
+
+    def look(self, name, azimuth, elevation):
+        """Turns the servo so that the sensor of that name looks there [cdeg]; why it cannot, or None."""
+        from servo import aim
+
+        for sensor in self._config.sensors:
+            if sensor.name == name and sensor.servo:
+                if self.looks(sensor)[0] is None:
+                    return "where it looks now is not known"
+                foot, mount = self._foot(sensor)
+                return self._servo.turn(aim(foot, mount, azimuth, elevation), clock.uptime_ms())
+        return "no %s on a servo" % name
 
     def looks(self, sensor):
         """(azimuth or None, elevation, roll, azimuth sigma, tilt sigma) [cdeg] of a sensor now."""
         mount = (sensor.azimuth_cdeg, sensor.elevation_cdeg, sensor.roll_cdeg)
-        if sensor.azimuth_source == "survey":
-            return mount + (sensor.azimuth_sigma_cdeg, sensor.tilt_sigma_cdeg)
-        if self._board is None:
+        azimuth_sigma, tilt_sigma = sensor.azimuth_sigma_cdeg, sensor.tilt_sigma_cdeg
+        survey = sensor.azimuth_source == "survey"
+        if self._turned() if survey else self._board is None:
             # The mast may hang any way: what the mount says is a guess.
             return None, mount[1], mount[2], 18000, 9000
-        azimuth, elevation, roll, dip = self._board
-        looks = pose.boresight((azimuth or 0, elevation, roll), mount)
-        if azimuth is None:
-            return None, looks[1], looks[2], 18000, sensor.tilt_sigma_cdeg
-        sigma = pose.azimuth_sigma(sensor.azimuth_sigma_cdeg, sensor.tilt_sigma_cdeg, dip)
-        return looks + (sigma, sensor.tilt_sigma_cdeg)
+        if survey and not sensor.servo:
+            return mount + (azimuth_sigma, tilt_sigma)
+        known = survey or self._board[0] is not None
+        if known and not survey:
+            azimuth_sigma <<= 3 - self._compass.calibrated
+            azimuth_sigma = pose.azimuth_sigma(azimuth_sigma, tilt_sigma, self._board[3])
+        foot, mount = self._foot(sensor)
+        if sensor.servo:
+            pan, tilt, left = self._servo.angles(clock.uptime_ms())
+            foot = pose.boresight(foot, (pan, tilt, 0))
+            # It may still be anywhere on its way.
+            azimuth_sigma, tilt_sigma = min(18000, azimuth_sigma + left), min(9000, tilt_sigma + left)
+        azimuth, elevation, roll = pose.boresight(foot, mount)
+        return azimuth if known else None, elevation, roll, azimuth_sigma if known else 18000, tilt_sigma
 
     def place(self, fields, uptime):
         """Puts position, accuracy and motion into `fields`; returns the uptime at which they held."""

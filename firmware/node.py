@@ -28,6 +28,7 @@ _POSE = (
     "position_source",
     "azimuth_source",
     "suspect",
+    "tilt_sigma_cdeg",
     "azimuth_cdeg",
     "elevation_cdeg",
     "roll_cdeg",
@@ -51,16 +52,16 @@ class _Reported:
 class Node:
     """The node of one configuration. `run_*` are its tasks; each runs for ever.
 
-    `receiver`, `compass`, `accelerometer` may be None where nothing asks for them. Raises WireError where the
-    configuration makes no valid birth.
+    `others`: the instruments that measure.py makes beside the receiver. Raises WireError where the configuration
+    makes no valid birth.
     """
 
-    def __init__(self, config, boot, resets, receiver, compass=None, accelerometer=None):
+    def __init__(self, config, boot, resets, receiver, *others):
         self.config = config
         self.link = Link(config, boot, self.birth, self._command)
         self.receiver = receiver
-        self._measured = Measured(config, receiver, compass, accelerometer)
-        self._commands = Commands(config, self.link.reply)
+        self._measured = Measured(config, receiver, *others)
+        self._commands = Commands(config, self.link.reply, self._measured.look)
         self._boot = boot
         self._resets = resets
         self._reported = {sensor.name: _Reported() for sensor in config.sensors}
@@ -204,15 +205,15 @@ class Node:
         if old is None:
             return True
         new = _pose_of(fields)
-        for i in range(3):
+        for i in range(4):
             if old[i] != new[i]:
                 return True
-        for i in range(3, 6):
+        for i in range(4, 7):
             if new[i] is not None and abs(pose.wrapped(new[i] - old[i], 18000)) > _ANGLE_BAND_CDEG:
                 return True
-        if new[6] is None:
+        if new[7] is None:
             return False
-        moved = pose.hypotenuse(*pose.apart(new[6], new[7], old[6], old[7]))
+        moved = pose.hypotenuse(*pose.apart(new[7], new[8], old[7], old[8]))
         return moved > (_MOVING_BAND_CM if self.config.moving else _POSITION_BAND_CM)
 
 

@@ -40,7 +40,7 @@ def wrapped(angle, half_turn):
     return (angle + half_turn) % (2 * half_turn) - half_turn
 
 
-def _turned(x, y, angle):
+def turned(x, y, angle):
     """(x, y) turned counter-clockwise by `angle` [microdegree]."""
     angle = wrapped(angle, _HALF_TURN)
     if angle > _HALF_TURN // 2 or angle < -_HALF_TURN // 2:
@@ -54,7 +54,7 @@ def _turned(x, y, angle):
     return (x * _GAIN + (1 << 29)) >> 30, (y * _GAIN + (1 << 29)) >> 30
 
 
-def _polar(x, y):
+def polar(x, y):
     """(length, angle) of (x, y): length in the unit of x and y, rounded; angle in microdegrees, -180e6 <=
     angle < 180e6."""
     if x == 0 and y == 0:
@@ -82,13 +82,13 @@ def hypotenuse(*legs):
     """The square root of the sum of the squares of `legs`, rounded, in their unit."""
     length = 0
     for leg in legs:
-        length = _polar(length, leg)[0]
+        length = polar(length, leg)[0]
     return length
 
 
 def components(length, azimuth_cdeg):
     """(east, north) of a horizontal vector of `length` towards `azimuth_cdeg`, in the unit of `length`."""
-    north, east = _turned(length << 8, 0, azimuth_cdeg * _MICRO)
+    north, east = turned(length << 8, 0, azimuth_cdeg * _MICRO)
     return (east + 128) >> 8, (north + 128) >> 8
 
 
@@ -104,28 +104,28 @@ def attitude(acceleration, field):
         reading of "up" = (sin e, cos e sin r, cos e cos r)
     """
     x, y, z = acceleration
-    across = _polar(y << 12, z << 12)[0]
+    across = polar(y << 12, z << 12)[0]
     if x == y == z == 0:
         raise ValueError("acceleration is zero")
-    elevation = _polar(across, x << 12)[1]
-    roll = _polar(z, y)[1]
+    elevation = polar(across, x << 12)[1]
+    roll = polar(z, y)[1]
     if field is None:
         return None, _cdeg(elevation), _cdeg(roll), None
     x, y, z = (value << 12 for value in field)
-    y, z = _turned(y, z, roll)
-    x, z = _turned(x, z, elevation)
-    level, azimuth = _polar(x, y)
+    y, z = turned(y, z, roll)
+    x, z = turned(x, z, elevation)
+    level, azimuth = polar(x, y)
     if level << 6 <= abs(z):
         raise ValueError("the field has no horizontal part to steer by")
-    return _cdeg(azimuth) % 36000, _cdeg(elevation), _cdeg(roll), _cdeg(_polar(level, -z)[1])
+    return _cdeg(azimuth) % 36000, _cdeg(elevation), _cdeg(roll), _cdeg(polar(level, -z)[1])
 
 
-def _outward(vector, azimuth, elevation, roll):
+def outward(vector, azimuth, elevation, roll):
     """A vector of a frame with that attitude [cdeg], as the frame around it sees it."""
     x, y, z = vector
-    y, z = _turned(y, z, roll * _MICRO)
-    x, z = _turned(x, z, elevation * _MICRO)
-    x, y = _turned(x, y, -azimuth * _MICRO)
+    y, z = turned(y, z, roll * _MICRO)
+    x, z = turned(x, z, elevation * _MICRO)
+    x, y = turned(x, y, -azimuth * _MICRO)
     return x, y, z
 
 
@@ -137,17 +137,17 @@ def boresight(board, mount):
     Looking straight up or down, azimuth and roll turn about the same axis: roll is then 0 and the azimuth
     carries both.
     """
-    forward = _outward(_outward((_ONE, 0, 0), *mount), *board)
-    left = _outward(_outward((0, _ONE, 0), *mount), *board)
-    up = _outward(_outward((0, 0, _ONE), *mount), *board)
-    level, turn = _polar(forward[0], -forward[1])
+    forward = outward(outward((_ONE, 0, 0), *mount), *board)
+    left = outward(outward((0, _ONE, 0), *mount), *board)
+    up = outward(outward((0, 0, _ONE), *mount), *board)
+    level, turn = polar(forward[0], -forward[1])
     if level < _VERTICAL:
         # The top of the picture points where the boresight came from: ahead when it looks down, behind when
         # it looks up.
         sign = -1 if forward[2] > 0 else 1
-        return _cdeg(_polar(sign * up[0], -sign * up[1])[1]) % 36000, -sign * 9000, 0
-    elevation = _polar(level, forward[2])[1]
-    roll = wrapped(_cdeg(_polar(up[2], left[2])[1]), 18000)
+        return _cdeg(polar(sign * up[0], -sign * up[1])[1]) % 36000, -sign * 9000, 0
+    elevation = polar(level, forward[2])[1]
+    roll = wrapped(_cdeg(polar(up[2], left[2])[1]), 18000)
     return _cdeg(turn) % 36000, _cdeg(elevation), roll
 
 
@@ -159,7 +159,7 @@ def azimuth_sigma(compass_cdeg, tilt_cdeg, dip_cdeg):
     usually the larger part. Source: derivative of the tilt compensation by the tilt (NXP AN4248, section 4).
     At most 18000.
     """
-    level, down = _turned(_ONE, 0, dip_cdeg * _MICRO)
+    level, down = turned(_ONE, 0, dip_cdeg * _MICRO)
     if level <= 0:
         return 18000
     return min(18000, hypotenuse(compass_cdeg, tilt_cdeg * abs(down) // level))
@@ -171,7 +171,7 @@ def apart(latitude_e7, longitude_e7, from_latitude_e7, from_longitude_e7):
     # 1e-7 degree of latitude is 1.111949 cm.
     north = ((latitude_e7 - from_latitude_e7) * 1_111_949 + 500_000) // 1_000_000
     east = (wrapped(longitude_e7 - from_longitude_e7, 1_800_000_000) * 1_111_949 << 8) // 1_000_000
-    return (_turned(east, 0, latitude_e7 // 10)[0] + 128) >> 8, north
+    return (turned(east, 0, latitude_e7 // 10)[0] + 128) >> 8, north
 
 
 def is_jump(latitude_e7, longitude_e7, known, sigma_cm):
@@ -243,14 +243,14 @@ class Average:
         floor."""
         mean = total // self.count
         independent = 100 + 100 * self._seconds // _DECORRELATION_S
-        shrunk = mean * 10 // _root(independent)
+        shrunk = mean * 10 // root(independent)
         return min(mean, max(_FLOOR_CM, shrunk))
 
 
-def _root(square):
+def root(square):
     """The integer square root, by Newton's rule."""
-    root = square
-    better = (root + 1) // 2
-    while better < root:
-        root, better = better, (better + square // better) // 2
-    return root
+    found = square
+    better = (found + 1) // 2
+    while better < found:
+        found, better = better, (better + square // better) // 2
+    return found

@@ -144,6 +144,19 @@ def test_a_whole_configuration_is_read_with_its_defaults(side):
         (("sensors", 1, "pin"), 3, "sensors[1].pin: a free pin expected, this one is the console's"),
         (("sensors", 1, "pin"), 20, "sensors[1].pin: a free pin expected, this one is not led out"),
         (("compass",), {"hard_iron": [1, 2]}, "compass.hard_iron: three integers"),
+        (("compass",), {"driver": "bno"}, "compass.driver: one of qmc5883, bno055 expected"),
+        (("compass",), {"watch": 1}, "compass.watch: true or false expected"),
+        (("sensors", 0, "servo"), True, "servo: is missing, a sensor is on it"),
+        (("servo",), [], "servo: an object, not []"),
+        (("servo",), {"pan_pin": 34, "cdeg_per_s": 6000}, "servo.pan_pin: a free output expected, not 34"),
+        (("servo",), {"pan_pin": 32, "tilt_pin": 32, "cdeg_per_s": 6000}, "servo.tilt_pin: a free output expected"),
+        (("servo",), {"pan_pin": 32}, "servo.cdeg_per_s: is missing"),
+        (
+            ("servo",),
+            {"pan_pin": 32, "pan_least_cdeg": 9000, "cdeg_per_s": 6000},
+            "servo.pan_most_cdeg: more than pan_least_cdeg expected, not 9000",
+        ),
+        (("servo",), {"pan_pin": 32, "least_us": 399, "cdeg_per_s": 6000}, "servo.least_us: integer from 400 to 2600"),
         (("sensors", 0, "model"), {}, "sensors[0].model.kind: is missing"),
         (("sensors", 0, "model"), "camera", "sensors[0].model: an object"),
         (("sensors", 0, "model", "kind"), "camra", "sensors[0].model.kind: one of camera, "),
@@ -255,6 +268,7 @@ def collecting(section):
     end(section)
 config.Section.end = collecting
 given["compass"] = {}
+given["servo"] = {"pan_pin": 32, "tilt_pin": 33, "cdeg_per_s": 30000}
 config.settings(given)
 out = sorted(read)
 """

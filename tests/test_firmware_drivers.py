@@ -303,12 +303,23 @@ chip[0] = 0xE5
 bus = Bus({0x53: chip})
 sensor = Accelerometer(bus)
 out = [sensor.acceleration(), sensor.acceleration(), bus.written]
+# On a mast that sways: 1.56 Hz (table 7, code 4), whose first sample comes after 641 ms; zeros before.
+bus = Bus({0x53: chip})
+sensor = Accelerometer(bus, True)
+sensor.acceleration()
+chip.update(registers(0x32, [0] * 6))
+out.append(sensor.acceleration())
+chip[0x37] = 1
+out += [sensor.acceleration(), bus.written[1]]
 """
     )
     assert answer(side, source) == [
         None,  # the first sample comes later
         [256, -256, 128],
         [[0x53, 0x31, 0x08], [0x53, 0x2C, 0x0A], [0x53, 0x2D, 0x08]],
+        None,
+        [0, 0, 256],
+        [0x53, 0x2C, 0x04],
     ]
 
 

@@ -42,6 +42,7 @@ class Pin:
     PULL_DOWN = 1
 
     def __init__(self, number, mode=-1, pull=None, value=0):
+        self.number = number
         self._level = value
         self._pir = world().pir.get(number) if mode == self.IN else None
 
@@ -89,6 +90,19 @@ class UART:
     def write(self, data):
         self._device.hear(data)
         return len(data)
+
+
+class PWM:
+    """A pin with pulses: `pulses` has the width [ns] that each pin was told last."""
+
+    pulses = {}
+
+    def __init__(self, pin, freq=0, duty_ns=0):
+        self._pin = pin.number
+        self.duty_ns(duty_ns)
+
+    def duty_ns(self, width):
+        self.pulses[self._pin] = width
 
 
 class I2C:

@@ -111,7 +111,8 @@ MEANINGS = {
     "clock": "What set the sender's clock; provisioned: nothing yet, time_unix_ms is a lower bound.",
     "uptime_ms": "Time since the node started.",
     "seq": "Counts the messages of one topic within a boot.",
-    "suspect": "The position jumped without motion: jammed or spoofed.",
+    "suspect": "The position or clock jumped without motion (jammed or spoofed), or a surveyed mast was turned or "
+    "knocked over.",
     "velocity_east_mps": "Velocity of a sensor that moves, towards the east.",
     "velocity_north_mps": "Velocity of a sensor that moves, towards the north.",
     "velocity_up_mps": "Velocity of a sensor that moves, upwards.",

@@ -21,7 +21,7 @@ COMPASS_SIGMA_DEG = 1.0  # what calibration leaves
 VALID_PERIODS = 3
 DRONE_PERIOD_S = 2
 KEEPALIVE_S = 10
-_PIR_PINS = (27, 32, 33, 13, 14, 18, 19, 23)  # free ones of firmware/board.py
+_PIR_PINS = (27, 32, 33, 13, 14, 23)  # free ones of firmware/board.py
 _POLE = (math.radians(80.65), math.radians(-72.68))  # geomagnetic pole, latitude and longitude (IGRF-13, 2020)
 
 GroundHeight = Callable[[float, float], float]

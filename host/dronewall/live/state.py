@@ -406,7 +406,7 @@ def _sensor_report(name: str, node: _Node, sensor: _Sensor, gateway: _Node | Non
     if sensor.jump:
         notes.append(f"position jumped {sensor.jump:.0f} m without motion")
     elif values.get("suspect"):
-        notes.append("the node itself holds its position or clock suspect")
+        notes.append("the node itself holds its position, clock or survey suspect")
     suspect = bool(sensor.jump) or bool(values.get("suspect"))
     return SensorReport(name, report, _birth_entry(node, report.sensor), status, "; ".join(notes), suspect)
 
