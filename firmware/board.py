@@ -14,6 +14,12 @@ UART2_RX = 18
 I2C_SCL = 22
 I2C_SDA = 21
 LED = 4
+# Of these a sensor that uses them takes all (`config.Section.claim`); on other nodes they are free.
+UART2_TX = 19
+UART2_RX = 18
+I2S_SCK = 14
+I2S_WS = 13
+I2S_SD = 35
 WATCHDOG_MS = 60_000  # over 30 s: a TLS handshake may block every task that long
 
 FLASH = (6, 7, 8, 9, 10, 11)  # wired to the flash chip inside the module
@@ -37,7 +43,7 @@ def sensor_uart(number, baud):
     console's, 1 the receiver's."""
     from machine import UART, Pin
 
-    return UART(number, baudrate=baud, tx=Pin(UART2_TX), rx=Pin(UART2_RX), rxbuf=512, timeout=0)
+    return UART(number, baudrate=baud, tx=Pin(UART2_TX), rx=Pin(UART2_RX), rxbuf=1024, timeout=0)
 
 
 def servo(number):
@@ -48,11 +54,24 @@ def servo(number):
     return lambda width_us: pwm.duty_ns(width_us * 1000)
 
 
-def i2c():
-    """The bus of compass and accelerometer, slow enough for metres of cable to the top of a mast."""
-    from machine import I2C, Pin
+_i2c = []
 
-    return I2C(0, scl=Pin(I2C_SCL), sda=Pin(I2C_SDA), freq=100_000)
+
+def i2c():
+    """The one I2C bus, slow enough for metres of cable to the top of a mast."""
+    if not _i2c:
+        from machine import I2C, Pin
+
+        _i2c.append(I2C(0, scl=Pin(I2C_SCL), sda=Pin(I2C_SDA), freq=100_000))
+    return _i2c[0]
+
+
+def microphone(rate, room):
+    """A microphone on I2S at `rate` [Hz]: words of 32 bits, the left channel; `room`: bytes that may wait."""
+    from machine import I2S, Pin
+
+    wires = {"sck": Pin(I2S_SCK), "ws": Pin(I2S_WS), "sd": Pin(I2S_SD)}
+    return I2S(0, mode=I2S.RX, bits=32, format=I2S.MONO, rate=rate, ibuf=room, **wires)
 
 
 def input_pin(number):

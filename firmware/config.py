@@ -56,6 +56,8 @@ def refusal(number):
     return None
 
 
+_claimed = {}  # pin: the section that has it, while one configuration is read
+
 _MUST = object()  # no default: the key must be there
 
 
@@ -180,7 +182,16 @@ class Section:
             if reason:
                 self.problem(key, number, "a free pin expected, this one is " + reason)
                 return None
+            self.claim(key, number)
         return number
+
+    def claim(self, key, *pins):
+        """Takes `pins`, of which the board has one each; a problem where another section has one."""
+        for pin in pins:
+            other = _claimed.setdefault(pin, self.path)
+            if other != self.path:
+                self.problems.append("%s.%s: wants pin %d, which %s has" % (self.path, key, pin, other))
+                return
 
     def end(self):
         """Refuses what nobody asked for."""
@@ -329,6 +340,7 @@ def settings(values):
     """
     node = _empty()
     problems = []
+    _claimed.clear()
     top = Section("", values, problems)
     top.integer("format", 1, 1)
     node.wall = top.identifier("wall")

@@ -47,6 +47,7 @@ class _Reported:
         self.session = 0
         self.seq = 0
         self.detections = 0
+        self.trouble = None  # why the sensor sees nothing now
 
 
 class Node:
@@ -131,7 +132,14 @@ class Node:
 
     def watch(self, sensor):
         """The task of a sensor's driver. It calls `detected` for what it sees; angles are offsets from the
-        boresight."""
+        boresight. `trouble(text)` says why it sees nothing, `trouble(None)` that it does again."""
+        reported = self._reported[sensor.name]
+
+        def trouble(text):
+            if text != reported.trouble:
+                log(sensor.name, text or "works")
+                reported.trouble = text
+                reported.pose = None  # it is reported at once
 
         def detected(
             confidence_milli, azimuth_cdeg=0, elevation_cdeg=0, sigma_cdeg=None, range_cm=None, kind="unknown"
@@ -144,7 +152,6 @@ class Node:
             azimuth, elevation, _ = pose.boresight(looks[:3], (azimuth_cdeg, elevation_cdeg, 0))
             if sigma_cdeg is None:
                 sigma_cdeg = min(18000, sensor.hfov_cdeg * 289 // 1000)  # a uniform field: hfov / sqrt(12)
-            reported = self._reported[sensor.name]
             reported.detections = (reported.detections + 1) % _SEQ
             self.link.detection(
                 sensor.name,
@@ -163,7 +170,7 @@ class Node:
                 },
             )
 
-        return sensor.module.watch(sensor.settings, detected)
+        return sensor.module.watch(sensor.settings, detected, trouble)
 
     def _report(self, sensor, uptime):
         reported = self._reported[sensor.name]
@@ -179,8 +186,9 @@ class Node:
             "azimuth_source": sensor.azimuth_source if azimuth is not None else "none",
             "azimuth_sigma_cdeg": azimuth_sigma,
             "tilt_sigma_cdeg": tilt_sigma,
-            "awake": sensor.awake,
-            "duty_milli": sensor.duty_milli,
+            # Who is broken watches none of the time, and is not counted upon.
+            "awake": "duty" if reported.trouble else sensor.awake,
+            "duty_milli": 0 if reported.trouble else sensor.duty_milli,
             "boot": self._boot,
             "valid_s": self.config.valid_s,
         }

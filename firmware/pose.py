@@ -92,6 +92,13 @@ def components(length, azimuth_cdeg):
     return (east + 128) >> 8, (north + 128) >> 8
 
 
+def towards(forward, right):
+    """(length, azimuth [cdeg]) of a vector on the level, the length in its unit, rounded; -18000 <= azimuth <
+    18000."""
+    length, angle = _polar(forward, right)
+    return length, _cdeg(angle)
+
+
 def attitude(acceleration, field):
     """(azimuth, elevation, roll, dip) [cdeg] of the board; azimuth from *magnetic* north, dip of the field
     below the horizontal.

@@ -101,7 +101,7 @@ def test_a_whole_configuration_is_read_with_its_defaults(side):
         600,
         [0, 0, 0],
         32,
-        [["cam", 31000, 100, 50, None], ["near", 0, 300, 50, [27, 30000, 100, 10000]]],
+        [["cam", 31000, 100, 50, None], ["near", 0, 300, 50, [27, 30000, 100, 10000, 600000]]],
     ]
 
 
@@ -256,9 +256,22 @@ except config.ConfigError as error:
     assert len(said) < 1000
 
 
+def drivers():
+    """The files of sensors/ that make detections."""
+    return [path.stem for path in sorted(FIRMWARE.glob("sensors/*.py")) if "\nasync def watch(" in path.read_text()]
+
+
+def test_the_readme_has_every_driver():
+    row = next(line for line in section("config.json").splitlines() if line.startswith("| `sensors[].driver`"))
+    assert re.findall(r"`(\w+)`", row.split("|")[2]) == drivers()
+    rows = [line.split("|")[1].strip() for line in section("The sensors").splitlines() if line.startswith("| `")]
+    assert sorted(rows) == [f"`{driver}`" for driver in drivers()]
+
+
 def test_the_table_in_the_readme_has_the_keys_that_are_read():
     source = """
 import config
+drivers = given.pop("drivers")
 read = set()
 end = config.Section.end
 def collecting(section):
@@ -270,9 +283,16 @@ config.Section.end = collecting
 given["compass"] = {}
 given["servo"] = {"pan_pin": 32, "tilt_pin": 33, "cdeg_per_s": 30000}
 config.settings(given)
+presence = given["sensors"][1]
+for driver in drivers:
+    given["sensors"] = [{key: value for key, value in presence.items() if key != "pin"}]
+    given["sensors"][0]["driver"] = driver
+    if driver == "pir":
+        given["sensors"][0]["pin"] = 27
+    config.settings(given)
 out = sorted(read)
 """
-    read = set(answer(interpreter("cpython"), source, NODE))
+    read = set(answer(interpreter("cpython"), source, {**NODE, "drivers": drivers()}))
     text = (FIRMWARE / "README.md").read_text().split("## config.json")[1].split("\n## ")[0]
     told = set()
     for line in text.splitlines():

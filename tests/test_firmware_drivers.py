@@ -371,12 +371,12 @@ for read in (Compass(bus).field, Accelerometer(bus).acceleration):
     assert answer(side, source) == [0, 0]
 
 
-def presences(side, levels, settle=1000, hold=100, repeat=5000):
+def presences(side, levels, settle=1000, hold=100, repeat=5000, stuck=15_000):
     """When a presence is told, for levels given as (from ms, level), looked at every 50 ms for 20 s."""
     source = """
 from sensors.pir import Presence
-levels, settle, hold, repeat = given
-presence = Presence(settle, hold, repeat)
+levels, *times = given
+presence = Presence(*times)
 out = []
 for now in range(0, 20000, 50):
     level = 0
@@ -386,7 +386,7 @@ for now in range(0, 20000, 50):
     if presence.step(level, now):
         out.append(now)
 """
-    return answer(side, source, [levels, settle, hold, repeat])
+    return answer(side, source, [levels, settle, hold, repeat, stuck])
 
 
 def test_a_presence_is_told_once_it_has_held(side):
@@ -407,6 +407,23 @@ def test_what_the_output_does_before_it_has_settled_means_nothing(side):
     assert presences(side, [(0, 1), (3000, 0)]) == [1100]
 
 
+def test_an_output_that_stays_high_is_stuck_and_detects_no_more_until_it_has_been_low(side):
+    # From 3000 ms on: told, told again, and at 8100 ms, 5 s after it was believed, it is stuck.
+    assert presences(side, [(3000, 1)], repeat=2000, stuck=5000) == [3100, 5100, 7100]
+    assert presences(side, [(3000, 1), (12_000, 0), (13_000, 1), (14_000, 0)], stuck=5000)[1:] == [13_100]
+    source = """
+from sensors.pir import Presence
+presence = Presence(1000, 100, 2000, 5000)
+out = []
+for now in range(0, 9000, 50):
+    presence.step(1 if now < 8000 else 0, now)
+    if not out or out[-1][1] != presence.stuck:
+        out.append([now, presence.stuck])
+"""
+    # High from power-on, it never settles: 5 s after it should have it is called stuck; low for 100 ms, it is not.
+    assert answer(side, source) == [[0, False], [6000, True], [8100, False]]
+
+
 def test_the_sensor_that_the_readme_adds_in_30_lines_works(micropython, tmp_path):
     code = (FIRMWARE / "README.md").read_text().split("```python\n")[1].split("```")[0]
     assert len(code.splitlines()) <= 30
@@ -425,7 +442,7 @@ class Pin:
 board.input_pin = lambda number: Pin()
 seen = []
 try:
-    asyncio.run(beam.watch(settings, seen.append))
+    asyncio.run(beam.watch(settings, seen.append, None))
 except EOFError:
     pass
 out = [settings, problems, seen]

@@ -6,5 +6,5 @@ def options(section):
     return None
 
 
-async def watch(settings, detected):
+async def watch(settings, detected, trouble):
     """Nothing to read."""

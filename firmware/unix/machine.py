@@ -50,8 +50,14 @@ class Pin:
         if level is not None:
             self._level = level
         elif self._pir:
-            every, high = self._pir
-            return int(world().elapsed() % every >= every - high)
+            every = self._pir.get("every_ms")
+            if every and world().elapsed() % every >= every - self._pir["high_ms"]:
+                return 1
+            if "hfov_cdeg" not in self._pir:
+                return 0
+            # It sees what moves within its cone.
+            found = _module("scene").seen(*[self._pir[key] for key in ("azimuth_cdeg", "hfov_cdeg", "range_cm")])
+            return int(bool([target for target in found if target[3]]))
         else:
             return self._level
 
@@ -126,6 +132,22 @@ class I2C:
 
     def writeto_mem(self, address, register, data):
         self._chip(address).write(register, data)
+
+
+class I2S:
+    """The I2S receiver and the microphone on it, `world().i2s`; a read waits for what it asks for."""
+
+    RX = 0
+    MONO = 0
+
+    def __init__(self, number, sck, ws, sd, mode, bits, format, rate, ibuf):
+        name = world().i2s
+        self._device = _module(name).Device(rate) if name else None
+
+    def readinto(self, buffer):
+        if self._device:
+            self._device.fill(buffer)
+        return 2 * len(buffer)
 
 
 class WDT:

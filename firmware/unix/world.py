@@ -20,8 +20,9 @@ class World:
 
     `dip` [radians, down positive] and `gauss` of the magnetic field, `deviation` [cdeg] and `lean` [radians] that the
     calibration of compass and accelerometer left behind, `gnss` (sigma [m], first fix after [ms], baud),
-    `pir` {pin: (every [ms], high [ms])}, `uart` {number: device}, `i2c` [device], `absent` the I2C addresses at
-    which nobody answers all the same, `seed`.
+    `pir` {pin: its entry}, `mounts` {device: azimuth on the board [cdeg]}, `thermal`
+    [air [cK], bodies [cK], drift [cK/s]], `uart` {number: device}, `i2c` [device], `i2s` device or None, `absent` the
+    I2C addresses at which nobody answers all the same, `seed`.
     """
 
     def __init__(self):
@@ -44,9 +45,14 @@ class World:
         self.lean = [self.noise() * tilt for _ in range(3)]
         gnss = told["gnss"]
         self.gnss = (gnss["sigma_cm"] / 100, gnss["fix_after_ms"], gnss["baud"])
-        self.pir = {pir["pin"]: (pir["every_ms"], pir["high_ms"]) for pir in told["pir"]}
+        self.pir = {pir["pin"]: pir for pir in told["pir"]}
+        self.mounts = told.get("mounts", {})
+        thermal = told.get("thermal", {})
+        self.thermal = [thermal.get(*key) for key in (("air_ck", 1500), ("body_ck", 2800), ("drift_ck_s", 0))]
+        self._intruders = told.get("intruders", ())
         self.absent = told.get("absent", ())
         self.uart = {int(number): name for number, name in told.get("uart", {"1": "receiver"}).items()}
+        self.i2s = told.get("i2s")
         self.i2c = told.get("i2c", ("qmc5883l", "adxl345"))
 
     def noise(self):
@@ -68,6 +74,24 @@ class World:
     def elapsed(self):
         """[ms] since the start of the track."""
         return self.now() - self._start
+
+    def targets(self):
+        """[(east [cm], north [cm], up [cm], speed [cm/s], kind)] of the intruders that are about, from the board."""
+        out = []
+        for intruder in self._intruders:
+            t = self.elapsed() - intruder["start_ms"]
+            if t >= 0 and intruder.get("every_ms"):
+                t %= intruder["every_ms"]
+            points = intruder["points"]
+            for i in range(len(points) - 1):
+                a, b = points[i], points[i + 1]
+                if a[0] <= t < b[0]:
+                    way = [b[k] - a[k] for k in (1, 2, 3)]
+                    share = (t - a[0]) / (b[0] - a[0])
+                    speed = math.sqrt(sum([w * w for w in way])) * 1000 / (b[0] - a[0])
+                    place = [a[k + 1] + share * way[k] for k in range(3)]
+                    out.append(tuple(place + [speed, intruder.get("kind", "person")]))
+        return out
 
     def _point(self, index):
         self._track.seek(index * self._size)
