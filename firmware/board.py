@@ -9,8 +9,6 @@ NAME = "esp32-reference-1"
 
 GNSS_TX = 26
 GNSS_RX = 25
-UART2_TX = 19
-UART2_RX = 18
 I2C_SCL = 22
 I2C_SDA = 21
 LED = 4
@@ -20,6 +18,7 @@ UART2_RX = 18
 I2S_SCK = 14
 I2S_WS = 13
 I2S_SD = 35
+BATTERY = 36  # through a divider; another of ADC1 where config.json says so
 WATCHDOG_MS = 60_000  # over 30 s: a TLS handshake may block every task that long
 
 FLASH = (6, 7, 8, 9, 10, 11)  # wired to the flash chip inside the module
@@ -27,7 +26,8 @@ STRAPPING = (0, 2, 5, 12, 15)  # read at reset: a sensor that holds one can stop
 CONSOLE = (1, 3)  # UART 0: the bench talks to the board here
 INPUT_ONLY = (34, 35, 36, 39)  # without pull resistors
 ABSENT = (20, 24, 28, 29, 30, 31, 37, 38)  # not led out of the module
-TAKEN = (GNSS_TX, GNSS_RX, UART2_TX, UART2_RX, I2C_SCL, I2C_SDA, LED)
+ADC1 = (32, 33, 34, 35, 36, 39)  # ADC2 does not work beside Wi-Fi (ESP32 TRM, section "ADC")
+TAKEN = (GNSS_TX, GNSS_RX, I2C_SCL, I2C_SDA, LED)
 
 
 def gnss_uart():
@@ -72,6 +72,14 @@ def microphone(rate, room):
 
     wires = {"sck": Pin(I2S_SCK), "ws": Pin(I2S_WS), "sd": Pin(I2S_SD)}
     return I2S(0, mode=I2S.RX, bits=32, format=I2S.MONO, rate=rate, ibuf=room, **wires)
+
+
+def adc(number):
+    """Pin `number` as an analogue input of up to 2.45 V (ESP32 data sheet, "ADC Characteristics": what
+    attenuation 3 measures well)."""
+    from machine import ADC, Pin
+
+    return ADC(Pin(number), atten=ADC.ATTN_11DB)
 
 
 def input_pin(number):

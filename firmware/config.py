@@ -300,6 +300,8 @@ def _position(section):
 
 def _compass(section, node):
     node.compass = section.choice("driver", ("qmc5883", "bno055"), "qmc5883")
+    if node.compass == "bno055":
+        section.claim("driver", board.UART2_TX, board.UART2_RX)
     node.watch = section.flag("watch", False)
     if node.watch and node.moving:
         section.problem("watch", True, "false, for what moves turns")
@@ -330,6 +332,18 @@ def _servo(section):
     servo.append(section.integer("cdeg_per_s", 500, 60_000))
     section.end()
     return servo
+
+
+def _battery(section):
+    """(kind, pin, divider) of the battery's gauge; the keys of its guard are read beside it."""
+    kind = section.choice("battery", ("none", "adc", "ina219"), "none")
+    pin = section.integer("battery_pin", 0, 39, board.BATTERY)
+    divider = section.integer("divider_milli", 1000, 30_000, 2000)
+    if pin is not None and pin not in board.ADC1:
+        section.problem("battery_pin", pin, "a pin of ADC1 expected: %s" % ", ".join(map(str, board.ADC1)))
+    elif kind == "adc":
+        section.claim("battery_pin", pin)
+    return kind, pin, divider
 
 
 def settings(values):
@@ -368,6 +382,11 @@ def settings(values):
         problems.append("position.height_amsl_cm: needed where height_agl_cm is null")
     _compass(top.section("compass", {}), node)
     node.servo = None if top.value("servo", None) is None else _servo(top.section("servo"))
+    power = top.section("power", {})
+    node.battery = _battery(power)
+    node.low_mv = power.integer("low_mv", 0, 100_000, 0)
+    node.critical_mv = power.integer("critical_mv", 0, node.low_mv or 0, 0)
+    power.end()
     node.detections = top.integer("detections", 1, 200, 32)
     node.sensors = []
     for i, item in enumerate(top.items("sensors", 8)):
@@ -375,10 +394,6 @@ def settings(values):
     names = [sensor.name for sensor in node.sensors]
     if node.servo is None and [sensor for sensor in node.sensors if sensor.servo]:
         problems.append("servo: is missing, a sensor is on it")
-    # A driver that talks on UART 2 says so: UART = 2.
-    users = [sensor.name for sensor in node.sensors if getattr(sensor.module, "UART", None) == 2]
-    if len(users) + (node.compass == "bno055") > 1:
-        problems.append("sensors: UART 2 has one device, not also the compass and " + " and ".join(users))
     for name in names:
         if name is not None and names.count(name) > 1:
             problems.append("sensors: the name %s twice" % name)

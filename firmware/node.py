@@ -116,12 +116,20 @@ class Node:
                     "time_unix_ms": self._measured.clock.at(uptime),
                     "boot": self._boot,
                     "rssi_dbm": self.link.rssi_dbm(),
+                    "battery_mv": self._battery_mv(),
                     "heap_free_bytes": gc.mem_free(),
                     "resets": self._resets,
                     "queue_drops": self.link.drops,
                 }
             )
             await asyncio.sleep_ms(_HEALTH_MS)
+
+    def _battery_mv(self):
+        if self.config.battery[0] == "none":
+            return None
+        import battery
+
+        return battery.read(self.config)
 
     async def run_light(self):
         """Blinks while somebody looks for the node."""

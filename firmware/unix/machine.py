@@ -134,6 +134,18 @@ class I2C:
         self._chip(address).write(register, data)
 
 
+class ADC:
+    """An analogue pin: the battery behind the divider that world.json's `adc` names, or nothing."""
+
+    ATTN_11DB = 3
+
+    def __init__(self, pin, atten=0):
+        self._divider = world().adc.get(pin.number)
+
+    def read_uv(self):
+        return int((world().battery_mv() or 0) * 1000000 / self._divider) if self._divider else 0
+
+
 class I2S:
     """The I2S receiver and the microphone on it, `world().i2s`; a read waits for what it asks for."""
 

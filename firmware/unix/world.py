@@ -20,7 +20,7 @@ class World:
 
     `dip` [radians, down positive] and `gauss` of the magnetic field, `deviation` [cdeg] and `lean` [radians] that the
     calibration of compass and accelerometer left behind, `gnss` (sigma [m], first fix after [ms], baud),
-    `pir` {pin: its entry}, `mounts` {device: azimuth on the board [cdeg]}, `thermal`
+    `pir` {pin: its entry}, `mounts` {device: azimuth on the board [cdeg]}, `adc` {pin: divider [milli]}, `thermal`
     [air [cK], bodies [cK], drift [cK/s]], `uart` {number: device}, `i2c` [device], `i2s` device or None, `absent` the
     I2C addresses at which nobody answers all the same, `seed`.
     """
@@ -47,9 +47,11 @@ class World:
         self.gnss = (gnss["sigma_cm"] / 100, gnss["fix_after_ms"], gnss["baud"])
         self.pir = {pir["pin"]: pir for pir in told["pir"]}
         self.mounts = told.get("mounts", {})
+        self.adc = {int(pin): divider for pin, divider in told.get("adc", {}).items()}
         thermal = told.get("thermal", {})
         self.thermal = [thermal.get(*key) for key in (("air_ck", 1500), ("body_ck", 2800), ("drift_ck_s", 0))]
         self._intruders = told.get("intruders", ())
+        self._battery = told.get("battery", {})
         self.absent = told.get("absent", ())
         self.uart = {int(number): name for number, name in told.get("uart", {"1": "receiver"}).items()}
         self.i2s = told.get("i2s")
@@ -74,6 +76,10 @@ class World:
     def elapsed(self):
         """[ms] since the start of the track."""
         return self.now() - self._start
+
+    def battery_mv(self):
+        """The battery's voltage; None where there is none."""
+        return self._battery.get("full_mv")
 
     def targets(self):
         """[(east [cm], north [cm], up [cm], speed [cm/s], kind)] of the intruders that are about, from the board."""
