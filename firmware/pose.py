@@ -95,7 +95,7 @@ def components(length, azimuth_cdeg):
 def towards(forward, right):
     """(length, azimuth [cdeg]) of a vector on the level, the length in its unit, rounded; -18000 <= azimuth <
     18000."""
-    length, angle = _polar(forward, right)
+    length, angle = polar(forward, right)
     return length, _cdeg(angle)
 
 
