@@ -11,6 +11,13 @@ from micropython import const
 # 2025-01-01: a receiver without an almanac says 1980, or a multiple of 1024 weeks off
 _EARLIEST_MS = const(1_735_689_600_000)
 _LATEST_MS = const(4_070_908_800_000)  # 2099-01-01: the wire ends with 2099, and the clock must run on
+_RANKS = ("none", "provisioned", "rtc", "ntp", "gnss")
+_MEASURED = const(3)  # ranks from here on know the time to a second
+_JUMP_MS = const(2000)
+_DRIFT = const(10_000)  # a crystal errs by 100 ppm at most
+_FRESH_MS = const(3_600_000)
+_SENTENCES = const(300)  # of a receiver (five minutes of them) until a jump is believed
+_REPLIES = const(3)  # the same of a server
 
 _last = None  # ticks when last asked
 _uptime = 0
@@ -43,21 +50,53 @@ def unix_ms(year, month, day, milliseconds):
 
 
 class Clock:
-    """UTC as last set. `source` is the wire's word for it: none, gnss."""
+    """UTC as last set. `source` is the wire's word for what set it, in rising ranks: none, provisioned, rtc, ntp,
+    gnss.
+
+    A source is passed over while a better one was heard within the hour. A time that is over 2 s (and 100 ppm of the
+    time that has passed) off what `ntp` or `gnss` has set is not believed until it has been said again and again: so a
+    wrong one does no harm, and the first one may have been wrong.
+    """
 
     def __init__(self):
         self.source = "none"
         self._offset = 0
+        self._earliest = _EARLIEST_MS
+        self._heard = 0  # uptime when the source was last heard
+        self._doubt = (None, 0, 0)  # source, offset, how often
+
+    def provision(self, earliest_unix_ms, uptime):
+        """It is later than `earliest_unix_ms`: until somebody knows better, `at` says at least that."""
+        self._earliest = max(_EARLIEST_MS, earliest_unix_ms)
+        if self.source == "none":
+            self.source, self._offset = "provisioned", earliest_unix_ms - uptime
+
+    def fresh(self, uptime):
+        """Whether `source` was heard within the hour before `uptime`."""
+        return uptime - self._heard < _FRESH_MS
 
     def set(self, time_unix_ms, uptime, source):
-        """From now on `time_unix_ms` was at `uptime` [ms]; False, and nothing is set, where that is not
-        in 2025 to 2098."""
-        if not _EARLIEST_MS <= time_unix_ms < _LATEST_MS:
-            return False
-        self._offset = time_unix_ms - uptime
-        self.source = source
+        """`source` says that `time_unix_ms` was at `uptime` [ms]. True: so it is. False: a jump that is not believed.
+        None: passed over, for it is before 2025 or what was provisioned, after 2098, or from a worse source."""
+        if not self._earliest <= time_unix_ms < _LATEST_MS:
+            return None
+        offset = time_unix_ms - uptime
+        known, rank = _RANKS.index(self.source), _RANKS.index(source)
+        if rank < known and (rank < _MEASURED or self.fresh(uptime)):
+            return None
+        since = abs(uptime - self._heard)
+        if known >= _MEASURED and abs(offset - self._offset) > _JUMP_MS + since // _DRIFT:
+            who, told, count = self._doubt
+            if who != source or abs(offset - told) > _JUMP_MS:
+                told, count = offset, 0
+            self._doubt = (source, told, count + 1)
+            if count + 1 < (_SENTENCES if source == "gnss" else _REPLIES):
+                return False
+        self._doubt = (None, 0, 0)
+        self._offset, self._heard, self.source = offset, uptime, source
         return True
 
     def at(self, uptime):
-        """UTC [unix ms] at `uptime` [ms], or None while nobody has set the clock."""
+        """UTC [unix ms] at `uptime` [ms], a lower bound where `source` is provisioned; None while nobody has said
+        anything."""
         return None if self.source == "none" else uptime + self._offset

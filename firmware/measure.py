@@ -11,8 +11,6 @@ from sensors.gnss import Receiver
 
 _COMPASS_KEEPS_MS = const(3000)  # how long the last reading counts when the chip is silent
 _FIX_KEEPS_MS = const(5000)  # how long a drone's last fix counts
-_CLOCK_JUMP_MS = const(2000)  # a receiver's time that far off ours is not believed
-_DRIFT = const(10_000)  # and a part in this of the time since it was last set: a crystal errs by 100 ppm at most
 # The wire's bounds: a fix above or below is passed over, a speed beyond is left out.
 _LOWEST_CM = const(-50_000)
 _HIGHEST_CM = const(1_500_000)
@@ -100,7 +98,6 @@ class Measured:
         self._average = pose.Average()
         self._last_fix = self._last_utc = None
         self._place_suspect = self._clock_suspect = False
-        self._set = 0  # uptime at which GNSS last set the clock
         self._climb = None  # height [cm], uptime, speed upwards [cm/s]
         self._board = None  # azimuth (true) or None, elevation, roll, dip
         self._troubles = {}
@@ -130,12 +127,9 @@ class Measured:
         if utc is self._last_utc:
             return
         self._last_utc = utc
-        known = self.clock.at(utc[1]) if self.clock.source in ("gnss", "ntp") else None
-        drift = (utc[1] - self._set) // _DRIFT
-        self._clock_suspect = known is not None and abs(utc[0] - known) > _CLOCK_JUMP_MS + drift
         # Whoever fakes the place fakes the time.
-        if not (self._clock_suspect or self._place_suspect) and self.clock.set(utc[0], utc[1], "gnss"):
-            self._set = utc[1]
+        if not self._place_suspect:
+            self._clock_suspect = self.clock.set(utc[0], utc[1], "gnss") is False
 
     def _take_fix(self):
         receiver, config = self._receiver, self._config

@@ -33,7 +33,7 @@ c = clock.Clock()
 out = [c.at(5), c.source, c.set(clock.unix_ms(1980, 1, 6, 0), 1000, "gnss"), c.at(5)]
 out += [c.set(1795392000000, 1000, "gnss"), c.at(1500), c.source]
 """
-    assert answer(side, source) == [None, "none", False, None, True, 1795392000500, "gnss"]
+    assert answer(side, source) == [None, "none", None, None, True, 1795392000500, "gnss"]
 
 
 def test_a_year_after_which_the_wire_ends_does_not_set_the_clock(side):
@@ -42,7 +42,75 @@ import clock
 c = clock.Clock()
 out = [c.set(clock.unix_ms(2099, 12, 31, 0), 1000, "gnss"), c.at(5)]
 """
-    assert answer(side, source) == [False, None]
+    assert answer(side, source) == [None, None]
+
+
+CLOCK = """
+import clock
+c = clock.Clock()
+if given[0]:
+    c.provision(given[0], 1000)
+out = []
+for time_unix_ms, uptime, source in given[1]:
+    out.append([c.set(time_unix_ms, uptime, source), c.source, c.at(uptime)])
+"""
+T = 1_800_000_000_000
+HOUR = 3_600_000
+
+
+def told(side, steps, earliest=None):
+    return answer(side, CLOCK, [earliest, steps])
+
+
+def test_a_provisioned_clock_says_at_least_that_and_nothing_earlier_sets_it(side):
+    source = """
+import clock
+c = clock.Clock()
+c.provision(given, 1000)
+out = [c.source, c.at(1000), c.at(61000), c.set(given - 1, 2000, "gnss"), c.source, c.set(given, 2000, "ntp"), c.source]
+"""
+    assert answer(side, source, T) == ["provisioned", T, T + 60_000, None, "provisioned", True, "ntp"]
+
+
+def test_a_better_source_is_believed_at_once_and_a_worse_one_passed_over(side):
+    steps = [(T + HOUR, 10, "rtc"), (T, 20, "ntp"), (T + 1500, 30, "gnss"), (T, 40, "ntp"), (T + 9000, 50, "rtc")]
+    assert told(side, steps, T - 1) == [
+        [True, "rtc", T + HOUR],
+        [True, "ntp", T],
+        [True, "gnss", T + 1500],
+        [None, "gnss", T + 1510],
+        [None, "gnss", T + 1520],
+    ]
+
+
+def test_a_server_sets_the_clock_once_the_receiver_has_been_silent_for_an_hour(side):
+    steps = [(T, 0, "gnss"), (T + HOUR, HOUR - 1, "ntp"), (T + HOUR, HOUR, "ntp"), (T + 2 * HOUR, 2 * HOUR, "rtc")]
+    assert [row[:2] for row in told(side, steps)] == [[True, "gnss"], [None, "gnss"], [True, "ntp"], [None, "ntp"]]
+
+
+@pytest.mark.parametrize(("source", "count"), [("gnss", 300), ("ntp", 3)])
+def test_a_jump_is_believed_when_it_has_been_said_again_and_again(side, source, count):
+    """So the first time of all may have been the wrong one."""
+    steps = [(T + 86_400_000, 0, source)] + [(T + 1000 * i, 1000 * i, source) for i in range(1, count + 2)]
+    rows = told(side, steps)
+    assert [row[0] for row in rows] == [True] + [False] * (count - 1) + [True, True]
+    assert rows[count - 1][2] == T + 86_400_000 + 1000 * (count - 1)
+    assert rows[count][2] == T + 1000 * count
+
+
+def test_jumps_that_do_not_agree_and_those_that_a_right_time_ends_are_never_believed(side):
+    here_and_there = [(T + 1000 * i + (100_000, 200_000)[i % 2], 1000 * i, "gnss") for i in range(1, 400)]
+    rows = told(side, [(T, 0, "gnss"), *here_and_there])
+    assert {row[0] for row in rows[1:]} == {False}
+    one_in_ten = [(T + 1000 * i + (0 if i % 10 == 0 else 50_000), 1000 * i, "gnss") for i in range(1, 400)]
+    rows = told(side, [(T, 0, "gnss"), *one_in_ten])
+    assert [row[2] for row in rows] == [T + 1000 * i for i in range(400)]
+
+
+def test_what_a_crystal_drifts_in_a_silence_is_no_jump(side):
+    # 100 ppm of ten hours are 3.6 s, and 2 s are no jump anyway.
+    assert told(side, [(T, 0, "gnss"), (T + 10 * HOUR + 5600, 10 * HOUR, "gnss")])[1][0] is True
+    assert told(side, [(T, 0, "gnss"), (T + 10 * HOUR + 5601, 10 * HOUR, "gnss")])[1][0] is False
 
 
 @pytest.mark.parametrize("date", [(2026, 0, 1, 0), (2026, 13, 1, 0), (2026, 1, 32, 0), (2026, 1, 1, 86_401_000)])

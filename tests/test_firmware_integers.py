@@ -73,7 +73,7 @@ out = [c.at(given), c.at(given + 3600000) - c.at(given), clock.unix_ms(2098, 12,
     assert answer(side, source, uptime) == [4_070_908_799_999, 3_600_000, 4_070_908_799_999]
 
 
-def test_the_receivers_words_become_integers_at_180_degrees_and_in_2098(side):
+def test_the_receivers_words_become_integers_at_180_degrees_and_in_2079(side):
     source = """
 from sensors.gnss import Nmea
 parser = Nmea()
@@ -85,7 +85,7 @@ for body in given:
 out = [parser.fix.longitude_e7, parser.fix.uptime, parser.utc, parser.bad]
 """
     gga = "GNGGA,235959.999,0000.00000,N,17959.99999,W,4,12,0.5,0,M,0,M,,"
-    rmc = "GNRMC,235959.999,A,0000.00000,N,17959.99999,W,0,0,311298,,,A"
+    rmc = "GNRMC,235959.999,A,0000.00000,N,17959.99999,W,0,0,311279,,,A"
     found = answer(side, source, [gga, rmc])
     # 59.99999 minutes are 0.99999983 degrees
-    assert found == [-1_799_999_998, 2**31, [4_070_908_799_999, 2**31], 0]
+    assert found == [-1_799_999_998, 2**31, [3_471_292_799_999, 2**31], 0]
