@@ -346,6 +346,26 @@ def _battery(section):
     return kind, pin, divider
 
 
+def _tls(broker):
+    """(CA, certificate, key), names of DER files; None without TLS."""
+    if broker.value("tls", None) is None:
+        return None
+    section = broker.section("tls")
+    files = section.text("ca", 64), section.text("certificate", 64, None), section.text("key", 64, None)
+    if (files[1] is None) != (files[2] is None):
+        section.problem("key", files[2], "a key where there is a certificate, and only there, expected")
+    section.end()
+    return files
+
+
+def _clock(section, node):
+    """The server that tells the time, and the time that it is at least."""
+    node.ntp = section.text("ntp", 253, None)
+    node.ntp_port = section.integer("ntp_port", 1, 65535, 123)
+    node.earliest_unix_ms = section.integer("earliest_unix_ms", 1_735_689_600_000, 4_070_908_799_999, None, True)
+    section.end()
+
+
 def settings(values):
     """The Settings in the parsed file; raises ConfigError with every problem there is.
 
@@ -370,7 +390,9 @@ def settings(values):
     node.user = broker.text("user", 128, None)
     node.password = broker.text("password", 128, None)
     node.keepalive_s = broker.integer("keepalive_s", 2, 600, 30)
+    node.tls = _tls(broker)
     broker.end()
+    _clock(top.section("clock", {}), node)
     node.period_s = top.integer("period_s", 1, 3600, 10)
     least = node.period_s or 1
     node.valid_s = top.integer("valid_s", least, 86400, 3 * least)
@@ -387,7 +409,7 @@ def settings(values):
     node.low_mv = power.integer("low_mv", 0, 100_000, 0)
     node.critical_mv = power.integer("critical_mv", 0, node.low_mv or 0, 0)
     power.end()
-    node.detections = top.integer("detections", 1, 200, 32)
+    node.detections = top.integer("detections", 1, 68, 68)
     node.sensors = []
     for i, item in enumerate(top.items("sensors", 8)):
         node.sensors.append(_sensor(Section("sensors[%d]" % i, item, problems), node.moving))

@@ -4,37 +4,49 @@ A session begins with birth, the subscription to commands and `ready`; its will 
 and session, so that a late will cannot kill the session after it. Then goes what waits: replies, the latest
 frustum of each sensor, detections in their order, health. A detection leaves the queue when the broker has
 acknowledged it; a full queue drops its oldest and counts it.
+What is needed once in a while (`wifi.py`, `ntp.py`, `secure.py`) is loaded for it and forgotten.
 """
 
 import asyncio
 import os
+import sys
 
 import clock
 import mqtt
 import wire
 from log import log
 from micropython import const
+from outbox import Outbox
 
 _BACKOFF_MS = const(1000)  # after the first failure; doubled up to
 _BACKOFF_MOST_MS = const(60_000)
 _REFUSED_MOST_MS = const(300_000)  # where the broker refuses us: a person must act first
-_WIFI_MS = const(15_000)  # for one network to let us in
 _STEADY_MS = const(30_000)  # a session that held that long was a good one: the next back-off begins anew
 _REPLIES = const(8)
+_NTP_MS = const(64_000)  # until a server is asked again that did not answer; doubled up to six hours
+
+
+def _once(name):
+    """A module that is not kept."""
+    module = __import__(name)
+    del sys.modules[name]
+    return module
 
 
 class Link:
     """`config` of the node, its boot number; `birth(session)` gives the fields of a birth, `command(payload)`
-    is called for each command (None: one that was too long).
+    is called for each command (None: one that was too long); `utc` is the node's Clock.
 
-    `ready`: a session is open; `session` counts the attempts to open one within this boot; `drops` what was
-    lost before it was sent: detections and replies that a full queue dropped, and messages that the wire cannot say.
+    `ready`: a session is open; `session` counts the attempts to open one within this boot; `asleep`: none is opened
+    meanwhile; `saving`: the radio rests between two beacons (modem sleep).
     """
 
-    def __init__(self, config, boot, birth, command):
+    def __init__(self, config, boot, birth, command, utc=None):
         self.ready = False
         self.session = 0
-        self.drops = 0
+        self.asleep = False
+        self.saving = False
+        self._drops = 0
         self._config = config
         self._boot = boot
         self._birth = birth
@@ -42,11 +54,18 @@ class Link:
         self._client = None
         self._wake = asyncio.Event()
         self._frusta = {}  # sensor: payload, the latest only
-        self._detections = []  # (sensor, payload), the oldest first
-        self._replies = []  # (None, payload)
+        self._names = [sensor.name for sensor in config.sensors]
+        self._outbox = Outbox("/".join([config.wall, config.node] + self._names), config.detections)
+        self._replies = []  # payloads
         self._health = None
         self._wlan = None
+        self._network = 0  # of config.wifi: the last good one
+        self._failed = 0  # searches for a network, in a row
+        self._futile = 0  # attempts in a row that this network led nowhere
         self._watcher = None
+        self._utc = utc
+        self._ntp_at = 0  # uptime when a server is asked next
+        self._ntp_wait = _NTP_MS
 
     def frustum(self, sensor, fields):
         """Sends a frustum report as soon as possible, unless a later one of that sensor comes first."""
@@ -55,13 +74,38 @@ class Link:
             self._frusta[sensor] = payload
             self._wake.set()
 
+    @property
+    def drops(self):
+        """What was lost before it was sent: detections and replies that a full queue dropped, and messages that the
+        wire cannot say."""
+        return self._drops + self._outbox.drops
+
     def detection(self, sensor, fields):
         """Puts a detection at the end of the queue."""
-        self._queue(self._detections, self._config.detections, (sensor, self._payload("detection", fields)))
+        fields["sensor_index"] = self._names.index(sensor)
+        try:
+            self._outbox.append(fields)
+            self._wake.set()
+        except wire.WireError as error:
+            self._unsaid(error)
 
     def reply(self, fields):
         """Puts a reply at the end of its queue, which drops its oldest when it is full."""
-        self._queue(self._replies, _REPLIES, (None, self._payload("reply", fields)))
+        payload = self._payload("reply", fields)
+        if payload:
+            self._replies.append(payload)
+            if len(self._replies) > _REPLIES:
+                self._replies.pop(0)
+                self._drops += 1
+            self._wake.set()
+
+    def replied(self):
+        """Whether every reply has been acknowledged."""
+        return not self._replies
+
+    def waiting(self):
+        """Whether something of worth has not been sent yet."""
+        return bool(self._replies or self._frusta or self._outbox.count or self._health)
 
     def health(self, fields):
         """Sends a health report when nothing else waits, unless a later one comes first."""
@@ -74,17 +118,11 @@ class Link:
         try:
             return wire.encode(kind, fields)
         except wire.WireError as error:
-            log("link", error)
-            self.drops += 1
-            return None
+            return self._unsaid(error)
 
-    def _queue(self, queue, most, entry):
-        if entry[1]:
-            queue.append(entry)
-            if len(queue) > most:
-                queue.pop(0)
-                self.drops += 1
-            self._wake.set()
+    def _unsaid(self, error):
+        log("link", error)
+        self._drops += 1
 
     def rssi_dbm(self):
         """The Wi-Fi's signal, or None."""
@@ -96,6 +134,8 @@ class Link:
         """Keeps a session open for ever."""
         wait = _BACKOFF_MS
         while True:
+            while self.asleep:
+                await asyncio.sleep_ms(100)
             start = clock.uptime_ms()
             most = _BACKOFF_MOST_MS
             try:
@@ -107,22 +147,47 @@ class Link:
                     most = _REFUSED_MOST_MS
             except OSError as error:
                 log("link", error)
-            if self.ready and clock.uptime_ms() - start > _STEADY_MS:
-                wait = _BACKOFF_MS
+            if self.ready:
+                self._futile = 0
+                if clock.uptime_ms() - start > _STEADY_MS:
+                    wait = _BACKOFF_MS
+            else:
+                self._futile += 1
             self.ready = False
+            if self.asleep:
+                wait = _BACKOFF_MS
+                continue
             # A quarter more or less, or all nodes of a wall come back in the same second.
             await asyncio.sleep_ms(wait * (384 + os.urandom(1)[0]) // 512)
             wait = min(2 * wait, most)
 
-    async def close(self):
-        """Says `disconnected` and ends the session, in a second or not at all."""
+    def save_power(self, saving):
+        """Lets the radio rest between two beacons (modem sleep), or not."""
+        self.saving = saving
+        if self._wlan:
+            # PM_PERFORMANCE is what MicroPython begins with.
+            self._wlan.config(pm=self._wlan.PM_POWERSAVE if saving else self._wlan.PM_PERFORMANCE)
+
+    async def sleep(self):
+        """Says `sleeping`, ends the session and switches Wi-Fi off; until `asleep` is False again."""
+        self.asleep = True
+        await self.close("sleeping")
+        if self._wlan:
+            self._wlan.active(False)
+            self._wlan = None
+
+    async def close(self, state="disconnected"):
+        """Says how the node leaves and ends the session, in a second or not at all."""
         if self.ready:
             self.ready = False
-            state = self._state("disconnected")
+            state = self._state(state)
             try:
                 await asyncio.wait_for_ms(self._client.disconnect(self._topic("state"), state), 1000)
             except asyncio.TimeoutError:
                 pass
+        elif self._client:
+            # Half-way into a session: its will must not be told.
+            await self._client.disconnect()
 
     def _topic(self, kind, sensor=None):
         return wire.topic(self._config.wall, self._config.node, kind, sensor)
@@ -131,33 +196,56 @@ class Link:
         return wire.encode("state", {"state": state, "boot": self._boot, "session": self.session})
 
     async def _wifi(self):
-        if not self._config.wifi:
+        networks = self._config.wifi
+        if not networks:
             return
-        import network
-
         if self._wlan is None:
+            import network
+
             self._wlan = network.WLAN(network.STA_IF)
-            self._wlan.active(True)
-        for ssid, password in self._config.wifi:
-            if self._wlan.isconnected():
+            self._failed = 0
+        elif self._wlan.isconnected():
+            if self._futile % 4 < 3 or len(networks) < 2:
                 return
-            self._wlan.disconnect()
-            self._wlan.connect(ssid, password)
-            start = clock.uptime_ms()
-            while not self._wlan.isconnected() and clock.uptime_ms() - start < _WIFI_MS:
-                await asyncio.sleep_ms(100)
-        if not self._wlan.isconnected():
-            raise OSError("no Wi-Fi")
+            # It lets us in and leads nowhere: the next one may.
+            self._network = (self._network + 1) % len(networks)
+        self._failed += 1
+        self._network = await _once("wifi").joined(self._wlan, networks, self._network, self._failed - 1)
+        self._failed = 0
+        self.save_power(self.saving)
+
+    async def _time(self):
+        """Asks the time server where that is due: every six hours, and only while GNSS says nothing."""
+        config, uptime = self._config, clock.uptime_ms()
+        if config.ntp and uptime >= self._ntp_at and not (self._utc.source == "gnss" and self._utc.fresh(uptime)):
+            self._ntp_at = uptime + self._ntp_wait  # nobody else asks meanwhile
+            self._ntp_wait = wait = await _once("ntp").told(self._utc, config.ntp, config.ntp_port, self._ntp_wait)
+            self._ntp_at = uptime + wait
+
+    def _local(self, sensor):
+        # Not of the wire: between a node and the computer beside it.
+        return "dw-local/%s/%s/%s" % (self._config.wall, self._config.node, sensor.name)
 
     def _received(self, topic, payload, retained):
-        # A retained command is one that somebody left lying about: its time is unknown.
-        if not retained and topic == self._topic("command"):
-            self._command(payload)
+        # A retained message is one that somebody left lying about: its time is unknown.
+        if retained:
+            return
+        if topic == self._topic("command"):
+            return self._command(payload)
+        for sensor in self._config.sensors:
+            if topic == self._local(sensor):
+                sensor.module.take(sensor.settings, payload)
 
     async def _session(self):
         config = self._config
         # Counted before the attempt: one that seems to have failed may have left a will at the broker.
         self.session += 1
+        wrap = None
+        if config.tls:
+            await self._time()
+            wrap = await _once("secure").wrapper(config.tls, config.host, self._utc)
+        else:
+            asyncio.create_task(self._time())
         client = self._client = mqtt.Client(self._received)
         await client.connect(
             config.host,
@@ -167,10 +255,14 @@ class Link:
             config.user,
             config.password,
             (self._topic("state"), self._state("lost"), True, 1),
+            wrap,
         )
         try:
             await client.publish(self._topic("birth"), wire.encode("birth", self._birth(self.session)), True, 1)
             await client.subscribe(self._topic("command"))
+            for sensor in config.sensors:
+                if hasattr(sensor.module, "local") and sensor.module.local(sensor.settings):
+                    await client.subscribe(self._local(sensor))
             await client.publish(self._topic("state"), self._state("ready"), True, 1)
             self.ready = True
             log("link", "ready, session %d" % self.session)
@@ -178,6 +270,8 @@ class Link:
             while True:
                 while await self._send(client):
                     pass
+                if config.ntp and clock.uptime_ms() >= self._ntp_at:
+                    asyncio.create_task(self._time())
                 await self._wake.wait()
                 self._wake.clear()
                 if client.lost.is_set():
@@ -189,19 +283,31 @@ class Link:
         await client.lost.wait()
         self._wake.set()
 
-    async def _send_oldest(self, client, kind, queue):
-        first = queue[0]
-        await client.publish(self._topic(kind, first[0]), first[1], False, 1)
-        # Meanwhile a full queue may have dropped it, and it was not lost after all.
-        if queue and queue[0] is first:
-            queue.pop(0)
-        else:
-            self.drops -= 1
+    async def _send_detection(self, client):
+        box = self._outbox
+        number, packed = box.oldest()
+        try:
+            fields = wire.unpack(packed)[1]
+            topic = self._topic("detection", self._names[fields.pop("sensor_index")])
+            payload = wire.encode("detection", fields)
+        except (wire.WireError, KeyError, IndexError) as error:
+            # Of a firmware whose wire was another.
+            self._unsaid(error)
+            box.sent(number)
+            return
+        await client.publish(topic, payload, False, 1)
+        box.sent(number)
 
     async def _send(self, client):
         """Sends the most urgent message; False when nothing waits."""
         if self._replies:
-            await self._send_oldest(client, "reply", self._replies)
+            first = self._replies[0]
+            await client.publish(self._topic("reply"), first, False, 1)
+            # Meanwhile a full queue may have dropped it, and it was not lost after all.
+            if self._replies[0] is first:
+                self._replies.pop(0)
+            else:
+                self._drops -= 1
         elif self._frusta:
             sensor, payload = self._frusta.popitem()
             try:
@@ -209,8 +315,8 @@ class Link:
             except mqtt.MqttError:
                 self._frusta.setdefault(sensor, payload)
                 raise
-        elif self._detections:
-            await self._send_oldest(client, "detection", self._detections)
+        elif self._outbox.count:
+            await self._send_detection(client)
         elif self._health is not None:
             payload, self._health = self._health, None
             await client.publish(self._topic("health"), payload, True, 0)

@@ -59,9 +59,11 @@ class Node:
 
     def __init__(self, config, boot, resets, receiver, *others):
         self.config = config
-        self.link = Link(config, boot, self.birth, self._command)
         self.receiver = receiver
         self._measured = Measured(config, receiver, *others)
+        if config.earliest_unix_ms:
+            self._measured.clock.provision(config.earliest_unix_ms, clock.uptime_ms())
+        self.link = Link(config, boot, self.birth, self._command, self._measured.clock)
         self._commands = Commands(config, self.link.reply, self._measured.look)
         self._boot = boot
         self._resets = resets

@@ -79,6 +79,7 @@ def _module(name: str) -> str | None:
 PARTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "mosquitto": (_mosquitto, "tools/system-packages installs it"),
     "chromium": (_chromium, "tools/system-packages installs it"),
+    "openssl": (lambda: _program("openssl"), "tools/system-packages installs it"),
     "graphviz": (lambda: _program("dot"), "tools/system-packages installs it"),
     "micropython": (_micropython, "no wheel for this system? set DRONEWALL_MICROPYTHON=/path/to/it"),
     "wasm": (_wasm, "make test installs it (npm ci in .venv/wasm); DRONEWALL_WASM=/folder/with/node_modules"),

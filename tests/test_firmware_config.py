@@ -100,7 +100,7 @@ def test_a_whole_configuration_is_read_with_its_defaults(side):
         [365000000, -843000000, 40000, 100],
         600,
         [0, 0, 0],
-        32,
+        68,
         [["cam", 31000, 100, 50, None], ["near", 0, 300, 50, [27, 30000, 100, 10000, 600000]]],
     ]
 
@@ -143,6 +143,12 @@ def test_a_whole_configuration_is_read_with_its_defaults(side):
         (("sensors", 1, "pin"), 26, "sensors[1].pin: a free pin expected, this one is taken by the board"),
         (("sensors", 1, "pin"), 3, "sensors[1].pin: a free pin expected, this one is the console's"),
         (("sensors", 1, "pin"), 20, "sensors[1].pin: a free pin expected, this one is not led out"),
+        (("mqtt", "tls"), True, "mqtt.tls: an object"),
+        (("mqtt", "tls"), {}, "mqtt.tls.ca: is missing"),
+        (("mqtt", "tls"), {"ca": "a", "key": "k"}, "mqtt.tls.key: a key where there is a certificate"),
+        (("clock",), {"ntp": ""}, "clock.ntp: text of 1 to 253 characters expected"),
+        (("clock",), {"earliest_unix_ms": 0}, "clock.earliest_unix_ms: integer from 1735689600000 to "),
+        (("detections",), 69, "detections: integer from 1 to 68 expected"),
         (("compass",), {"hard_iron": [1, 2]}, "compass.hard_iron: three integers"),
         (("compass",), {"driver": "bno"}, "compass.driver: one of qmc5883, bno055 expected"),
         (("compass",), {"watch": 1}, "compass.watch: true or false expected"),
@@ -290,6 +296,11 @@ for driver in drivers:
     if driver == "pir":
         given["sensors"][0]["pin"] = 27
     config.settings(given)
+given["mqtt"]["tls"] = {}
+try:
+    config.settings(given)
+except config.ConfigError:
+    pass  # a CA is missing
 out = sorted(read)
 """
     read = set(answer(interpreter("cpython"), source, {**NODE, "drivers": drivers()}))

@@ -5,6 +5,7 @@ the pins that it names have a presence sensor. What the unix port has of `machin
 """
 
 import errno
+import os
 import sys
 import time
 
@@ -31,6 +32,34 @@ def reset_cause():
 
 def _module(name):
     return getattr(__import__("devices." + name), name)
+
+
+class RTC:
+    """The chip's clock (`datetime` is kept, and shown to nobody: the computer's own goes on) and the memory that every
+    reset but power-on leaves as it is: the file `rtc`."""
+
+    _fresh = True
+
+    def memory(self, data=None):
+        fresh, RTC._fresh = RTC._fresh, False
+        if data is None:
+            if fresh and cause == PWRON_RESET:
+                return b""
+            try:
+                with open("rtc", "rb") as file:
+                    return file.read()
+            except OSError:
+                return b""
+        with open("rtc.new", "wb") as file:
+            file.write(data)
+        os.rename("rtc.new", "rtc")
+
+    def datetime(self, now=None):
+        if now is not None:
+            RTC.now = now
+        return RTC.now
+
+    now = None
 
 
 class Pin:

@@ -10,6 +10,8 @@ _RSSI = -61  # [dBm]
 class WLAN:
     """The station interface. The computer's own network carries the packets."""
 
+    PM_NONE, PM_PERFORMANCE, PM_POWERSAVE = 0, 1, 2
+
     def __init__(self, interface):
         self._asked = None
 
@@ -25,5 +27,8 @@ class WLAN:
     def isconnected(self):
         return self._asked is not None and time.ticks_diff(time.ticks_ms(), self._asked) >= _JOIN
 
-    def status(self, what):
-        return _RSSI
+    def config(self, **settings):
+        pass
+
+    def status(self, what=None):
+        return _RSSI if what else 1010 if self.isconnected() else 1001
