@@ -4,6 +4,7 @@ import base64
 import contextlib
 import getpass
 import hashlib
+import shutil
 import socket
 import struct
 import subprocess
@@ -276,6 +277,82 @@ def test_the_last_good_network_comes_first_and_each_that_is_refused_is_told(side
     assert got[:2] == expected[:2]
     assert expected[2] in (None, got[2])
     assert got[3] == expected[3]
+
+
+WAITS = (
+    LINK
+    + """
+import asyncio, clock, mqtt
+import link as module
+now = [0]
+waits = []
+clock.uptime_ms = lambda: now[0]
+class Enough(Exception):
+    pass
+class Asyncio:
+    Event = asyncio.Event
+    async def sleep_ms(self, ms):
+        waits.append(ms)
+        now[0] += ms
+        if len(waits) == 12:
+            raise Enough
+module.asyncio = Asyncio()
+async def session():
+    if len(waits) == given[1]:
+        link.ready = True
+        now[0] += given[2]
+    raise mqtt.MqttError("over", given[0]) if given[0] is not None else OSError("no Wi-Fi")
+link._session = session
+try:
+    asyncio.run(link.run())
+except Enough:
+    pass
+out = [waits, link.ready]
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("refused", "steady", "held_ms", "expected"),
+    [
+        (0, None, 0, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60]),
+        (None, None, 0, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60]),
+        (5, None, 0, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]),
+        (-1, None, 0, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]),
+        # A session that held is a good one, one that broke at once is not.
+        (0, 5, 31_000, [1, 2, 4, 8, 16, 1, 2, 4, 8, 16, 32, 60]),
+        (0, 5, 29_000, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60]),
+    ],
+)
+def test_who_is_refused_tries_for_ever_but_every_five_minutes(micropython, refused, steady, held_ms, expected):
+    waits, ready = answer(micropython, WAITS, [refused, steady, held_ms])
+    assert not ready
+    for wait, seconds in zip(waits, expected, strict=True):
+        assert 750 * seconds <= wait <= 1250 * seconds
+
+
+def test_a_network_that_lets_us_in_and_leads_nowhere_is_left(micropython):
+    source = """
+import asyncio
+class Wlan:
+    PM_PERFORMANCE = 1
+    def config(self, **settings):
+        pass
+    def isconnected(self):
+        return True
+link._wlan = Wlan()
+Config.wifi = [["one", ""], ["two", ""], ["three", ""]]
+class Wifi:
+    async def joined(wlan, networks, last, failed):
+        out.append(last)
+        return last
+    joined = staticmethod(joined)
+link._network = 1
+for link._futile in range(9):
+    sys.modules["wifi"] = Wifi
+    asyncio.run(link._wifi())
+"""
+    assert answer(micropython, LINK + source) == [2, 0]
 
 
 NTP_1900 = 2_208_988_800  # seconds from 1900 to 1970, RFC 5905 figure 4
@@ -573,6 +650,27 @@ def test_who_is_not_who_he_should_be_is_refused_with_the_reason(
     said = secure(micropython, certificates, secured[port], files, host)[-1]
     assert why in said[1]
     assert refused in (None, said[0])
+
+
+def test_a_whole_node_reports_over_tls_in_its_own_name(micropython, certificates, secured, tmp_path):
+    host = Host(secured["plain"])
+    for name in OWN:
+        shutil.copy(certificates / name, tmp_path)
+    tls = dict(zip(("ca", "certificate", "key"), OWN, strict=True))
+    mqtt = {"host": "localhost", "port": secured["certificate"], "tls": tls}
+    clock = {"earliest_unix_ms": int(time.time() * 1000) - 1000}
+    node = Node(micropython, tmp_path, secured["plain"], sensors=[looking("survey")], mqtt=mqtt, clock=clock)
+    try:
+        node.start()
+        first = host.until("frustum")[0].values
+        assert [report.kind for report in host.reports] == ["birth", "state", "frustum"]
+        assert first["clock"] in ("provisioned", "gnss")
+        assert first["time_unix_ms"] >= clock["earliest_unix_ms"]
+        assert node.stop() == 0
+        assert host.until("state")[0].values["state"] == "disconnected"
+    finally:
+        node.kill()
+        host.close()
 
 
 def test_a_peer_that_is_silent_in_the_handshake_is_given_up_and_the_loop_goes_on(micropython, certificates):

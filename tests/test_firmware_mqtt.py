@@ -322,6 +322,55 @@ def test_an_answer_that_is_no_connack_is_refused(micropython, answer_bytes, said
     assert misbehaving(micropython, script)[0].startswith(said)
 
 
+@pytest.mark.parametrize(("code", "refused"), [(3, 0), (4, 4), (5, 5)])
+def test_a_server_that_is_unavailable_refuses_nobody(micropython, code, refused):
+    """Waiting helps against 3, and only a person against 4 and 5 (section 3.2.2.3)."""
+
+    def script(connection, peer):
+        connection.recv(1000)
+        connection.sendall(bytes([0x20, 2, 0, code]))
+        peer.over.wait(10)
+
+    source = """
+async def go():
+    try:
+        await Client(received).connect("127.0.0.1", port, "one", 10)
+    except MqttError as error:
+        out.append(error.refused)
+"""
+    peer = Peer(script)
+    try:
+        assert run(micropython, source, peer.port) == [refused]
+    finally:
+        peer.close()
+
+
+def test_a_brokers_address_is_kept_when_its_name_can_no_longer_be_looked_up(
+    micropython, mosquitto, free_port, tmp_path
+):
+    # A label has 63 letters at most (RFC 1035, section 2.3.4), so nobody is asked.
+    source = """
+import mqtt, socket
+async def go():
+    real = socket.getaddrinfo("127.0.0.1", port, 0, socket.SOCK_STREAM)[0]
+    mqtt.known[:] = ["x" * 64, port, real]
+    for mqtt.attempts in (1, 8):  # not looked up, and looked up in vain
+        client = Client(received)
+        await client.connect("x" * 64, port, "one", 10)
+        await client.disconnect()
+        out.append(mqtt.attempts)
+    try:
+        await Client(received).connect("y" * 64, port, "one", 10)
+    except OSError:
+        out.append("unknown")
+"""
+    process = start_mosquitto(mosquitto, free_port, tmp_path)
+    try:
+        assert run(micropython, source, free_port) == [0, 0, "unknown"]
+    finally:
+        end(process)
+
+
 def test_nonsense_within_a_session_ends_it(micropython):
     for nonsense in (b"\xf0\x00", b"\x30\x01\x00", b"\x40\x00", b"\x30\x04\x00\x02\xff\xfe"):
 
