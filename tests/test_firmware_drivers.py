@@ -108,7 +108,7 @@ def test_the_date_of_a_receiver_that_knows_none_or_counts_weeks_anew_sets_no_clo
     # 2079 is the last of February that two digits can say.
     dates = ["060180", "231126", "090407", "280279"]
     found = answer(side, DATES, [nmea(f"GPRMC,000000,A,4807.038,N,01131.000,E,0,0,{date},,,A") for date in dates])
-    assert found == [[3657, False], [20780, True], [20780 - 7168, False], [39870, True]]
+    assert found == [[3657, None], [20780, True], [20780 - 7168, None], [39870, True]]
 
 
 def test_a_fix_without_hdop_has_the_accuracy_of_gst_or_is_no_fix(side):
@@ -123,6 +123,12 @@ def test_a_receiver_that_restarts_in_the_middle_of_a_sentence_is_heard_again(sid
     found = heard(side, GST + GGA[:30], hello, nmea("GNRMC,,V,,,,,,,,,,N"), GGA)
     assert found["fix"][:3] == [472852332, 85652650, 49960]
     assert (found["fix"][5], found["bad"], found["utc"]) == (300, 0, None)
+def test_a_receiver_without_an_almanac_is_in_1980_and_not_in_2080(side):
+    # 1980-01-06, where GPS weeks begin: 3657 days after 1970-01-01
+    assert heard(side, nmea("GNRMC,000000,A,4807.038,N,01131.000,E,0,0,060180,,,A"))["utc"] == [3657 * 86_400_000, 0]
+    # 2079-12-31: 40176 days after 1970-01-01, the last that two digits can say
+    last = heard(side, nmea("GNRMC,000000,A,4807.038,N,01131.000,E,0,0,311279,,,A"))
+    assert last["utc"] == [40176 * 86_400_000, 0]
 
 
 def test_sentences_that_arrive_byte_by_byte_are_the_same(side):

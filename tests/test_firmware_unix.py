@@ -298,3 +298,168 @@ out = [total / n, squares / n, tails / n, some]
     assert tails == pytest.approx(0.05, abs=0.015)
     assert devices_say(lines, (HERE,))[3] == first
     assert devices_say(lines, (HERE,), seed=8)[3] != first
+
+
+AIR = """
+import network
+wlan = network.WLAN(network.STA_IF)
+wlan.active(True)
+def air(text):
+    with open("air.new", "w") as file:
+        file.write(text)
+    os.rename("air.new", "air")
+    time.sleep_ms(260)
+def joined(password):
+    wlan.connect("wall", password)
+    end = time.ticks_add(time.ticks_ms(), 5000)
+    while wlan.status() == 1001 and time.ticks_diff(end, time.ticks_ms()) > 0:
+        time.sleep_ms(20)
+    return wlan.status()
+"""
+
+
+def test_the_wifi_lets_in_whom_its_air_says(devices_say):
+    lines = (
+        AIR
+        + """
+out.append(wlan.status())
+out.append(joined("anything"))
+out.append(wlan.status("rssi"))
+air('{"ssids": {"wall": {"password": "right", "rssi": -80}}}')
+out.append(joined("wrong"))
+out.append(joined("right"))
+out.append([wlan.status("rssi"), wlan.isconnected(), wlan.dropped()])
+air('{"ssids": {"wall": {"password": "right"}}, "down": true}')
+out.append([wlan.isconnected(), wlan.dropped(), wlan.dropped()])
+air('{"ssids": {"other": {}}}')
+out.append(joined("right"))
+air('{"join_ms": 60000}')
+wlan.connect("wall", "right")
+out.append(wlan.status())
+air('{"join_ms": 6')  # half written: as before
+out.append(wlan.status())
+os.remove("air")
+time.sleep_ms(260)
+out.append(joined("right"))
+"""
+    )
+    idle, open_, rssi, wrong, right, there, gone, unknown, slow, half, again = devices_say(lines, (HERE,))
+    # The ESP32's numbers of a station's states: idle, got an address, wrong password, no such network, connecting.
+    assert (idle, open_, rssi) == (1000, 1010, -61)
+    assert (wrong, right, there) == (202, 1010, [-80, True, False])
+    assert gone == [False, True, False]
+    assert (unknown, slow, half, again) == (201, 1001, 1001, 1010)
+
+
+def test_without_wifi_no_socket_opens_and_those_that_are_open_end(devices_say):
+    lines = (
+        AIR
+        + """
+import socket
+wlan.connect("wall", "")
+try:
+    socket.socket()
+except OSError as error:
+    out.append(error.errno)
+out.append(joined(""))
+one, two = socket.socket(), socket.socket()
+two.close()
+out.append(one.fileno() >= 0)
+socket.cut()
+out.append(one.fileno() >= 0)
+"""
+    )
+    assert devices_say(lines, (HERE,)) == [113, 1010, True, False]  # EHOSTUNREACH
+
+
+FAULTS = """
+def faults(text):
+    with open("faults.new", "w") as file:
+        file.write(text)
+    os.rename("faults.new", "faults")
+    time.sleep_ms(260)
+"""
+
+
+def test_a_broken_chip_is_silent_or_says_anything(devices_say):
+    lines = (
+        FAULTS
+        + """
+i2c = machine.I2C(0)
+one = bytearray(1)
+def read():
+    try:
+        i2c.readfrom_mem_into(0x53, 0, one)
+        return one[0]
+    except OSError as error:
+        return [error.errno]
+out.append(read())
+faults('{"devices": {"adxl345": "silent"}}')
+out.append(read())
+faults('{"devices": {"adxl345": "garbage"}}')
+out.append(len(set([read() for _ in range(50)])))
+faults('{}')
+out.append(read())
+"""
+    )
+    before, silent, kinds, after = devices_say(lines, (HERE,))
+    assert (before, silent, after) == (0xE5, [19], 0xE5)
+    assert kinds > 10  # of 256, in 50 draws
+
+
+def test_a_broken_receiver_is_silent_says_anything_or_tells_another_time(devices_say):
+    lines = (
+        FAULTS
+        + """
+uart = machine.UART(1, 9600, rxbuf=1024)
+raw = bytearray(1024)
+def read(ms):
+    said = b""
+    end = time.ticks_add(time.ticks_ms(), ms)
+    while time.ticks_diff(end, time.ticks_ms()) > 0:
+        count = uart.readinto(raw)
+        said += bytes(raw[:count or 0])
+        time.sleep_ms(20)
+    return list(said)
+faults('{"devices": {"receiver": "silent"}}')
+read(100)
+out.append(read(1300))
+faults('{"devices": {"receiver": "garbage"}}')
+read(100)
+out.append(read(1300))
+faults('{"clock_off_ms": %d}' % (315964800000 - time.time_ns() // 1000000))
+read(1300)
+out.append(read(1600))
+"""
+    )
+    gnss = {"sigma_cm": 150, "fix_after_ms": 0, "baud": 9600}
+    silent, garbage, early = devices_say(lines, (HERE,), gnss=gnss)
+    assert silent == []
+    assert len(garbage) > 50
+    assert bytes(garbage).count(b"$") < len(garbage) / 20
+    dates = {line.split(b",")[9] for line in bytes(early).split(b"\n") if b"RMC" in line and line.count(b",") > 9}
+    assert dates == {b"060180"}  # where GPS weeks begin
+
+
+def test_a_battery_drains_by_what_the_board_draws_and_the_sun_fills_it(devices_say):
+    lines = """
+import world as module
+here = module.world()
+clock = [here.now()]
+module.World.now = lambda self: clock[0]
+out.append(here.battery_mv())
+clock[0] += 3600000
+out.append(here.battery_mv())
+clock[0] += 3600000
+here.spent(True)
+out.append(here.battery_mv())
+module._world.clear()
+clock[0] += 36000000
+out.append(module.world().battery_mv())
+clock[0] += 360000000
+out.append(module.world().battery_mv())
+"""
+    # 1000 mWh from 3.0 to 4.2 V. An hour awake costs 250; an hour asleep brings 50, ten of them 500: it is full.
+    battery = {"mwh": 1000, "mw": 300, "asleep_mw": 0, "solar_mw": 50}
+    assert devices_say(lines, (HERE,), battery=battery) == [4200, 3900, 3960, 4200, 3000]
+    assert devices_say("import world\nout = world.world().battery_mv()", (HERE,)) is None

@@ -467,7 +467,56 @@ def test_a_node_that_resets_itself_is_started_again_and_one_in_a_boot_loop_stays
         assert until(lambda: set(nodes.failed()) == set(nodes.names), 5)
         assert nodes.resets("P1") == 5
         assert nodes.failed()["P1"].status == 42
-        assert nodes.log("P1") == ("cause ",) + ("cause 5",) * 5
+        assert nodes.log("P1") == ("cause ",) + ("cause 2",) * 5  # HARD_RESET
+
+
+def test_a_node_in_deep_sleep_wakes_after_its_time_and_is_no_boot_loop(site, monkeypatch, tmp_path):
+    text = """echo "cause $5"
+[ $(ls "$4" | grep -c woke) = 12 ] && exec sleep 60
+touch "$4/woke$$"
+echo '{"ms": 30}' > "$4/asleep"
+exit 43
+"""
+    monkeypatch.setenv("DRONEWALL_MICROPYTHON", program(tmp_path / "micropython", text))
+    with SimulatedNodes(site, "127.0.0.1", 1, ground, east_flight) as nodes:
+        assert until(lambda: nodes.sleeps("P1") == 12, 20)
+        assert until(lambda: len(nodes.log("P1")) == 13, 10)
+        assert nodes.log("P1") == ("cause ",) + ("cause 4",) * 12  # DEEPSLEEP_RESET
+        assert nodes.resets("P1") == 0
+        assert nodes.failed() == {}
+
+
+def test_the_watchdog_of_a_node_that_stands_still_bites(site, monkeypatch, tmp_path):
+    text = 'echo "cause $5"\n[ -n "$5" ] || echo 400 > "$4/fed"\nexec sleep 60\n'
+    monkeypatch.setenv("DRONEWALL_MICROPYTHON", program(tmp_path / "micropython", text))
+    with SimulatedNodes(site, "127.0.0.1", 1, ground, east_flight) as nodes:
+        assert until(lambda: "cause 3" in nodes.log("P1"), 20)  # WDT_RESET
+        assert nodes.log("P1")[:2] == ("cause ", "the watchdog was not fed: reset")
+        assert nodes.resets("P1") >= 1
+
+
+def test_a_node_without_power_is_no_failure_and_begins_as_at_power_on(site, monkeypatch, tmp_path):
+    monkeypatch.setenv("DRONEWALL_MICROPYTHON", program(tmp_path / "micropython", 'echo "cause $5"\nexec sleep 60\n'))
+    with SimulatedNodes(site, "127.0.0.1", 1, ground, east_flight, every_s=0.05) as nodes:
+        assert until(lambda: set(nodes.alive()) == set(nodes.names), 10)
+        assert until(lambda: nodes.log("P1") == ("cause ",), 10)
+        before = nodes.pids()["P1"]
+        nodes.cut_power("P1", 0.5)
+        assert until(lambda: "P1" not in nodes.alive(), 10)
+        assert nodes.failed() == {}
+        assert until(lambda: nodes.log("P1") == ("cause ", "cause "), 10)
+        assert nodes.pids()["P1"] != before
+        assert nodes.resets("P1") == 0
+
+
+def test_what_is_told_to_a_node_lies_whole_in_its_folder(site, monkeypatch, tmp_path):
+    monkeypatch.setenv("DRONEWALL_MICROPYTHON", program(tmp_path / "micropython", "exec sleep 60\n"))
+    with SimulatedNodes(site, "127.0.0.1", 1, ground, east_flight) as nodes:
+        nodes.tell("P1", "air", {"down": True})
+        assert json.loads((nodes._folder / "P1" / "air").read_text()) == {"down": True}
+        nodes.tell("P1", "air", None)
+        nodes.tell("P1", "air", None)
+        assert not (nodes._folder / "P1" / "air").exists()
 
 
 def test_a_node_that_will_not_go_is_killed_within_two_seconds(site, monkeypatch, tmp_path):

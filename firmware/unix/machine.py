@@ -10,12 +10,18 @@ import sys
 import time
 
 from umachine import *  # noqa: F403
-from world import world
+from world import broken, world
 
+# Why a board starts, as the ESP32 numbers it (ports/esp32/modmachine.c of MicroPython).
 PWRON_RESET = 1
+HARD_RESET = 2  # machine.reset()
 WDT_RESET = 3
+DEEPSLEEP_RESET = 4
 SOFT_RESET = 5
-RESET_STATUS = 42  # the process's exit status that stands for a reset: whoever started it starts it again
+# The process's exit statuses that stand for a start anew: whoever started it starts it again, and says why.
+RESET_STATUS = 42  # HARD_RESET
+ASLEEP_STATUS = 43  # DEEPSLEEP_RESET, when as long has gone by as the file `asleep` says: {"ms"}
+WATCHDOG_STATUS = 44  # WDT_RESET
 
 cause = PWRON_RESET
 watchdog = None
@@ -108,11 +114,17 @@ class UART:
     `run()`, which brings that up to now, and `hear(data)`. Reads never wait."""
 
     def __init__(self, number, baudrate, tx=None, rx=None, rxbuf=256, timeout=0):
-        name = world().uart.get(number)
+        self._name = name = world().uart.get(number)
         self._device = _module(name).Device(baudrate, rxbuf) if name else _Nothing()
 
     def any(self):
         self._device.run()
+        fault = broken(self._name)
+        if fault == "silent":
+            self._device.waiting = b""
+        elif fault and self._device.waiting:
+            # As many bytes as before, of no meaning: a loose wire, a wrong voltage, another device's bus.
+            self._device.waiting = os.urandom(len(self._device.waiting))
         return len(self._device.waiting)
 
     def readinto(self, buffer):
@@ -149,15 +161,18 @@ class I2C:
         for name in world().i2c:
             module = _module(name)
             if module.ADDRESS not in world().absent:
-                self._chips[module.ADDRESS] = module.Device()
+                self._chips[module.ADDRESS] = (name, module.Device())
 
     def _chip(self, address):
-        if address not in self._chips:
+        name, chip = self._chips.get(address, (None, None))
+        if not chip or broken(name) == "silent":
             raise OSError(errno.ENODEV)
-        return self._chips[address]
+        return chip
 
     def readfrom_mem_into(self, address, register, buffer):
         self._chip(address).read(register, buffer)
+        if broken(self._chips[address][0]) == "garbage":
+            buffer[:] = os.urandom(len(buffer))
 
     def writeto_mem(self, address, register, data):
         self._chip(address).write(register, data)
@@ -192,16 +207,26 @@ class I2S:
 
 
 class WDT:
-    """The watchdog. run.py looks after it: it cannot bite a loop that blocks, only one whose feeding task has died."""
+    """The watchdog. run.py bites where the task that feeds it has died; a loop that stands still cannot bite itself, so
+    whoever started the process does, who sees the file `fed` change at every feeding: in it stands how many
+    milliseconds there are until the next."""
 
     def __init__(self, timeout):
         global watchdog
         self._timeout = timeout
+        try:
+            self._file = open("fed", "wb")
+        except OSError:  # nobody watches then
+            self._file = None
         self.feed()
         watchdog = self
 
-    def feed(self):
-        self._fed = time.ticks_ms()
+    def feed(self, asleep=0):
+        """`asleep`: [ms] for which the processor, and the watchdog with it, is about to stand still (light sleep)."""
+        self._fed = time.ticks_add(time.ticks_ms(), asleep)
+        if self._file:
+            self._file.seek(0)
+            self._file.write(b"%9d" % (self._timeout + asleep))
 
     def starved(self):
         return time.ticks_diff(time.ticks_ms(), self._fed) > self._timeout

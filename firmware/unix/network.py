@@ -1,34 +1,62 @@
-"""The board's `network` on the unix port: a Wi-Fi that lets everybody in after a moment."""
+"""The board's `network` on the unix port: a Wi-Fi that lets everybody in after a moment, or what the file `air` says.
+
+The computer's own network carries the packets; when the Wi-Fi drops, what is open ends (socket.py). The numbers of a
+station's states are the ESP32's (ports/esp32/network_wlan.c of MicroPython, esp_wifi_types.h of ESP-IDF 5).
+"""
 
 import time
 
+from micropython import const
+from world import live
+
 STA_IF = 0
-_JOIN = 200  # [ms] a real access point takes seconds
-_RSSI = -61  # [dBm]
+_JOIN = const(200)  # [ms] a real access point takes seconds
+_RSSI = const(-61)  # [dBm]
 
 
 class WLAN:
-    """The station interface. The computer's own network carries the packets."""
+    """The station interface; like the driver's, one for all who ask."""
 
     PM_NONE, PM_PERFORMANCE, PM_POWERSAVE = 0, 1, 2
+    _asked = _since = None
+    _joined = False
 
-    def __init__(self, interface):
-        self._asked = None
+    def __init__(self, interface=STA_IF):
+        pass
 
     def active(self, on):
         self.disconnect()
 
-    def connect(self, ssid, password):
-        self._asked = time.ticks_ms()
+    def connect(self, ssid, password=None):
+        WLAN._asked, WLAN._since = (ssid, password), time.ticks_ms()
 
     def disconnect(self):
-        self._asked = None
-
-    def isconnected(self):
-        return self._asked is not None and time.ticks_diff(time.ticks_ms(), self._asked) >= _JOIN
+        WLAN._asked, WLAN._joined = None, False
 
     def config(self, **settings):
         pass
 
+    def isconnected(self):
+        return self.status() == 1010
+
     def status(self, what=None):
-        return _RSSI if what else 1010 if self.isconnected() else 1001
+        """The state, or with "rssi" the signal [dBm]."""
+        air, asked = live("air"), self._asked
+        known = air.get("ssids")
+        found = asked and ({} if known is None else known.get(asked[0]))
+        if what:
+            return (found or air).get(what, _RSSI)
+        if not asked:
+            return 1000  # idle
+        if air.get("down") or found is None:
+            return 200 if self._joined else 201  # beacon time-out, no such network
+        if found.get("password", asked[1]) != asked[1]:
+            return 202  # wrong password
+        return 1010 if time.ticks_diff(time.ticks_ms(), self._since) >= air.get("join_ms", _JOIN) else 1001
+
+    def dropped(self):
+        """Whether it was there and is gone. It is joined again without being asked, as the ESP32's driver does."""
+        before, WLAN._joined = self._joined, self.isconnected()
+        if before and not self._joined:
+            WLAN._since = time.ticks_ms()
+        return before and not self._joined

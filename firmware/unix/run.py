@@ -24,6 +24,7 @@ os.chdir(sys.argv[1])
 gc.threshold(4096)
 
 import machine  # noqa: E402
+from world import live  # noqa: E402
 
 if len(sys.argv) > 2:
     machine.cause = int(sys.argv[2])
@@ -35,7 +36,14 @@ async def _watched():
     while not end.poll(0):
         if machine.watchdog and machine.watchdog.starved():
             print("watchdog: not fed")
-            sys.exit(machine.RESET_STATUS)
+            sys.exit(machine.WATCHDOG_STATUS)
+        network = sys.modules.get("network")
+        if network and network.WLAN().dropped():
+            sys.modules["socket"].cut()
+        if live("faults").get("stuck"):
+            print("stuck")
+            while not end.poll(1000):
+                pass
         await asyncio.sleep_ms(100)
     # This is what Ctrl-C gives the firmware on the bench: it says `disconnected` and stops.
     raise KeyboardInterrupt

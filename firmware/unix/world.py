@@ -7,12 +7,43 @@ has to live with the board's 32 bits. All of this shares the board's 128 KB with
 
 import json
 import math
+import os
 import struct
 import time
 
 LATITUDE, LONGITUDE, AMSL, AZIMUTH, ELEVATION, ROLL = range(1, 7)
 _POINT = "<7i"
 _FULL = 3600000000  # [1e-7 degree]
+_files = {}  # name: [what it says, which file that was, ticks when looked at]
+
+
+def live(name):
+    """What a file of the node's folder (a JSON object) says now, {} where it is not there. Whoever plays the weather or
+    breaks a device puts another one in its place while the node runs, which is noticed within a quarter of a second;
+    one that is half written leaves what was."""
+    told = _files.get(name)
+    now = time.ticks_ms()
+    if told and time.ticks_diff(now, told[2]) < 250:
+        return told[0]
+    if not told:
+        told = _files[name] = [{}, None, 0]
+    told[2] = now
+    try:
+        which = os.stat(name)
+        if which != told[1]:
+            with open(name) as file:
+                told[0] = json.load(file)
+            told[1] = which
+    except OSError:
+        told[0], told[1] = {}, None
+    except ValueError:
+        pass
+    return told[0]
+
+
+def broken(device):
+    """What `faults` says of this device: "silent", "garbage", or None."""
+    return live("faults").get("devices", {}).get(device)
 
 
 class World:
@@ -51,11 +82,12 @@ class World:
         thermal = told.get("thermal", {})
         self.thermal = [thermal.get(*key) for key in (("air_ck", 1500), ("body_ck", 2800), ("drift_ck_s", 0))]
         self._intruders = told.get("intruders", ())
-        self._battery = told.get("battery", {})
         self.absent = told.get("absent", ())
         self.uart = {int(number): name for number, name in told.get("uart", {"1": "receiver"}).items()}
         self.i2s = told.get("i2s")
         self.i2c = told.get("i2c", ("qmc5883l", "adxl345"))
+        self._battery = told.get("battery")
+        self._charge = None
 
     def noise(self):
         """The next normal deviate (mean 0, standard deviation 1; Box and Muller), the same for the same seed."""
@@ -77,10 +109,6 @@ class World:
         """[ms] since the start of the track."""
         return self.now() - self._start
 
-    def battery_mv(self):
-        """The battery's voltage; None where there is none."""
-        return self._battery.get("full_mv")
-
     def targets(self):
         """[(east [cm], north [cm], up [cm], speed [cm/s], kind)] of the intruders that are about, from the board."""
         out = []
@@ -98,6 +126,34 @@ class World:
                     place = [a[k + 1] + share * way[k] for k in range(3)]
                     out.append(tuple(place + [speed, intruder.get("kind", "person")]))
         return out
+
+    def spent(self, asleep=False):
+        """Takes from the battery what the board has used since this was last called, all that time awake or all
+        `asleep`; before this process it slept. The charge [mWh] that is left; None where there is no battery."""
+        told, now = self._battery, self.now()
+        if told is None:
+            return None
+        if self._charge is None:
+            last = live("battery")
+            self._charge, self._spent = last.get("mwh", told["mwh"]), last.get("unix_ms", now)
+            asleep = True
+        draw = (told["asleep_mw"] if asleep else told["mw"]) - told.get("solar_mw", 0)
+        self._charge = max(0, min(told["mwh"], self._charge - draw * (now - self._spent) / 3600000))
+        self._spent = now
+        with open("battery", "w") as file:
+            json.dump({"mwh": self._charge, "unix_ms": now}, file)
+        return self._charge
+
+    def battery_mv(self):
+        """The battery's voltage: from `empty_mv` to `full_mv` as the charge is (a real cell is flat in the middle)."""
+        told = self._battery
+        if told and "mwh" not in told:
+            return told["full_mv"]  # it neither drains nor fills
+        charge = self.spent()
+        if charge is None:
+            return None
+        empty = told.get("empty_mv", 3000)
+        return int(empty + (told.get("full_mv", 4200) - empty) * charge / told["mwh"])
 
     def _point(self, index):
         self._track.seek(index * self._size)

@@ -8,7 +8,7 @@ of real receivers: they wander over minutes (first-order Gauss-Markov), so avera
 import math
 import time
 
-from world import AMSL, LATITUDE, LONGITUDE, world
+from world import AMSL, LATITUDE, LONGITUDE, live, world
 
 _MEMORY = 60000  # [ms] in which the error forgets itself
 _METRE = math.degrees(1e7 / 6371000)  # [1e-7 degree]
@@ -86,7 +86,8 @@ class Device:
             out = sentence("GNRMC,,V,,,,,,,,,,N") + sentence("GNGGA,,,,,,0,00,99.99,,,,,,")
             return out + (sentence("GNGST,,,,,,,,") if self._gst else b"")
         sigma = here.gnss[0]
-        y, m, d, hh, mm, ss = time.gmtime(unix_ms // 1000)[:6]
+        told_ms = unix_ms + live("faults").get("clock_off_ms", 0)
+        y, m, d, hh, mm, ss = time.gmtime(told_ms // 1000)[:6]
         clock = "%02d%02d%02d.00" % (hh, mm, ss)
         truth = here.truth(unix_ms)
         later = here.truth(unix_ms + 500)

@@ -35,9 +35,12 @@ from dronewall.scenario import Scenario
 _log = logging.getLogger(__name__)
 
 HEAP = "128k"  # what a plain ESP32 has left for MicroPython, and no more
-_RESET = 42  # exit status: the node reset itself (firmware/unix/machine.py)
-_SOFT_RESET = 5  # what the node is told of why it starts (machine.reset_cause)
-_RESETS = 5  # then it stays down: a boot loop
+# What a node is told of why it starts (machine.reset_cause; nothing: power-on), and the exit statuses that ask for it.
+_WATCHDOG, _ASLEEP = 3, 4
+_CAUSES = {42: 2, 43: _ASLEEP, 44: _WATCHDOG}  # firmware/unix/machine.py
+_RESETS = 5  # in a row, each within _GOOD_S of its start: a boot loop, and the node stays down
+_GOOD_S = 30.0
+_LOOK_S = 0.5  # between two looks at the clocks: who is to be started, whose watchdog is not fed
 _LINES = 200
 _POINT = struct.Struct("<7i")  # of a track, as firmware/unix/world.py reads it
 _STOP_S = 2.0
@@ -164,7 +167,29 @@ class _Process:
     child: subprocess.Popen[bytes] | None = None
     rest: bytes = b""
     resets: int = 0
+    quick: int = 0  # resets in a row
+    sleeps: int = 0
     stopping: bool = False
+    begun: float = 0.0
+    due: float | None = None  # when it is to be started, and why
+    cause: int | None = None
+    planned: tuple[float, int | None] | None = None  # it is being killed: when it starts again, and why
+    fed: tuple[int, bytes, float] = (0, b"", 0.0)  # its watchdog: file time, file, when we saw that
+
+    def next(self) -> tuple[float, int | None] | None:
+        """(seconds to wait, cause) of the start after its end; None where it stays down."""
+        if self.planned is not None:
+            return self.planned
+        status = self.child.poll() if self.child is not None else None
+        if status is None or status not in _CAUSES or self.quick >= _RESETS:
+            return None
+        if _CAUSES[status] != _ASLEEP:
+            return 0.0, _CAUSES[status]
+        try:
+            asleep = json.loads((self.folder / "asleep").read_bytes())["ms"] / 1000
+        except (OSError, ValueError, LookupError, TypeError):
+            return None  # it says that it sleeps, and not how long
+        return asleep, _ASLEEP
 
 
 class SimulatedNodes:
@@ -174,7 +199,10 @@ class SimulatedNodes:
             print(nodes.alive(), nodes.failed())
 
     Takes the arguments of `devices`. `.devices` are what will be written to the nodes' folders when they start, and may
-    be changed before. Raises MicroPythonMissing at once when there is nothing to run them with.
+    be changed before. every_s: between two starts, for a starting node takes as much as a hundred that run. Raises
+    MicroPythonMissing at once when there is nothing to run them with.
+
+    A node that resets itself, that sleeps deeply or whose watchdog bites is started again, and told why.
     """
 
     def __init__(
@@ -184,9 +212,11 @@ class SimulatedNodes:
         port: int,
         ground_amsl: GroundHeight,
         track: Track | None = None,
+        every_s: float = 0.0,
         **options: Any,
     ) -> None:
         self._command = micropython()
+        self._every = every_s
         self._firmware = Path()
         self.devices = devices(scenario, host, port, ground_amsl, track, **options)
         self._folder: Path | None = None
@@ -211,7 +241,7 @@ class SimulatedNodes:
             name: Failure(process.child.returncode, tuple(process.lines)[-10:])
             for name, process in self._processes.items()
             if process.child is not None and not process.stopping and process.child.poll() is not None
-            and not self._will_return(process)
+            and process.due is None and process.next() is None
         }  # fmt: skip
 
     def log(self, name: str) -> tuple[str, ...]:
@@ -219,8 +249,32 @@ class SimulatedNodes:
         return tuple(self._processes[name].lines)
 
     def resets(self, name: str) -> int:
-        """How often this node has reset itself."""
+        """How often this node has reset itself, or its watchdog has."""
         return self._processes[name].resets
+
+    def sleeps(self, name: str) -> int:
+        """How often this node has woken from deep sleep."""
+        return self._processes[name].sleeps
+
+    def tell(self, name: str, file: str, told: dict[str, Any] | None) -> None:
+        """Writes `air` (its Wi-Fi) or `faults` (its devices) of a node that was started, see firmware/unix/README.md;
+        None: all is well again."""
+        path = self._processes[name].folder / file
+        if told is None:
+            path.unlink(missing_ok=True)
+            return
+        path.with_suffix(".new").write_text(json.dumps(told), encoding="ascii")
+        path.with_suffix(".new").replace(path)
+
+    def cut_power(self, name: str, seconds: float) -> None:
+        """Cuts a node's power for so long. It says nothing and keeps what is in its flash."""
+        self._kill(self._processes[name], seconds, None)
+
+    @staticmethod
+    def _kill(process: _Process, seconds: float, cause: int | None) -> None:
+        if process.child is not None and process.child.poll() is None:
+            process.planned = (seconds, cause)
+            process.child.kill()
 
     def pids(self) -> dict[str, int]:
         """The process ids of those that run."""
@@ -237,14 +291,17 @@ class SimulatedNodes:
             self._firmware = _built(self._folder / ".firmware")
             self._wake = os.pipe()
             self._selector.register(self._wake[0], selectors.EVENT_READ, None)
-            for device in self.devices:
+            for number, device in enumerate(self.devices):
                 folder = self._folder / device.name
                 folder.mkdir(mode=0o700)
                 _write_secret(folder / "config.json", device.config)
                 _write_secret(folder / "world.json", device.world)
                 (folder / "track").write_bytes(b"".join(_POINT.pack(*row) for row in device.track))
                 process = self._processes[device.name] = _Process(device, folder)
-                self._spawn(process)
+                if number and self._every:
+                    process.due = time.monotonic() + number * self._every
+                else:
+                    self._spawn(process)
             self._reader = threading.Thread(target=self._read, name="nodes' output", daemon=True)
             self._reader.start()
         except BaseException:
@@ -268,13 +325,21 @@ class SimulatedNodes:
             if error.errno not in (errno.ENOENT, errno.EACCES, errno.ENOEXEC):
                 raise
             raise MicroPythonMissing(f"{command[0]} cannot be run: {error.strerror}") from error
+        process.begun = time.monotonic()
         assert process.child.stdout is not None
         self._selector.register(process.child.stdout, selectors.EVENT_READ, process)
 
     def _read(self) -> None:
-        """Keeps the nodes' pipes empty, and starts again a node that has reset itself."""
+        """Keeps the nodes' pipes empty, starts them again, and is their watchdog."""
+        looked = time.monotonic()
         while True:
-            for key, _ in self._selector.select():
+            now = time.monotonic()
+            if now >= looked + _LOOK_S:
+                looked = now
+                for process in self._processes.values():
+                    self._bite(process, now)
+            dues = [process.due for process in self._processes.values() if process.due is not None]
+            for key, _ in self._selector.select(max(0.0, min([looked + _LOOK_S, *dues]) - now)):
                 process = key.data
                 if process is None:
                     return
@@ -285,26 +350,54 @@ class SimulatedNodes:
                     continue
                 self._selector.unregister(stream)
                 stream.close()
-                status = process.child.wait()
-                if process.stopping:
-                    continue
-                if self._will_return(process):
-                    _log.info("node %s reset itself", process.device.name)
-                    with contextlib.suppress(OSError):
-                        process.child.stdin.close()
+                self._ended(process, process.child.wait())
+            for process in self._processes.values():
+                if process.due is not None and time.monotonic() >= process.due:
+                    cause, process.cause, process.due = process.cause, None, None
                     try:
-                        self._spawn(process, cause=_SOFT_RESET)
+                        self._spawn(process, cause)
                     except (OSError, MicroPythonMissing) as error:
                         process.lines.append(f"not started again: {error}")
                         _log.warning("node %s: %s", process.device.name, process.lines[-1])
-                    process.resets += 1
-                else:
-                    last = process.lines[-1] if process.lines else "no message"
-                    _log.warning("node %s ended with status %d: %s", process.device.name, status, last)
 
-    @staticmethod
-    def _will_return(process: _Process) -> bool:
-        return process.child is not None and process.child.poll() == _RESET and process.resets < _RESETS
+    def _ended(self, process: _Process, status: int) -> None:
+        """What becomes of a node whose process has ended."""
+        if process.stopping:
+            return
+        following = process.next()
+        if following is None:
+            last = process.lines[-1] if process.lines else "no message"
+            _log.warning("node %s ended with status %d: %s", process.device.name, status, last)
+            return
+        wait, cause = following
+        assert process.child is not None
+        assert process.child.stdin is not None
+        with contextlib.suppress(OSError):
+            process.child.stdin.close()
+        if cause == _ASLEEP:
+            process.sleeps += 1
+        elif cause is not None:
+            _log.info("node %s reset itself", process.device.name)
+            process.resets += 1
+            process.quick = process.quick + 1 if time.monotonic() < process.begun + _GOOD_S else 1
+        process.due, process.cause, process.planned = time.monotonic() + wait, cause, None
+
+    def _bite(self, process: _Process, now: float) -> None:
+        """Resets a node whose loop stands still: one that blocks cannot do it itself."""
+        if process.child is None or process.stopping or process.planned is not None or process.due is not None:
+            return
+        path = process.folder / "fed"
+        try:
+            seen = path.stat().st_mtime_ns, path.read_bytes()
+            limit = int(seen[1]) / 1000
+        except (OSError, ValueError):
+            return  # it has not got so far
+        # Both ways of counting begin with this process: the file may be of the one before.
+        if seen != process.fed[:2] or process.fed[2] < process.begun:
+            process.fed = (*seen, now)
+        elif now > process.fed[2] + limit:
+            process.lines.append("the watchdog was not fed: reset")
+            self._kill(process, 0.0, _WATCHDOG)
 
     def stop(self) -> None:
         """Ends every node within 2 s: they say goodbye, or are terminated, or killed. Harmless when none runs."""
