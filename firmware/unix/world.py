@@ -131,7 +131,7 @@ class World:
         """Takes from the battery what the board has used since this was last called, all that time awake or all
         `asleep`; before this process it slept. The charge [mWh] that is left; None where there is no battery."""
         told, now = self._battery, self.now()
-        if told is None:
+        if told is None or "mwh" not in told:
             return None
         if self._charge is None:
             last = live("battery")
