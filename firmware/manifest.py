@@ -5,7 +5,7 @@
 
 in MicroPython's sources (docs/reference/manifest.rst has the syntax; it runs this file in this folder). A file of the
 same name on the board's own flash still comes first, so an update works as without it. opt=2 is needed: without it
-wire.py's half of the host would go along. Its table stays in the module here; there is no wire.txt. No image has been
+wire.py's half of the host would go along. Its table stays in the module here; there is no wiretable. No image has been
 built with it yet.
 """
 

@@ -372,8 +372,8 @@ def test_the_readmes_commands_put_every_file_onto_a_board(tmp_path):
     first, second, third = ran.stdout.splitlines()
     assert (second, third) == ("cp -r build/board/sensors :", "reset")
     copied = {word.removeprefix("build/board/") for word in first.split()[1:-1]}
-    modules = {path.stem for path in FIRMWARE.glob("*.py")} - {"main", "manifest"} | {"wire"}
-    assert copied == {f"{name}.mpy" for name in modules} | {"firmware/main.py", "wire.txt", "config.json"}
+    modules = {path.stem for path in FIRMWARE.glob("*.py")} - {"main", "manifest"} | {"wire", "wiretable"}
+    assert copied == {f"{name}.mpy" for name in modules} | {"firmware/main.py", "config.json"}
     assert all((tmp_path / "build/board" / name).is_file() for name in copied - {"firmware/main.py"})
     drivers = {path.name for path in (tmp_path / "build/board/sensors").iterdir()}
     assert drivers == {f"{path.stem}.mpy" for path in FIRMWARE.glob("sensors/*.py")}

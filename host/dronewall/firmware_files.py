@@ -42,13 +42,13 @@ class FirmwareError(RuntimeError):
 
 def built(into: Path) -> Path:
     """`into` (made where it is not there), with the firmware as a board has it: every module, wire.py and the virtual
-    devices of `unix/` compiled (.mpy), wire.py's table beside it (wire.txt, which wire.mpy reads: no node has memory
-    for it), and `unix/run.py`, which starts a simulated node.
+    devices of `unix/` compiled (.mpy), wire.py's table as a module of its own (wiretable.mpy, for which no node has
+    memory all the time), and `unix/run.py`, which starts a simulated node.
 
     FirmwareError where the compiler is missing or refuses a file.
     """
     source = firmware()
-    command = [str(_compiler()), "-O2"]
+    compiler = str(_compiler())
     for path in (*sorted(source.rglob("*.py")), wire()):
         if path == source / "manifest.py":  # for those who build an image
             continue
@@ -58,27 +58,32 @@ def built(into: Path) -> Path:
         if name == Path("unix/run.py"):
             shutil.copyfile(path, target)
             continue
-        if path == wire():
-            text, table = _without_table(path.read_text(encoding="utf-8"))
-            target.with_suffix(".txt").write_text(table, encoding="utf-8")
+        if path != wire():
+            _compile(compiler, path, target, name)
+            continue
+        for text, part in zip(_split(path.read_text(encoding="utf-8")), ("wire.py", "wiretable.py"), strict=True):
+            target = into / part
             target.write_text(text, encoding="utf-8")
-            path = target
-        # -O2 leaves asserts out and keeps line numbers; -s: the name that a traceback shows.
-        words = [*command, "-s", name.as_posix(), "-o", str(target.with_suffix(".mpy")), str(path)]
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise FirmwareError(f"{path}: {(done.stdout + done.stderr).strip()[-300:]}")
-    (into / "wire.py").unlink()
+            _compile(compiler, target, target, Path(part))
+            target.unlink()
     return into
 
 
-def _without_table(source: str) -> tuple[str, str]:
-    """wire.py's text with the table's length for TABLE, every line where it was, and the table."""
+def _compile(compiler: str, path: Path, target: Path, name: Path) -> None:
+    # -O2 leaves asserts out and keeps line numbers; -s: the name that a traceback shows.
+    words = [compiler, "-O2", "-s", name.as_posix(), "-o", str(target.with_suffix(".mpy")), str(path)]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise FirmwareError(f"{path}: {(done.stdout + done.stderr).strip()[-300:]}")
+
+
+def _split(source: str) -> tuple[str, str]:
+    """wire.py's text with an empty TABLE, every line where it was, and that of a module with the table alone."""
     head, opening, rest = source.partition('\nTABLE = """')
     table, closing, tail = rest.partition('"""\n')
     if not (opening and closing and table.isascii()):
         raise FirmwareError(f"{wire()}: no TABLE in three quotes of plain text")
-    return f"{head}\nTABLE = {len(table)}" + table.count("\n") * "\n" + "\n" + tail, table
+    return f'{head}\nTABLE = ""' + table.count("\n") * "\n" + "\n" + tail, f'TABLE = """{table}"""\n'
 
 
 def _compiler() -> Path:

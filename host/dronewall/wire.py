@@ -8,10 +8,9 @@ bits, 0.4 m at 47 degrees. Towards the host the JSON has decimals in degrees and
 towards the node (`command`) it has the integers themselves, under the integers' names.
 
 A node must not carry in its memory what it never says: what stands under `if __debug__` is the host's, and
-the nodes' compiler (mpy-cross -O2) leaves it out. There `TABLE`, too, is only a number: `firmware_files.built`
-cuts the text out and lays it beside this file as wire.txt, so many bytes, which are read when a message is made
-and forgotten when it is. A node has `encode`, `command`, `topic`, `delivery`, `rows`, `pack` and `unpack`; its
-refusals are shorter.
+the nodes' compiler (mpy-cross -O2) leaves it out. There `TABLE`, too, is empty: `firmware_files.built` makes a
+module of its own of it, wiretable, which is read from the flash when a message is made and forgotten when it is.
+A node has `encode`, `command`, `topic`, `delivery`, `rows`, `pack` and `unpack`; its refusals are shorter.
 
 `rows` gives the tables to whoever writes documentation; the meanings of the fields stand in `asyncapi.py`.
 tests/test_firmware_memory.py holds the loaded size.
@@ -392,9 +391,12 @@ _KEPT = TABLE
 def _section(table):
     # The heading of a part of the table and its rows, a line each.
     global TABLE
-    if not __debug__ and type(TABLE) is int:  # type: ignore[unreachable]
-        with open(__file__[:-3] + "txt") as file:  # type: ignore[unreachable]
-            TABLE = file.read(TABLE)
+    if not __debug__ and not TABLE:
+        import sys
+
+        from wiretable import TABLE  # type: ignore[import-not-found,no-redef,unused-ignore]
+
+        del sys.modules["wiretable"]
     at = TABLE.index("\n@" + table + " ") + 2
     return TABLE[at : TABLE.index("\n\n", at)].split("\n")
 
