@@ -59,6 +59,10 @@ class Commands:
                     reply["status"], reply["reason"] = "refused", reason
             elif word == "identify":
                 self.identify_until = clock.uptime_ms() + 1000 * values["identify_s"]
+            elif word == "update":
+                import update
+
+                reply.update(update.taken(self._config, values))
             else:
                 reply["status"], reply["reason"] = "refused", "this firmware has no " + word
             log("command", "%s: %s" % (word, reply["status"]))

@@ -107,6 +107,10 @@ class Link:
         """Whether something of worth has not been sent yet."""
         return bool(self._replies or self._frusta or self._outbox.count or self._health)
 
+    def replied(self):
+        """Whether every reply has been acknowledged."""
+        return not self._replies
+
     def health(self, fields):
         """Sends a health report when nothing else waits, unless a later one comes first."""
         self._health = self._payload("health", fields)

@@ -1,58 +1,55 @@
-"""Starts the node: its parts, its tasks, and what happens when one of them fails."""
+"""Starts the node: its parts, its tasks, and what a start after a fault is like."""
 
 import asyncio
 import gc
 import sys
 
-import board
-import flash
-import machine
-from log import failure, log
-
-
-async def _guarded(name, task):
-    try:
-        await task
-    except Exception as error:
-        # Nobody is there to look at it: write it down and begin again.
-        try:
-            failure(name, error)
-            flash.counted(0, 1)
-        finally:
-            machine.reset()
+import guard
+import log
 
 
 def _node():
+    boot, resets, safe, version = guard.kept("begun")
     from config import read
 
     settings = read("config.json")
+    settings.version = version
     # The reader has done its work; the node needs the memory.
     del read, sys.modules["config"]
     gc.collect()
-    from measure import instruments
+    log.secrets += [settings.password] + [password for _, password in settings.wifi]
+    if safe:
+        settings.sensors = []
+        parts = (None,)
+    else:
+        from measure import instruments
+
+        parts = instruments(settings)
     from node import Node
 
-    watchdog = hasattr(machine, "reset_cause") and machine.reset_cause() == machine.WDT_RESET
-    boot, resets = flash.counted(1, int(watchdog))
-    return Node(settings, boot, resets, *instruments(settings))
+    return Node(settings, boot, resets, *parts), safe
 
 
-async def _tasks(node):
-    log("main", "node %s/%s" % (node.config.wall, node.config.node))
-    # Last of all: once it runs it cannot be stopped.
-    feed = machine.WDT(timeout=board.WATCHDOG_MS).feed if hasattr(machine, "WDT") else lambda: None
-    await asyncio.gather(*[_guarded(name, task) for name, task in node.tasks(feed)])
+async def _tasks(node, safe):
+    log.log("main", "node %s/%s" % (node.config.wall, node.config.node))
+    watch = guard.watch(node.link, 1000 * getattr(node.config, "confirm_s", 180), safe)
+    await asyncio.gather(*[guard.guarded(*task) for task in node.tasks() + [("guard", watch, None)]])
 
 
 def run():
     """Runs the node until Ctrl-C. Raises ConfigError (or WireError) where config.json is not one."""
-    node = _node()
+    try:
+        node, safe = _node()
+    except ValueError:
+        raise
+    except Exception as error:
+        guard.failed("main", error)
     gc.collect()
     try:
-        asyncio.run(_tasks(node))
+        asyncio.run(_tasks(node, safe))
     except KeyboardInterrupt:
         asyncio.run(node.link.close())
-        log("main", "stopped")
+        log.log("main", "stopped")
 
 
 if __name__ == "__main__":

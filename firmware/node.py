@@ -53,8 +53,9 @@ class _Reported:
 class Node:
     """The node of one configuration. `run_*` are its tasks; each runs for ever.
 
-    `others`: the instruments that measure.py makes beside the receiver. Raises WireError where the configuration
-    makes no valid birth.
+    `others`: the instruments that measure.py makes beside the receiver. Without a `receiver` the node is in safe mode:
+    it has its link and answers commands, and that is all. Raises WireError where the configuration makes no valid
+    birth.
     """
 
     def __init__(self, config, boot, resets, receiver, *others):
@@ -75,6 +76,8 @@ class Node:
         keys = ("name", "driver", "model") + _LIMITS
         return {
             "firmware": _VERSION,
+            "version": getattr(self.config, "version", 0),
+            "mode": "normal" if self.receiver else "safe",
             "board": board.NAME,
             "boot": self._boot,
             "session": session,
@@ -85,26 +88,27 @@ class Node:
     def _command(self, payload):
         self._commands.take(payload, self._measured.clock.at(clock.uptime_ms()))
 
-    def tasks(self, feed):
-        """(name, coroutine) of each of the node's tasks; `feed()` is called every round of the one that
-        measures."""
+    def tasks(self):
+        """(name, coroutine, bound) of each of the node's tasks. The bound [ms] is the longest time that a healthy one
+        stands still; drivers say theirs as BOUND_MS, where it is not a minute."""
         tasks = [
-            ("link", self.link.run()),
-            ("pose", self.run_pose(feed)),
-            ("gnss", self.receiver.run()),
-            ("health", self.run_health()),
-            ("light", self.run_light()),
+            ("link", self.link.run(), 450_000),  # the longest back-off is 375 s
+            ("health", self.run_health(), 150_000),
+            ("light", self.run_light(), 30_000),
         ]
-        return tasks + [(sensor.name, self.watch(sensor)) for sensor in self.config.sensors]
+        if self.receiver:
+            tasks += [("pose", self.run_pose(), 30_000), ("gnss", self.receiver.run(), 30_000)]
+        for sensor in self.config.sensors:
+            tasks.append((sensor.name, self.watch(sensor), getattr(sensor.module, "BOUND_MS", 60_000)))
+        return tasks
 
-    async def run_pose(self, feed):
-        """Measures and reports; `feed()` is called every round (the watchdog)."""
+    async def run_pose(self):
+        """Measures and reports."""
         while True:
             uptime = clock.uptime_ms()
             self._measured.step(uptime)
             for sensor in self.config.sensors:
                 self._report(sensor, uptime)
-            feed()
             await asyncio.sleep_ms(_STEP_MS)
 
     async def run_health(self):

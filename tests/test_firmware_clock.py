@@ -1,4 +1,4 @@
-"""firmware/clock.py and flash.py: time without an epoch, counters that survive a cut."""
+"""firmware/clock.py: time without an epoch."""
 
 from datetime import UTC, datetime
 
@@ -147,59 +147,3 @@ out.append(clock.uptime_ms())
         "return time.ticks_diff(a, b)", "return ((a - b + (1 << 29)) & ((1 << 30) - 1)) - (1 << 29)"
     )
     assert answer(micropython, source) == [0, 250]
-
-
-COUNT = "import flash\nflash.log = lambda *_: None\nout = flash.counted(*given)"
-
-
-def test_boots_and_resets_are_counted_across_starts(keeping, tmp_path):
-    assert answer(keeping, COUNT, [1, 0], tmp_path) == [1, 0]
-    assert answer(keeping, COUNT, [0, 1], tmp_path) == [1, 1]
-    assert answer(keeping, COUNT, [1, 0], tmp_path) == [2, 1]
-
-
-@pytest.mark.parametrize(
-    ("boot", "new", "expected"),
-    [
-        ("7 3\n", None, [8, 3]),
-        ("7 3\n", "", [8, 3]),  # cut before the new one was written
-        ("7 3\n", "8", [8, 3]),  # cut in the middle of it
-        (None, "8 3\n", [9, 3]),  # cut within the rename
-        ("garbage", None, [1, 0]),
-        (None, None, [1, 0]),
-        ("1048574 0\n", None, [0, 0]),  # the wire's bound
-        ("-5 -5\n", None, [1, 0]),
-        ("99999999 0\n", "7 3\n", [8, 3]),
-        ("9" * 2000, None, [1, 0]),
-    ],
-)
-def test_a_cut_leaves_the_old_counters_or_the_new(side, tmp_path, boot, new, expected):
-    for name, text in (("boot", boot), ("boot.new", new)):
-        if text is not None:
-            (tmp_path / name).write_text(text)
-    assert answer(side, COUNT, [1, 0], tmp_path) == expected
-
-
-SAID = """
-said = []
-import flash
-flash.log = lambda source, text: said.append(text)
-out = [flash.counted(*given), said]
-"""
-
-
-@pytest.mark.parametrize("boot", ["-5 -5\n", "garbage", "", "1048575 0\n", "7 3 1\n"])
-def test_a_counter_that_is_none_is_told(keeping, tmp_path, boot):
-    (tmp_path / "boot").write_text(boot)
-    assert answer(keeping, SAID, [1, 0], tmp_path) == [[1, 0], ["boot has no counters in it"]]
-    assert answer(keeping, SAID, [1, 0], tmp_path) == [[2, 0], []]
-
-
-def test_a_flash_that_cannot_be_written_is_told_and_the_node_runs_with_the_next_number(side, tmp_path):
-    (tmp_path / "boot").write_text("7 3\n")
-    (tmp_path / "boot.new").mkdir()  # as root nothing else refuses
-    counters, said = answer(side, SAID, [1, 0], tmp_path)
-    assert counters == [8, 3]
-    assert len(said) == 1
-    assert said[0].startswith("cannot be written")
-    assert said[0].endswith("boot 8 stands in RAM alone")

@@ -366,7 +366,7 @@ def test_a_flash_that_cannot_be_written_stops_neither_start_nor_reset(micropytho
         return
     source = f"""
 sys.path[:0] = [{str(board() / "unix")!r}]
-import asyncio, machine, main, flash
+import asyncio, machine, guard, flash
 out = []
 machine.reset = lambda: out.append("reset")
 def counted(*_):
@@ -375,7 +375,7 @@ flash.counted = counted
 async def broken():
     raise ValueError("out of order")
 try:
-    asyncio.run(main._guarded("gnss", broken()))
+    asyncio.run(guard.guarded("gnss", broken(), 1000))
 except MemoryError:
     pass
 """
@@ -412,13 +412,13 @@ def test_commands_that_no_reply_could_quote_are_answered_and_the_next_one_is_hea
 def test_a_task_that_fails_is_logged_and_the_node_resets(micropython, tmp_path):
     source = f"""
 sys.path[:0] = [{str(board() / "unix")!r}]
-import asyncio, machine, main, flash
+import asyncio, machine, guard, flash
 out = []
 machine.reset = lambda: out.append("reset")
 async def broken():
     raise ValueError("out of order")
-asyncio.run(main._guarded("gnss", broken()))
-out.append(flash.counted(0, 0))
+asyncio.run(guard.guarded("gnss", broken(), 1000))
+out.append(flash.counted(0, 0)[:2])
 """
     assert answer(micropython, source, cwd=tmp_path) == ["reset", [0, 1]]
 

@@ -51,7 +51,10 @@ async def _watched():
 
 asyncio.create_task(_watched())
 
-import main  # noqa: E402
+if "flash.img" in os.listdir():
+    from flash_device import start
+else:
+    from main import run as start
 
 gc.collect()
-main.run()
+start()

@@ -1,0 +1,1 @@
+"""Nodes on the bench and in the field, one at a time: what is put onto them."""
