@@ -10,9 +10,12 @@ import shutil
 import threading
 
 import pytest
+from click.testing import CliRunner
 
 from dronewall.bench.bundle import bundle, signed
-from firmware_side import FIRMWARE, HEAP, answer, board
+from dronewall.bench.sender import UpdateError, Wall, running, updated
+from dronewall.cli import main
+from firmware_side import FIRMWARE, HEAP, ROOT, answer, board
 from test_bench_bundle import KEY, tree
 from test_firmware_mqtt import end, start_mosquitto
 from test_firmware_node import Host, Node, looking
@@ -515,9 +518,61 @@ def test_firmware_that_does_not_come_online_is_rolled_back(flashed, host, tmp_pa
             ("main.py", '1000 * getattr(node.config, "confirm_s", 180)', "3000"),
         ]
     tree = changed(tmp_path / "bad", *changes)
-    sent(host, bundle(tree, "jacksboro/P4", 6, KEY))
+    with Wall("127.0.0.1", host.port, "jacksboro") as wall:
+        assert running(wall, "P4", 10) == 5
+        with pytest.raises(UpdateError, match="P4: it came back with version 5; 6 did not prove itself"):
+            updated(wall, "P4", 6, bundle(tree, "jacksboro/P4", 6, KEY), 40, lambda at, of: None)
     birth = online(host)
     assert (birth["version"], birth["firmware"], birth["mode"]) == (5, "0.1.0", "normal")
     assert "back to version 5" in node.console()
     if fault == "raises":
         assert node.starts == 5  # the first, three tries, and the old one again
+
+
+@pytest.mark.needs("mpy-cross")
+def test_the_command_line_updates_a_node_and_says_which_version_is_online(flashed, host, tmp_path):
+    site = str(ROOT / "examples" / "jacksboro.toml")
+    words = ["node", "update", site, "P4", "--keys", str(tmp_path), "--broker", f"127.0.0.1:{host.port}"]
+    (tmp_path / "P4.key").write_bytes(KEY)
+    (tmp_path / "P4.key").chmod(0o644)
+    ran = CliRunner().invoke(main, words)
+    assert ran.exit_code == 2
+    assert "others may read it" in ran.output
+    (tmp_path / "P4.key").chmod(0o600)
+    flashed()
+    online(host)
+    ran = CliRunner().invoke(main, [*words, "--number", "5", "--wait", "10"])
+    assert ran.exit_code == 3
+    assert "P4: refused at byte" in ran.output
+    assert "version 5, over 5 expected" in ran.output
+    ran = CliRunner().invoke(main, [*words, "--wait", "60"])
+    assert ran.exit_code == 0
+    assert "P4: online with version 6" in ran.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "the names of nodes, or --all"),
+        (["P4", "--all"], "the names of nodes, or --all"),
+        (["P99"], "has no node 'P99'"),
+    ],
+)
+def test_the_command_line_says_which_nodes_it_wants(words, said, tmp_path):
+    site = str(ROOT / "examples" / "jacksboro.toml")
+    ran = CliRunner().invoke(main, ["node", "update", site, *words, "--keys", str(tmp_path), "--broker", "127.0.0.1:1"])
+    assert ran.exit_code == 2
+    assert said in " ".join(ran.output.split())
+
+
+@pytest.mark.needs("mpy-cross")
+def test_a_node_that_is_not_online_is_not_updated(host, tmp_path):
+    site = str(ROOT / "examples" / "jacksboro.toml")
+    for name in ("P1", "P2"):
+        (tmp_path / f"{name}.key").write_bytes(KEY)
+        (tmp_path / f"{name}.key").chmod(0o600)
+    words = ["node", "update", site, "P1", "P2", "--keys", str(tmp_path), "--broker", f"127.0.0.1:{host.port}"]
+    ran = CliRunner().invoke(main, [*words, "--wait", "1"])
+    assert ran.exit_code == 3
+    assert "P1: not online within 1 s (it is silent)" in ran.output
+    assert "not begun: P2" in ran.output

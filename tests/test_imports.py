@@ -72,6 +72,7 @@ ORDER = [
     ["outputs", "sources", "program"],
     ["demo", "bridges"],
     ["web", "bench"],
+    ["nodes"],
     ["cli"],
     ["__main__"],
 ]

@@ -17,6 +17,7 @@ import click
 
 from dronewall import __version__
 from dronewall.bridges import bridge
+from dronewall.nodes import node
 from dronewall.options import WEEK_S, Area, Length, Place, Seconds, loudness, own_terrain
 from dronewall.program import EXCEEDED, Program
 from dronewall.sources import Link, Source, from_anywhere, from_broker
@@ -806,6 +807,7 @@ def patrol(
 
 
 main.add_command(bridge)
+main.add_command(node)
 
 
 @main.group()

@@ -158,6 +158,8 @@ def _is_bad_input(error: Exception) -> bool:
         ("dronewall.engine.detection", ("DetectionError",)),
         ("dronewall.engine.reason", ("ReasonError",)),
         ("dronewall.catalogue", ("CatalogueError",)),
+        ("dronewall.bench.bundle", ("BundleError",)),
+        ("dronewall.bench.sender", ("UpdateError",)),
         ("dronewall.live.broker", ("BrokerError",)),
         ("dronewall.live.ingest", ("LinkError",)),
         ("dronewall.live.telemetry_line", ("BridgeError",)),
