@@ -27,6 +27,7 @@ CONSOLE = (1, 3)  # UART 0: the bench talks to the board here
 INPUT_ONLY = (34, 35, 36, 39)  # without pull resistors
 ABSENT = (20, 24, 28, 29, 30, 31, 37, 38)  # not led out of the module
 ADC1 = (32, 33, 34, 35, 36, 39)  # ADC2 does not work beside Wi-Fi (ESP32 TRM, section "ADC")
+WAKING = (0, 2, 4, 12, 13, 14, 15, 25, 26, 27, 32, 33, 34, 35, 36, 37, 38, 39)  # can wake a sleeping chip (RTC_GPIO)
 TAKEN = (GNSS_TX, GNSS_RX, I2C_SCL, I2C_SDA, LED)
 
 

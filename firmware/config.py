@@ -5,6 +5,7 @@ Numbers are integers: MicroPython reads a decimal as a 32-bit float, 0.4 m at 47
 
 import json
 import os
+import sys
 
 import board
 import wire
@@ -284,6 +285,42 @@ def _sensor(section, moving):
     return sensor
 
 
+def _battery(section):
+    """What measures the battery."""
+    return section.choice("battery", ("none", "adc", "ina219"), "none")
+
+
+def _power(section, node):
+    """How the node sleeps, and from which voltages on it saves."""
+    node.mode = section.choice("mode", ("active", "modem", "light", "deep"), "active")
+    sleeps = node.mode in ("light", "deep")
+    node.awake_s = section.integer("awake_s", 2, 43200, _MUST if sleeps else None, not sleeps)
+    node.asleep_s = section.integer("asleep_s", 1, 43200, _MUST if sleeps else None, not sleeps)
+    node.battery = _battery(section)
+    node.low_mv = section.integer("low_mv", 0, 100_000, 0)
+    node.critical_mv = section.integer("critical_mv", 0, node.low_mv or 0, 0)
+    section.end()
+    if not sleeps or None in (node.awake_s, node.asleep_s):
+        node.asleep_s = 0
+    elif node.moving:
+        section.problem("mode", node.mode, "active or modem expected of what moves")
+
+
+def _asleep(node, problems):
+    """What the sensors of a node that sleeps must be: its duty cycle is theirs, or their pin wakes it."""
+    node.waking = []
+    for i in range(len(node.sensors) if node.asleep_s else 0):
+        sensor = node.sensors[i]
+        if sensor.awake == "event":
+            pin = sensor.module.wakes(sensor.settings) if hasattr(sensor.module, "wakes") else None
+            if pin in board.WAKING:
+                node.waking.append(pin)
+            else:
+                problems.append("sensors[%d].awake: a pin that wakes the chip expected for event, not %s" % (i, pin))
+        elif sensor.awake == "duty":
+            problems.append("sensors[%d].awake: left out on a node that sleeps (power is its duty), not duty" % i)
+
+
 def _position(section):
     source = section.choice("source", ("survey", "gnss"))
     survey = None
@@ -394,9 +431,12 @@ def settings(values):
     broker.end()
     _clock(top.section("clock", {}), node)
     node.period_s = top.integer("period_s", 1, 3600, 10)
-    least = node.period_s or 1
-    node.valid_s = top.integer("valid_s", least, 86400, 3 * least)
     node.moving = top.flag("moving", False)
+    node.confirm_s = top.integer("confirm_s", 30, 3600, 180)
+    _power(top.section("power", {}), node)
+    # Who sleeps reports once in each cycle.
+    least = max(node.period_s or 1, node.asleep_s and node.awake_s + node.asleep_s)
+    node.valid_s = top.integer("valid_s", least, 86400, min(86400, 3 * least))
     node.declination_cdeg = top.integer("declination_cdeg", -18000, 18000, 0)
     node.position_source, node.survey = _position(top.section("position"))
     node.height_agl_cm = top.integer("height_agl_cm", 0, 100_000, None, True)
@@ -413,6 +453,7 @@ def settings(values):
     node.sensors = []
     for i, item in enumerate(top.items("sensors", 8)):
         node.sensors.append(_sensor(Section("sensors[%d]" % i, item, problems), node.moving))
+    _asleep(node, problems)
     names = [sensor.name for sensor in node.sensors]
     if node.servo is None and [sensor for sensor in node.sensors if sensor.servo]:
         problems.append("servo: is missing, a sensor is on it")
@@ -448,3 +489,15 @@ def read(path):
         raise ConfigError("%s:\n%s" % (path, error))
     except (RuntimeError, MemoryError):
         raise ConfigError("%s: nested too deep, or a key too long" % path)
+
+
+def start():
+    """(Settings of this start, their trial (tried.py) or None)."""
+    files = os.listdir()
+    if "config.new" in files or "config.tried" in files:
+        import tried
+
+        found = tried.settings()
+        del sys.modules["tried"]
+        return found
+    return read("config.json"), None

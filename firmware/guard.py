@@ -20,6 +20,7 @@ _LONG_MS = const(600_000)  # or up for so long, wherever the broker is
 _REPLY_MS = const(5_000)  # for replies to go out before a restart
 _beats = []  # [name, uptime of its last step, bound]
 _restart = None  # the uptime at which somebody asked for one
+_feed = None  # the watchdog's; None before it runs
 
 
 def kept(name, *words):
@@ -64,6 +65,21 @@ def failed(name, error):
         machine.reset()
 
 
+def rested():
+    """Every task has had its time, for the node slept; the watchdog is fed."""
+    for beat in _beats:
+        beat[1] = clock.uptime_ms()
+    if _feed:
+        _feed()
+
+
+async def leave(link):
+    """Says goodbye and resets. Orderly: the start after it is not a bad one."""
+    await link.close()
+    kept("counted", 0, 0, None)
+    machine.reset()
+
+
 def restart():
     """Restarts the node once its replies have gone out. Orderly: the start after it is not a bad one."""
     global _restart
@@ -76,7 +92,8 @@ async def watch(link, confirm_ms, safe):
     Firmware on trial has proven itself when the `link` is ready, and is given up where that takes longer than
     `confirm_ms`. A node in safe mode stays there until somebody acts: with `safe` no bad start is forgotten.
     """
-    feed = machine.WDT(timeout=board.WATCHDOG_MS).feed if hasattr(machine, "WDT") else lambda: None
+    global _feed
+    _feed = machine.WDT(timeout=board.WATCHDOG_MS).feed if hasattr(machine, "WDT") else lambda: None
     trial = kept("slot")
     if trial and trial[2] is None:
         trial = None
@@ -91,7 +108,7 @@ async def watch(link, confirm_ms, safe):
             if beat[2] and now - beat[1] > beat[2]:
                 name = beat[0]
         if name is None:
-            feed()
+            _feed()
         elif fed:
             note("guard", "%s stands still: the watchdog is not fed" % name)
         fed = name is None
@@ -112,6 +129,4 @@ async def watch(link, confirm_ms, safe):
             well = True
             kept("counted", 0, 0, None)
         if _restart is not None and (link.replied() or now - _restart > _REPLY_MS):
-            await link.close()
-            kept("counted", 0, 0, None)
-            machine.reset()
+            await leave(link)

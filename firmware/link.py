@@ -22,6 +22,7 @@ _BACKOFF_MS = const(1000)  # after the first failure; doubled up to
 _BACKOFF_MOST_MS = const(60_000)
 _REFUSED_MOST_MS = const(300_000)  # where the broker refuses us: a person must act first
 _STEADY_MS = const(30_000)  # a session that held that long was a good one: the next back-off begins anew
+_LAST_WORDS_MS = const(300)  # from the chip's buffers into the air
 _REPLIES = const(8)
 _NTP_MS = const(64_000)  # until a server is asked again that did not answer; doubled up to six hours
 
@@ -99,10 +100,6 @@ class Link:
                 self._drops += 1
             self._wake.set()
 
-    def replied(self):
-        """Whether every reply has been acknowledged."""
-        return not self._replies
-
     def waiting(self):
         """Whether something of worth has not been sent yet."""
         return bool(self._replies or self._frusta or self._outbox.count or self._health)
@@ -176,6 +173,7 @@ class Link:
         """Says `sleeping`, ends the session and switches Wi-Fi off; until `asleep` is False again."""
         self.asleep = True
         await self.close("sleeping")
+        await asyncio.sleep_ms(_LAST_WORDS_MS)
         if self._wlan:
             self._wlan.active(False)
             self._wlan = None
@@ -189,7 +187,7 @@ class Link:
                 await asyncio.wait_for_ms(self._client.disconnect(self._topic("state"), state), 1000)
             except asyncio.TimeoutError:
                 pass
-        elif self._client:
+        elif self._client and self._client.opened():
             # Half-way into a session: its will must not be told.
             await self._client.disconnect()
 

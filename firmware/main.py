@@ -2,32 +2,34 @@
 
 import asyncio
 import gc
-import sys
 
 import guard
 import log
 
 
 def _node():
-    boot, resets, safe, version = guard.kept("begun")
-    from config import read
+    import power
 
-    settings = read("config.json")
-    settings.version = version
-    # The reader has done its work; the node needs the memory.
-    del read, sys.modules["config"]
-    gc.collect()
+    settings, trial, boot, resets, safe = power.start()
     log.secrets += [settings.password] + [password for _, password in settings.wifi]
+    parts = (None,)
     if safe:
         settings.sensors = []
-        parts = (None,)
+        settings.asleep_s = 0
     else:
         from measure import instruments
 
         parts = instruments(settings)
     from node import Node
 
-    return Node(settings, boot, resets, *parts), safe
+    try:
+        node = Node(settings, boot, resets, *parts)
+    except ValueError as error:
+        if not trial or trial[1]:
+            raise
+        guard.failed("config", error)  # the next start takes the old one
+    power.resume(node, trial)
+    return node, safe
 
 
 async def _tasks(node, safe):

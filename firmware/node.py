@@ -6,6 +6,7 @@ import gc
 import board
 import clock
 import pose
+import power
 import wire
 from commands import Commands
 from link import Link
@@ -65,11 +66,16 @@ class Node:
         if config.earliest_unix_ms:
             self._measured.clock.provision(config.earliest_unix_ms, clock.uptime_ms())
         self.link = Link(config, boot, self.birth, self._command, self._measured.clock)
-        self._commands = Commands(config, self.link.reply, self._measured.look)
-        self._boot = boot
-        self._resets = resets
-        self._reported = {sensor.name: _Reported() for sensor in config.sensors}
+        self.commands = Commands(config, self.link.reply, self._measured.look)
+        self.boot = boot
+        self.resets = resets
+        self.reported = {sensor.name: _Reported() for sensor in config.sensors}
+        self.trial = None
         wire.encode("birth", self.birth(0))
+
+    def clock(self):
+        """UTC as it knows it."""
+        return self._measured.clock
 
     def birth(self, session):
         """The fields of the birth message."""
@@ -79,14 +85,14 @@ class Node:
             "version": getattr(self.config, "version", 0),
             "mode": "normal" if self.receiver else "safe",
             "board": board.NAME,
-            "boot": self._boot,
+            "boot": self.boot,
             "session": session,
-            "period_s": self._commands.period_s,
+            "period_s": self.commands.period_s,
             "sensors": [{key: getattr(sensor, key) for key in keys} for sensor in self.config.sensors],
         }
 
     def _command(self, payload):
-        self._commands.take(payload, self._measured.clock.at(clock.uptime_ms()))
+        self.commands.take(payload, self._measured.clock.at(clock.uptime_ms()))
 
     def tasks(self):
         """(name, coroutine, bound) of each of the node's tasks. The bound [ms] is the longest time that a healthy one
@@ -94,6 +100,7 @@ class Node:
         tasks = [
             ("link", self.link.run(), 450_000),  # the longest back-off is 375 s
             ("health", self.run_health(), 150_000),
+            ("power", power.run(self), 60_000),
             ("light", self.run_light(), 30_000),
         ]
         if self.receiver:
@@ -115,39 +122,44 @@ class Node:
         """Says how the node is, every minute."""
         while True:
             gc.collect()
-            uptime = clock.uptime_ms()
-            self.link.health(
-                {
-                    "uptime_ms": uptime,
-                    "time_unix_ms": self._measured.clock.at(uptime),
-                    "boot": self._boot,
-                    "rssi_dbm": self.link.rssi_dbm(),
-                    "battery_mv": self._battery_mv(),
-                    "heap_free_bytes": gc.mem_free(),
-                    "resets": self._resets,
-                    "queue_drops": self.link.drops,
-                }
-            )
+            self.health()
             await asyncio.sleep_ms(_HEALTH_MS)
 
-    def _battery_mv(self):
-        if self.config.battery[0] == "none":
-            return None
-        import battery
+    def health(self):
+        """Says how it is now."""
+        uptime, config = clock.uptime_ms(), self.config
+        mv = None
+        if config.battery[0] != "none":
+            from battery import read
 
-        return battery.read(self.config)
+            mv = read(config)
+        power.judge(mv, config.low_mv, config.critical_mv)
+        self.link.health(
+            {
+                "uptime_ms": uptime,
+                "time_unix_ms": self._measured.clock.at(uptime),
+                "boot": self.boot,
+                "battery_mv": mv,
+                "rssi_dbm": self.link.rssi_dbm(),
+                "heap_free_bytes": gc.mem_free(),
+                "resets": self.resets,
+                "queue_drops": self.link.drops,
+                "awake_milli": power.awake_milli(),
+                "reset": power.cause(),
+            }
+        )
 
     async def run_light(self):
         """Blinks while somebody looks for the node."""
         light = board.led()
         while True:
-            light.value(not light.value() if clock.uptime_ms() < self._commands.identify_until else 0)
+            light.value(not light.value() if clock.uptime_ms() < self.commands.identify_until else 0)
             await asyncio.sleep_ms(250)
 
     def watch(self, sensor):
         """The task of a sensor's driver. It calls `detected` for what it sees; angles are offsets from the
         boresight. `trouble(text)` says why it sees nothing, `trouble(None)` that it does again."""
-        reported = self._reported[sensor.name]
+        reported = self.reported[sensor.name]
 
         def trouble(text):
             if text != reported.trouble:
@@ -173,7 +185,7 @@ class Node:
                     "time_unix_ms": self._measured.clock.at(uptime),
                     "uptime_ms": uptime,
                     "clock": self._measured.clock.source,
-                    "boot": self._boot,
+                    "boot": self.boot,
                     "seq": reported.detections,
                     "azimuth_cdeg": azimuth,
                     "elevation_cdeg": elevation,
@@ -187,12 +199,18 @@ class Node:
         return sensor.module.watch(sensor.settings, detected, trouble)
 
     def _report(self, sensor, uptime):
-        reported = self._reported[sensor.name]
+        reported = self.reported[sensor.name]
         waited = uptime - reported.uptime
         begun = self.link.ready and reported.session != self.link.session
         if reported.pose is not None and waited < _GAP_MS and not begun:
             return
         azimuth, elevation, roll, azimuth_sigma, tilt_sigma = self._measured.looks(sensor)
+        period, asleep, valid = power.pace(
+            self.config, self.commands.period_s, self.config.asleep_s, self.config.valid_s
+        )
+        awake, duty = sensor.awake, sensor.duty_milli
+        if asleep and awake == "always":
+            awake, duty = "duty", 1000 * self.config.awake_s // (self.config.awake_s + asleep)
         fields = {
             "azimuth_cdeg": azimuth,
             "elevation_cdeg": elevation,
@@ -201,16 +219,16 @@ class Node:
             "azimuth_sigma_cdeg": azimuth_sigma,
             "tilt_sigma_cdeg": tilt_sigma,
             # Who is broken watches none of the time, and is not counted upon.
-            "awake": "duty" if reported.trouble else sensor.awake,
-            "duty_milli": 0 if reported.trouble else sensor.duty_milli,
-            "boot": self._boot,
-            "valid_s": self.config.valid_s,
+            "awake": "duty" if reported.trouble else awake,
+            "duty_milli": 0 if reported.trouble else duty,
+            "boot": self.boot,
+            "valid_s": valid,
         }
         for key in _LIMITS:
             fields[key] = getattr(sensor, key)
         at = self._measured.place(fields, uptime)
         # A little early rather than a step late: the host counts the period, too.
-        due = waited + _STEP_MS // 2 >= 1000 * self._commands.period_s
+        due = waited + _STEP_MS // 2 >= 1000 * period
         if not (due or begun or self._changed(reported.pose, fields)):
             return
         reported.seq = (reported.seq + 1) % _SEQ

@@ -309,7 +309,7 @@ out = sorted(read)
     for line in text.splitlines():
         if line.startswith("| `"):
             told |= set(re.findall(r"`([^`]+)`", line.split("|")[1]))
-    told = {key for key in told if "[]." in key or "." in key or key in NODE or key == "detections"}
+    told = {key for key in told if "[]." in key or "." in key or key in NODE or key in ("detections", "confirm_s")}
     read = {key for key in read if "].model." not in key}
     # An object's own name stands in the table through its keys.
     assert told | {key.rsplit(".", 1)[0] for key in told if key.count(".") and "[" not in key} == read

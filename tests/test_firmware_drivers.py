@@ -123,6 +123,8 @@ def test_a_receiver_that_restarts_in_the_middle_of_a_sentence_is_heard_again(sid
     found = heard(side, GST + GGA[:30], hello, nmea("GNRMC,,V,,,,,,,,,,N"), GGA)
     assert found["fix"][:3] == [472852332, 85652650, 49960]
     assert (found["fix"][5], found["bad"], found["utc"]) == (300, 0, None)
+
+
 def test_a_receiver_without_an_almanac_is_in_1980_and_not_in_2080(side):
     # 1980-01-06, where GPS weeks begin: 3657 days after 1970-01-01
     assert heard(side, nmea("GNRMC,000000,A,4807.038,N,01131.000,E,0,0,060180,,,A"))["utc"] == [3657 * 86_400_000, 0]

@@ -178,6 +178,11 @@ class Receiver(Nmea):
         super().__init__()
         self._uart = uart
 
+    def skip(self):
+        """Passes over what came during a sleep: it tells a time that is past."""
+        while self._uart.readinto(bytearray(256)):
+            pass
+
     async def run(self):
         """Reads for ever."""
         # u-blox receivers are silent about their accuracy until asked; others pass the sentence over.

@@ -26,6 +26,11 @@ def options(section):
     )
 
 
+def wakes(settings):
+    """The pin that wakes a sleeping node."""
+    return settings[0]
+
+
 class Presence:
     """The debounced output: `step` is given the pin's level and the time.
 

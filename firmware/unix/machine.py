@@ -18,6 +18,8 @@ HARD_RESET = 2  # machine.reset()
 WDT_RESET = 3
 DEEPSLEEP_RESET = 4
 SOFT_RESET = 5
+EXT1_WAKE = 3
+TIMER_WAKE = 4
 # The process's exit statuses that stand for a start anew: whoever started it starts it again, and says why.
 RESET_STATUS = 42  # HARD_RESET
 ASLEEP_STATUS = 43  # DEEPSLEEP_RESET, when as long has gone by as the file `asleep` says: {"ms"}
@@ -25,6 +27,7 @@ WATCHDOG_STATUS = 44  # WDT_RESET
 
 cause = PWRON_RESET
 watchdog = None
+_woken = 0
 
 
 def reset():
@@ -34,6 +37,31 @@ def reset():
 
 def reset_cause():
     return cause
+
+
+def wake_reason():
+    """What ended the last sleep: EXT1_WAKE, TIMER_WAKE, or 0 where there was none."""
+    if not _woken and cause == DEEPSLEEP_RESET:
+        import sleeping
+
+        return sleeping.reason()
+    return _woken
+
+
+def lightsleep(ms):
+    """Stands still, all tasks with it."""
+    global _woken
+    import sleeping
+
+    _woken = sleeping.until(ms) or 0
+
+
+def deepsleep(ms):
+    """Ends the process with ASLEEP_STATUS: whoever started it starts it again, with DEEPSLEEP_RESET, after the time
+    that `asleep` in the node's folder says."""
+    import sleeping
+
+    sys.exit(sleeping.deep(ms))
 
 
 def _module(name):

@@ -1,0 +1,162 @@
+"""In which state the node is and has been, whether its battery is enough, and when it sleeps.
+
+States: active, modem sleep (the radio rests between two beacons), light and deep sleep (`asleep.py`, which is loaded
+when it is needed).
+"""
+
+import asyncio
+import gc
+import sys
+
+import clock
+import guard
+import machine
+from log import log
+from micropython import const
+
+ACTIVE = const(0)
+MODEM = const(1)
+LIGHT = const(2)
+DEEP = const(3)
+CRITICAL_S = const(3600)  # a wake costs two seconds of CPU: under a thousandth of the time
+LONGER = const(4)  # times as long between reports while the battery is low
+
+_LISTEN_MS = const(2000)  # online before a sleep, for the host to send what it held
+_LINGER_MS = const(15_000)  # at most, after it should sleep, for the link and for what waits; Wi-Fi takes that long
+
+spent = [0, 0, 0, 0]  # ms in each state until `since`
+since = 0  # uptime
+battery = 0  # 0 enough, 1 low, 2 critical
+kept = []  # what a deep sleep left (asleep.py)
+_state = ACTIVE
+_verdict = 0
+
+
+def enter(state):
+    """From now on the node is in that state; what it was in before comes back."""
+    global _state, since
+    now, before = clock.uptime_ms(), _state
+    spent[before] += now - since
+    _state, since = state, now
+    return before
+
+
+def awake_milli():
+    """The share of the time since power-on, in thousandths, that was not slept."""
+    enter(_state)
+    return 1000 * (spent[ACTIVE] + spent[MODEM]) // (sum(spent) or 1)
+
+
+def cause():
+    """The wire's word for why the node started; None where the chip does not say."""
+    # The ESP32 port calls a restart by software HARD_RESET or, in older versions, SOFT_RESET; the chip's reset pin, and
+    # a brown-out, too, are a power-on.
+    return (None, "power", "soft", "watchdog", "sleep", "soft")[machine.reset_cause()]
+
+
+def judge(mv, low_mv, critical_mv):
+    """Takes the battery's voltage [mV] or None. It is low or critical once two voltages in succession say so, and no
+    longer once two are a thirty-second over the bound: so much a cell recovers when its load goes."""
+    global battery, _verdict
+    level = 0
+    if mv is not None:
+        if mv < critical_mv + (battery == 2) * critical_mv // 32:
+            level = 2
+        elif mv < low_mv + (battery > 0) * low_mv // 32:
+            level = 1
+    if level == _verdict != battery:
+        battery = level
+        log("power", "battery %s: %s mV" % (("enough", "low", "critical")[level], mv))
+    _verdict = level
+
+
+def start():
+    """(Settings, their trial or None, boot, resets, safe mode) of this start; boot and resets from before a deep sleep,
+    or counted in the flash. Does not come back but sleeps on where the battery is critical."""
+    import config
+
+    settings, trial = config.start()
+    # The reader has done its work; the node needs the memory.
+    del config, sys.modules["config"]
+    gc.collect()
+    reason, counts = machine.reset_cause(), None
+    sleeping = reason == machine.DEEPSLEEP_RESET or settings.critical_mv
+    if sleeping:
+        import asleep
+    if reason == machine.DEEPSLEEP_RESET:
+        counts = asleep.woken()
+    if counts:
+        boot, resets = counts
+        safe, version = False, (guard.kept("slot") or (0, 0))[1]
+    else:
+        boot, resets, safe, version = guard.kept("begun")
+    settings.version = version
+    if sleeping:
+        asleep.go_on(settings, boot, resets)
+        del sys.modules["asleep"], asleep
+    return settings, trial, boot, resets, safe
+
+
+def resume(node, trial):
+    """Gives a node what a deep sleep kept of it; `trial`: its configuration's (tried.py), or None."""
+    if kept:
+        import asleep
+
+        asleep.resume(node)
+        del sys.modules["asleep"], asleep
+    node.trial = trial
+    if trial:
+        node.commands.resume(trial)
+    gc.collect()
+
+
+def pace(config, period, asleep, valid):
+    """(period, asleep, valid) [s] with the battery as it is: if low, reports are rarer and count longer."""
+    if battery:
+        period, asleep = LONGER * period, LONGER * asleep
+        valid = max(valid, min(86400, 3 * max(period, asleep and asleep + config.awake_s)))
+    return period, asleep, valid
+
+
+async def run(node):
+    """Sleeps by the duty cycle, at the host's word, and when the battery is empty; restarts at the host's word.
+    Neither before what waits has been sent, if that can be in time."""
+    config, link, commands = node.config, node.link, node.commands
+    due = woke = clock.uptime_ms()
+    online = None
+    while True:
+        await asyncio.sleep_ms(250)
+        now = clock.uptime_ms()
+        online = (online or now) if link.ready else None
+        if node.trial:
+            import tried
+
+            node.trial = tried.step(node, now)
+            if not node.trial:
+                del sys.modules["tried"]
+        saving = config.mode == "modem" or battery > 0
+        if saving != link.saving:
+            link.save_power(saving)
+            enter(MODEM if saving else ACTIVE)
+        word = None
+        if commands.then:
+            word, ms = commands.then
+        elif battery == 2:
+            word, ms = "stop", 1000 * CRITICAL_S
+        elif config.asleep_s and now - woke >= 1000 * config.awake_s and not node.trial:
+            word, ms = "cycle", 1000 * pace(config, 0, config.asleep_s, 0)[1]
+        if word is None:
+            due = now
+        elif (online and now - online >= _LISTEN_MS and not link.waiting()) or now - due >= _LINGER_MS:
+            if word in ("reboot", "config"):
+                log("power", word)
+                await guard.leave(link)
+            await link.sleep()
+            import asleep
+
+            asleep.begin(node, ms, word)
+            del sys.modules["asleep"], asleep
+            link.asleep = False
+            commands.then = online = None
+            due = woke = clock.uptime_ms()
+            node.health()

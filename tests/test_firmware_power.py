@@ -1,0 +1,351 @@
+"""How a node sleeps and what it keeps: its states, its battery's guard, its counters over a deep sleep."""
+
+import copy
+import time
+
+import pytest
+
+from dronewall.live.ingest import Ingest
+from dronewall.live.state import State
+from firmware_side import answer, board, interpreter
+from sleepers import DEEPSLEEP, PWRON, Board
+from test_firmware_config import CAMERA, NODE, PRESENCE, READ, changed
+from test_firmware_node import Host, broker, host  # noqa: F401
+
+
+@pytest.fixture(params=["cpython", "micropython"])
+def side(request):
+    return interpreter(request.param)
+
+
+@pytest.fixture
+def start(micropython, broker, tmp_path):  # noqa: F811
+    boards = []
+
+    def started(world=None, **config):
+        folder = tmp_path / f"board{len(boards)}"
+        folder.mkdir()
+        whole = copy.deepcopy({**NODE, "valid_s": 60, "period_s": 2, "sensors": [CAMERA]})
+        whole["mqtt"]["port"] = broker
+        boards.append(Board(micropython, folder, {**whole, **config}, world).on())
+        return boards[-1]
+
+    yield started
+    for each in boards:
+        each.cut()
+
+
+# A machine, a clock and an event loop that a test turns.
+STAGE = """
+import sys, asyncio
+class machine:
+    DEEPSLEEP_RESET, WDT_RESET = 4, 3
+    said = []
+    why, memory = 1, b""
+    def reset_cause(): return machine.why
+    def reset(): raise SystemExit("reset")
+    def deepsleep(ms):
+        machine.said.append(ms)
+        raise SystemExit("deepsleep")
+    def lightsleep(ms):
+        machine.said.append(ms)
+        turn(ms if machine.pin is None else min(ms, machine.pin))
+    pin = None
+    class RTC:
+        def memory(self, data=None):
+            if data is not None: machine.memory = bytes(data)
+            return machine.memory
+sys.modules["machine"] = machine
+import clock
+now = [0]
+clock.uptime_ms = lambda: now[0]
+def turn(ms): now[0] += ms
+async def sleep_ms(ms): turn(ms)
+asyncio.sleep_ms = sleep_ms
+import power
+"""
+FAKE_NODE = """
+class Link:
+    ready, saving, asleep, session, busy = True, False, False, 7, False
+    said = []
+    def waiting(self): return Link.busy
+    def save_power(self, saving): self.saving = saving; self.said.append((now[0], "saving", saving))
+    async def sleep(self): self.said.append((now[0], "sleeping"))
+    async def close(self): self.said.append((now[0], "disconnected"))
+class Clock:
+    def at(self, uptime): return 1800000000000 + uptime
+class Receiver:
+    def skip(self): pass
+class Commands:
+    then = None
+class Config:
+    mode, awake_s, asleep_s, waking, sensors = given[0], given[1], given[2], [], []
+class Node:
+    config, link, commands, receiver, trial, boot, resets = Config, Link(), Commands(), Receiver(), None, 5, 1
+    def clock(self): return Clock()
+    def health(self):
+        Link.said.append((now[0], "health"))
+        if now[0] > given[3]: raise KeyboardInterrupt
+node = Node()
+def feed(): pass
+def run():
+    try:
+        asyncio.run(power.run(node, feed))
+    except KeyboardInterrupt:
+        return "over"
+    except SystemExit as end:
+        return str(end)
+"""
+
+
+def test_a_battery_is_low_once_two_voltages_say_so_and_well_again_a_thirty_second_over_the_bound(side):
+    source = (
+        STAGE
+        + """
+out = []
+for mv in given:
+    power.guard(mv, 3300, 3000)
+    out.append(power.battery)
+"""
+    )
+    # One sag is none; between 3300 and 3300 + 103 it stays what it was, and the same over 3000 for critical.
+    volts = [3400, 3200, 3400, 3290, 3299, 3350, 3400, 3403, 3403, 2990, 2999, 3050, 3092, 3093, 3095, None, None]
+    levels = [0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 2, 2, 2, 2, 1, 1, 0]
+    assert answer(side, source, volts) == levels
+
+
+def test_the_share_of_time_awake_is_that_of_the_states(side):
+    source = (
+        STAGE
+        + """
+out = [power.awake_milli()]
+for state, ms in ((power.MODEM, 100), (power.LIGHT, 300), (power.DEEP, 1200), (power.ACTIVE, 400)):
+    turn(ms)
+    power.enter(state)
+turn(2000)
+out += [power.awake_milli(), power.spent]
+"""
+    )
+    # 100 ms active, 300 modem, 1200 light, 400 deep, 2000 active: 2400 of 4000 awake; nothing has passed at first
+    assert answer(side, source) == [0, 600, [2100, 300, 1200, 400]]
+
+
+def test_a_node_without_a_link_sleeps_all_the_same(side):
+    source = (
+        STAGE
+        + FAKE_NODE
+        + """
+Link.ready = False
+out = [run(), [what[:2] for what in Link.said], machine.said]
+"""
+    )
+    end, said, slept = answer(side, source, ["light", 10, 60, 100_000])
+    assert end == "over"
+    # 10 s awake and, without a link, 15 more; then 60 in slices that a watchdog of 30 s survives
+    assert said[0][1] == "sleeping"
+    assert 24_500 <= said[0][0] <= 25_500
+    assert slept[:6] == [10_000] * 6
+    assert said[1][1] == "health"
+    assert 84_500 <= said[1][0] <= 85_500
+
+
+def test_a_node_does_not_sleep_while_a_detection_waits_but_not_for_ever(side):
+    source = (
+        STAGE
+        + FAKE_NODE
+        + """
+Link.busy = True
+out = [run(), [what[:2] for what in Link.said]]
+"""
+    )
+    _, said = answer(side, source, ["light", 10, 60, 0])
+    assert 24_500 <= said[0][0] <= 25_500
+
+
+def test_a_pin_that_goes_high_ends_a_light_sleep(side):
+    source = (
+        STAGE
+        + FAKE_NODE
+        + """
+machine.pin = 3000
+out = [run(), Link.said]
+"""
+    )
+    _, said = answer(side, source, ["light", 10, 60, 0])
+    assert said[1][1] == "health"
+    assert said[1][0] - said[0][0] == 3000
+
+
+def test_a_low_battery_makes_a_node_save_and_an_empty_one_stops_it_for_an_hour_at_a_time(side):
+    source = (
+        STAGE
+        + FAKE_NODE
+        + """
+power.battery = 1
+config = Config()
+out = [power.pace(config, 10, 0, 30), power.pace(config, 10, 60, 210)]
+power.battery = 0
+out.append(power.pace(config, 10, 60, 210))
+power.battery = 2
+out += [run(), Link.said, list(machine.said)]
+import asleep
+asleep.power.kept = []
+machine.why = 4
+power.spent[:] = [0, 0, 0, 0]
+real = clock.advance
+clock.advance = turn
+now[0] = 0
+out.append([asleep.woken(), power.battery, power.kept[2], power.spent[3]])
+class Settings:
+    low_mv, critical_mv = 3300, 3000
+class battery:
+    mv = 3000
+    def read(settings): return battery.mv
+sys.modules["battery"] = battery
+try:
+    asleep.go_on(Settings, 5, 1)
+except SystemExit as end:
+    out.append(str(end))
+battery.mv = 3100
+asleep.go_on(Settings, 5, 1)
+out.append([power.battery, machine.said])
+"""
+    )
+    low, low_cycle, enough, end, said, slept, woken, again, well = answer(side, source, ["active", 10, 60, 0])
+    assert low == [40, 0, 120]
+    # 10 s awake and 240 asleep: a report counts for three such cycles
+    assert low_cycle == [40, 240, 750]
+    assert enough == [10, 60, 210]
+    # The host hears of it, if the link is there, and then it sleeps deeply although its mode is active.
+    assert end == "deepsleep"
+    assert [what[1] for what in said] == ["saving", "sleeping"]
+    assert slept == [3_600_000]
+    # It knows after the sleep what it was, and sleeps on until the voltage is 3000 and a thirty-second of it.
+    assert woken[:3] == [[5, 1], 2, 7]
+    assert again == "deepsleep"
+    assert well == [1, [3_600_000, 3_600_000]]
+
+
+def test_rtc_memory_that_is_torn_is_a_new_boot_and_no_false_counters(side):
+    source = (
+        STAGE
+        + FAKE_NODE
+        + """
+Config.mode = "deep"
+Commands.then = ("sleep", 60000)
+out = [run()]
+machine.memory = machine.memory[:40] + bytes([machine.memory[40] ^ 1]) + machine.memory[41:]
+import asleep
+out += [asleep.woken(), power.kept]
+"""
+    )
+    assert answer(side, source, ["deep", 10, 60, 0]) == ["deepsleep", None, []]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        (["power"], {"mode": "deep"}, ["power.awake_s: is missing", "power.asleep_s: is missing"]),
+        (
+            ["power"],
+            {"mode": "light", "awake_s": 10, "asleep_s": 60},
+            ["valid_s: integer from 70 to 86400 expected, not 30"],
+        ),
+        (["power"], {"mode": "dozing"}, ['power.mode: one of active, modem, light, deep expected, not "dozing"']),
+        (["power"], {"critical_mv": 10}, ["power.critical_mv: integer from 0 to 0 expected, not 10"]),
+        (["confirm_s"], 29, ["confirm_s: integer from 30 to 3600 expected, not 29"]),
+    ],
+)
+def test_a_wrong_way_to_sleep_is_refused_with_the_numbers(side, path, value, told):
+    assert answer(side, READ, changed(path, value)) == told
+
+
+def test_the_sensors_of_a_node_that_sleeps_have_its_duty_or_a_pin_that_wakes_it(side):
+    sleeping = {"mode": "deep", "awake_s": 10, "asleep_s": 10}
+    sensors = [{**CAMERA, "awake": "duty", "duty_milli": 500}, {**PRESENCE, "awake": "event", "pin": 18}]
+    wrong = {**NODE, "power": sleeping, "sensors": sensors}
+    assert answer(side, READ, wrong) == [
+        "sensors[0].awake: left out on a node that sleeps (power is its duty), not duty",
+        "sensors[1].awake: a pin that wakes the chip expected for event, not 18",
+    ]
+    source = """
+import config
+out = [config.settings(given).waking, config.settings(given).valid_s]
+"""
+    right = {**NODE, "power": sleeping, "sensors": [CAMERA, {**PRESENCE, "awake": "event"}]}
+    del right["valid_s"]
+    assert answer(side, source, right) == [[27], 60]
+
+
+@pytest.mark.parametrize("mode", ["light", "deep"])
+def test_a_node_that_sleeps_is_one_node_to_the_host(start, broker, mode):  # noqa: F811
+    state = State("jacksboro")
+    with Ingest("127.0.0.1", broker, "jacksboro") as ingest:
+        ingest.wait(10)
+        slept = start(power={"mode": mode, "awake_s": 2, "asleep_s": 2})
+        states, seqs, healths, clocks = [], [], [], []
+        end = time.monotonic() + 50
+        while len([word for word, *_ in states if word == "sleeping"]) < 3:
+            assert time.monotonic() < end, slept.said()
+            arrival = ingest.next(10)
+            assert arrival is not None, slept.said()
+            assert arrival.report is not None, arrival.reason
+            state.apply(arrival.report, arrival.arrived_unix_ms, arrival.retained)
+            values = arrival.report.values
+            if arrival.report.kind == "state":
+                states.append((values["state"], values["boot"], values["session"]))
+            elif arrival.report.kind == "frustum":
+                seqs.append(values["seq"])
+                clocks.append(values["clock"])
+                assert (values["awake"], values["duty"]) == ("duty", 0.5)
+                # Whatever came last is what the host holds: no boot, session or seq has gone backwards.
+                (sensor,) = state.snapshot(arrival.arrived_unix_ms)
+                assert sensor.report.values["seq"] == values["seq"]
+                assert sensor.status == "heard"
+            elif arrival.report.kind == "health":
+                healths.append(values)
+    assert states == [(word, 1, session) for session in (1, 2, 3) for word in ("ready", "sleeping")]
+    assert seqs == sorted(set(seqs))  # only the latest of a sensor is sent, so some may be missing
+    uptimes = [values["uptime_ms"] for values in healths]
+    assert uptimes == sorted(uptimes)
+    (node,) = state.nodes(arrival.arrived_unix_ms)
+    assert (node.state, node.reason) == ("sleeping", "")
+    assert (slept.folder / "boot").read_text().split() == ["1", "0"]  # the flash was written once
+    if mode == "deep":
+        assert slept.causes[:3] == [PWRON, DEEPSLEEP, DEEPSLEEP]
+        assert slept.slept[:2] == [2000, 2000]
+        assert [values["reset"] for values in healths[:3]] == ["power", "sleep", "sleep"]
+        # The time that it knew before the sleep holds on until the receiver tells it anew.
+        assert "gnss" not in clocks or "none" not in clocks[clocks.index("gnss") :]
+        assert "rtc" in clocks
+    else:
+        assert slept.causes == [PWRON]
+
+
+def test_a_presence_wakes_a_node_from_its_deep_sleep_and_is_reported(start, host):  # noqa: F811
+    world = {"pir": [{"pin": 27, "every_ms": 12_000, "high_ms": 3000}]}
+    near = {**PRESENCE, "azimuth_source": "survey", "awake": "event", "settle_s": 0}
+    board = start(world, power={"mode": "deep", "awake_s": 2, "asleep_s": 600}, valid_s=3600, sensors=[CAMERA, near])
+    host.until(lambda report: report.kind == "state" and report.values["state"] == "sleeping")
+    # Ten minutes it would sleep; somebody comes within twelve seconds.
+    second = host.listener.heard.get(timeout=40)
+    assert second[0].endswith("/birth")
+    detection = host.until("detection")[0].values
+    assert detection["boot"] == 1
+    assert board.causes[:2] == [PWRON, DEEPSLEEP]
+    frusta = [r.values for r in host.reports if r.kind == "frustum" and r.sensor == "near"]
+    assert {values["awake"] for values in frusta} == {"event"}
+
+
+def test_what_every_node_loads_to_sleep_is_small(micropython, tmp_path):
+    source = f"""
+import gc
+sys.path[:0] = [{str(board() / "unix")!r}]
+import asyncio, json, struct, time, clock, machine, flash, log, board, store, rtc
+gc.collect()
+before = gc.mem_alloc()
+import power
+gc.collect()
+out = gc.mem_alloc() - before
+"""
+    assert answer(micropython, source, cwd=tmp_path) < 3584
