@@ -114,6 +114,8 @@ def test_a_golden_message_is_written_and_read_to_the_letter(golden):
     assert (report.wall, report.node, report.kind, report.sensor) == wire.parse_topic(golden["topic"])
     assert report.values == golden["values"]
     assert wire.integers(kind, report.values) == golden["fields"]
+    if kind == "command":
+        assert wire.command(payload) == golden["values"]
 
 
 def test_every_kind_of_message_has_a_golden_one():
@@ -183,6 +185,21 @@ def test_what_is_no_command_is_refused_on_the_node_short_and_in_printable_ascii(
     assert said.isprintable()
     assert "expected" in said
     assert len(said) < 120
+
+
+def test_bytes_that_are_no_packed_message_are_refused_on_the_node(node):
+    source = """
+import wire
+out = []
+for data in given:
+    try:
+        out.append(wire.unpack(bytes(data)))
+    except wire.WireError as error:
+        out.append(str(error)[-9:])
+"""
+    # nothing; another version; a kind that is none; one byte short; more than the number can be
+    cases = [[], [32] * 28, [20] * 28, [18] + [0] * 26, [18] + [255] * 27]
+    assert answer(node, source, cases) == [" expected"] * len(cases)
 
 
 def test_a_node_reads_the_table_beside_it_and_carries_nothing_of_the_host():
