@@ -504,6 +504,25 @@ def test_the_loudest_sound_needs_no_more_than_30_bits(side):
     assert (1 << 21) * 384 < 1 << 30
 
 
+@pytest.mark.parametrize("name", ["micropython"])
+def test_listening_to_a_block_allocates_nothing(name):
+    source = """
+import gc
+from array import array
+from sensors.acoustic import level
+samples = array("h", [(i * 7919) % 65536 - 32768 for i in range(1024)])
+level(samples, 1, 6)
+gc.collect()
+gc.disable()
+before = gc.mem_alloc()
+for _ in range(10):
+    level(samples, 1, 6)
+out = gc.mem_alloc() - before
+"""
+    # One object in each turn of the loop would be 16 bytes 5120 times.
+    assert answer(interpreter(name), source) < 1000
+
+
 def test_a_microphone_that_says_the_same_all_the_time_is_none(side):
     assert answer(side, LEVEL, [["level", 2, 5, [0] * 512], ["level", 2, 5, [-1] * 512]]) == [None, None]
 

@@ -28,7 +28,7 @@ _POLL_MS = const(68)  # and 32 to hear
 _LEARN = const(30)  # blocks
 _FULL_CDB = const(12_000)  # sound pressure of full scale
 _SINE_CDB = const(392)  # the mean of a rectified sine is 2 / pi of its peak
-_CORNERS_HZ = (1273, 637, 318, 159, 80, 40)  # for n from 1 to 6
+_CORNERS_HZ = const(2546)  # over 2**n: the rate over 2 pi
 _EIGHTHS = (0, 102, 194, 277, 352, 422, 486, 546, 602)  # 2000 * log10(1 + i / 8)
 
 
@@ -38,7 +38,7 @@ def options(section):
     shifts = []
     for key, hz in (("high_hz", 637), ("low_hz", 80)):
         hz = section.integer(key, 40, 1273, hz)
-        shifts.append(1 + min([(abs(corner - (hz or 0)), i) for i, corner in enumerate(_CORNERS_HZ)])[1])
+        shifts.append(min([(abs((_CORNERS_HZ >> n) - (hz or 0)), n) for n in range(1, 7)])[1])
     if shifts[0] >= shifts[1]:
         section.problem("low_hz", hz, "an octave under high_hz expected")
     return (

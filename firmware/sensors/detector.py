@@ -19,15 +19,8 @@ from micropython import const
 from sensors import serial, told
 
 _LONGEST = const(200)  # [bytes]
-# Their places among what `detected` takes.
-_KEYS = {
-    "confidence_milli": 0,
-    "azimuth_cdeg": 1,
-    "elevation_cdeg": 2,
-    "azimuth_sigma_cdeg": 3,
-    "range_cm": 4,
-    "class": 5,
-}
+# As `detected` takes them.
+_KEYS = ("confidence_milli", "azimuth_cdeg", "elevation_cdeg", "azimuth_sigma_cdeg", "range_cm", "class")
 
 
 def options(section):
@@ -60,7 +53,7 @@ def values(text):
                 low = -high
             if value not in low if row[2] == "e" else type(value) is not int or not low <= value <= high:
                 raise ValueError(key)
-            out[_KEYS[key]] = value
+            out[_KEYS.index(key)] = value
     if out[0] is None:
         raise ValueError("confidence_milli")
     return out
@@ -72,28 +65,24 @@ def local(settings):
 
 
 def take(settings, payload):
-    """Takes a message that came over MQTT."""
-    if settings[3]:
-        settings[3].came(payload)
+    """Takes a message that came over MQTT; `payload` None: one that was too long."""
+    post = settings[3]
+    if post:
+        # What has no room is cut, and then counted as a bad line.
+        post.waiting = (post.waiting + (payload or b"?") + b"\n")[-1024:]
 
 
 class _Post:
-    """What came over MQTT, in the place of a UART."""
-
-    def __init__(self):
-        self._waiting = b""
-
-    def came(self, payload):
-        # What has no room is cut, and then counted as a bad line.
-        self._waiting = (self._waiting + (payload or b"?") + b"\n")[-1024:]
+    # What came over MQTT, in the place of a UART.
+    waiting = b""
 
     def any(self):
-        return len(self._waiting)
+        return len(self.waiting)
 
     def readinto(self, buffer):
-        count = min(len(buffer), len(self._waiting))
-        buffer[:count] = self._waiting[:count]
-        self._waiting = self._waiting[count:]
+        count = min(len(buffer), len(self.waiting))
+        buffer[:count] = self.waiting[:count]
+        self.waiting = self.waiting[count:]
         return count
 
 
