@@ -140,6 +140,31 @@ def test_a_target_that_stands_is_told_again_only_after_a_while_and_one_that_walk
     assert [row[5] for row in comes] == [500, 430, 370, 320, 270, 230, 200]
 
 
+TOLD = """
+from sensors.told import Told
+told = Told(500, 10_000)
+out = [told.news(*target, uptime) for uptime, *target in given]
+"""
+
+
+def test_two_targets_without_a_number_are_told_apart_by_their_places(side):
+    # Two stand 20 degrees apart, and the sensor says now the one, now the other.
+    seen = [(200 * i, None, -1000 if i % 2 else 1000, 500) for i in range(60)]
+    news = answer(side, TOLD, seen)
+    assert [at for (at, *_), told in zip(seen, news, strict=True) if told] == [0, 200, 10_000, 10_200]
+    # Two that have numbers are two, at one place, too; and a place left long ago is news again.
+    rows = [(0, 1, 0, 500), (0, 2, 0, 500), (100, 1, 0, 500), (200, 1, 2000, 500), (300, 1, 0, 500)]
+    assert answer(side, TOLD, rows) == [True, True, False, True, True]
+    # Behind the sensor azimuths wrap.
+    assert answer(side, TOLD, [(0, 1, 17_900, 500), (100, 1, -17_900, 500)]) == [True, False]
+
+
+def test_of_a_hundred_targets_sixteen_are_remembered(side):
+    source = TOLD + "out = [sum(out), len(told._last)]"
+    assert answer(side, source, [(i, i, 0, 500) for i in range(100)]) == [100, 16]
+    assert answer(side, source, [(i, None, 600 * (i % 25) - 9000, 0) for i in range(100)]) == [100, 16]
+
+
 def test_the_radar_is_set_to_several_targets_at_its_start_and_after_every_silence_and_its_silence_is_told(side):
     source = (
         ASIDE

@@ -138,7 +138,7 @@ async def watch(settings, detected, trouble):
             azimuth, elevation = found[0] * hfov // 800, -found[1] * vfov // 800
             if mirrored:
                 azimuth = -azimuth
-            if told.news(0, azimuth, 0, clock.uptime_ms()):
+            if told.news(None, azimuth, 0, clock.uptime_ms()):
                 # The middle of a target is known to a pixel, an eighth of the field: its sigma is 1 / sqrt(12).
                 detected(750, azimuth, elevation, hfov // 28)
         await asyncio.sleep_ms(_POLL_MS)

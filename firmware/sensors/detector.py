@@ -92,7 +92,7 @@ async def watch(settings, detected, trouble):
 
     def line(text, uptime):
         found = values(text)
-        if found and told.news(found[5], found[1], found[4] or 0, uptime):
+        if found and told.news(None, found[1], found[4] or 0, uptime):
             detected(*found[:3], sigma_cdeg=found[3], range_cm=found[4], kind=found[5])
 
     uart = board.sensor_uart(2, baud) if baud else _Post()
