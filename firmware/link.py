@@ -228,6 +228,10 @@ class Link:
         # Not of the wire: between a node and the computer beside it.
         return "dw-local/%s/%s/%s" % (self._config.wall, self._config.node, sensor.name)
 
+    def _local(self, sensor):
+        # Not of the wire: between a node and the computer beside it.
+        return "dw-local/%s/%s/%s" % (self._config.wall, self._config.node, sensor.name)
+
     def _received(self, topic, payload, retained):
         # A retained message is one that somebody left lying about: its time is unknown.
         if retained:

@@ -265,7 +265,7 @@ out = [seen, troubles, told]
         [900, 1300, 0, 150, 150_000],
     ]
     # At once, and then at most once a minute.
-    assert told == [["uart", "1 broken frames"], ["uart", "2 broken frames"]]
+    assert told == [["sensor", "1 broken messages"], ["sensor", "2 broken messages"]]
     assert [text for _, text in troubles] == [None, "silent"]
 
 
@@ -749,6 +749,30 @@ def test_who_comes_towards_a_node_is_told_by_its_sensor(make, host, sensor, worl
         assert range_m[0] - 0.1 <= found["range_m"] <= range_m[1] + 0.1
     else:
         assert "range_m" not in found
+
+
+def test_a_cameras_computer_tells_a_node_over_its_broker_and_rubbish_is_passed_over(make, host):  # noqa: F811
+    topic = "dw-local/jacksboro/P4/cam"
+    client, every = host.listener.client, host.listener.next
+
+    def of_the_wire():
+        while True:
+            heard = every()
+            if heard[0] != topic:
+                return heard
+
+    host.listener.next = of_the_wire
+    # Somebody left one lying about: nobody knows since when.
+    client.publish(topic, json.dumps({**GOOD, "azimuth_cdeg": 4000}), 1, retain=True)
+    node = make(sensors=[facing("detector", source="mqtt", name="cam")], period_s=5, valid_s=180)
+    host.until(lambda report: report.kind == "state" and report.values["state"] == "ready")
+    for payload in ("rubbish", "x" * 3000, json.dumps({**GOOD, "class": "ghost"}), json.dumps(GOOD)):
+        client.publish(topic, payload, 1)
+    found = host.until("detection")[0].values
+    assert found["azimuth_deg"] == TRUTH["azimuth_deg"] - 3.5
+    assert (found["elevation_deg"], found["range_m"], found["class"]) == (0.2, 42.0, "person")
+    assert (found["confidence"], found["seq"]) == (0.87, 1)
+    assert node.process.poll() is None
 
 
 def test_a_sensor_that_does_not_answer_is_said_to_watch_nothing_and_the_others_go_on(make, host):  # noqa: F811

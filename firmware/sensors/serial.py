@@ -63,5 +63,5 @@ async def listen(uart, frames, silent_ms, trouble, setup=()):
             trouble(None)
         if frames.bad != counted and uptime - told >= _COUNT_MS:
             counted, told = frames.bad, uptime
-            log("uart", "%d broken frames" % counted)
+            log("sensor", "%d broken messages" % counted)
         await asyncio.sleep_ms(_POLL_MS)
