@@ -9,10 +9,13 @@ from functools import reduce
 
 import pytest
 
+from dronewall import scenario
+from dronewall.live.devices import devices
 from firmware_side import answer, interpreter
 from test_firmware_config import PRESENCE, READ, changed
 from test_firmware_node import TRUTH, broker, host, make  # noqa: F401
 from test_firmware_unix import HERE, devices_say  # noqa: F401
+from test_simulate import SITE, east_flight
 
 
 @pytest.fixture(params=["cpython", "micropython"])
@@ -790,3 +793,36 @@ def test_a_sensor_that_is_stuck_is_said_to_watch_nothing_and_tells_no_more(make,
     host.until("detection", 2)
     host.until(lambda report: report.kind == "frustum" and report.values["duty"] == 0)
     assert [report.kind for report in host.reports].count("detection") <= 6
+
+
+def site_devices(folder, driver, **replaced):
+    text = SITE.replace('driver = "pir"', f'driver = "{driver}"')
+    for old, new in replaced.items():
+        text = text.replace(f'name = "{old}"\ntype = "camera"', f'name = "{old}"\ntype = "{new}"')
+    (folder / "site.toml").write_text(text)
+    site = scenario.read(folder / "site.toml")
+    return {d.name: d for d in devices(site, "127.0.0.1", 1883, lambda *_: 500.0, east_flight, start_unix_ms=5)}
+
+
+@pytest.mark.parametrize(
+    ("driver", "world"),
+    [
+        ("ld2450", {"uart": {"1": "receiver", "2": "ld2450"}, "mounts": {"ld2450": 9000}}),
+        ("radar", {"uart": {"1": "receiver", "2": "ttm"}, "mounts": {"ttm": 9000}}),
+        ("detector", {"uart": {"1": "receiver", "2": "camera"}, "mounts": {"camera": 9000}}),
+        ("amg8833", {"i2c": ["qmc5883l", "adxl345", "amg8833"], "mounts": {"amg8833": 9000}}),
+        ("acoustic", {"i2s": "inmp441", "mounts": {"inmp441": 9000}}),
+    ],
+)
+def test_a_sites_sensor_stands_on_its_bus_and_looks_where_the_site_says(tmp_path, side, driver, world):
+    found = site_devices(tmp_path, driver, side="presence")
+    # The board of P1 looks where its first sensor does, at 310 degrees; this one is at 40. P2's only one is its board.
+    assert {key: found["P1"].world[key] for key in world} == world
+    assert set(found["P2"].world["mounts"].values()) == {0}
+    source = "import config\nout = [sensor.driver for sensor in config.settings(given).sensors]"
+    assert answer(side, source, found["P1"].config) == ["optics", driver]
+
+
+def test_a_site_with_two_sensors_on_a_nodes_one_uart_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="node P1: the board has one UART for a sensor, sensor side is the second"):
+        site_devices(tmp_path, "radar", cam="presence", side="presence")

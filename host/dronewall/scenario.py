@@ -395,7 +395,10 @@ class SensorType(_Table, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    driver: Annotated[Literal["optics", "pir"], _is("Which driver of the firmware reads it")]
+    driver: Annotated[
+        Literal["acoustic", "amg8833", "detector", "ld2450", "optics", "pir", "radar"],
+        _is("Which driver of the firmware reads it (`firmware/README.md`)"),
+    ]
     shape: Annotated[
         Literal["pyramid", "sector"],
         _is("pyramid: a camera's picture; sector: a window of azimuth and elevation (PIR, radar, all-round)"),

@@ -21,7 +21,15 @@ COMPASS_SIGMA_DEG = 1.0  # what calibration leaves
 VALID_PERIODS = 3
 DRONE_PERIOD_S = 2
 KEEPALIVE_S = 10
-_PIR_PINS = (27, 32, 33, 13, 14, 23)  # free ones of firmware/board.py
+_PIR_PINS = (27, 32, 33, 13, 14, 18, 19, 23)  # free ones of firmware/board.py
+# driver: the bus and the file of firmware/unix/devices/ that speaks on it.
+_DEVICES = {
+    "acoustic": ("i2s", "inmp441"),
+    "amg8833": ("i2c", "amg8833"),
+    "detector": ("uart", "camera"),
+    "ld2450": ("uart", "ld2450"),
+    "radar": ("uart", "ttm"),
+}
 _POLE = (math.radians(80.65), math.radians(-72.68))  # geomagnetic pole, latitude and longitude (IGRF-13, 2020)
 
 GroundHeight = Callable[[float, float], float]
@@ -106,6 +114,7 @@ def devices(
                 if "pin" in sensor
             ],
             "seed": seed * 1000 + len(found),
+            **_wired(name, config["sensors"], path[0][4]),
         }
         points = [tuple(int(number) for number in row) for row in path]
         found.append(Device(name, {**common, "node": name, **config}, world, points))
@@ -126,6 +135,22 @@ def devices(
         if flight:
             add(drone.name, _drone_config(scenario, drone), flight, "loop")
     return found
+
+
+def _wired(name: str, sensors: Sequence[dict[str, Any]], board_cdeg: int) -> dict[str, Any]:
+    """What stands on the buses of a board with these sensors, and where it looks, as its world says it."""
+    world: dict[str, Any] = {}
+    for sensor in sensors:
+        device = _DEVICES.get(sensor["driver"])
+        if device is None:
+            continue
+        bus, part = device
+        if bus == "uart" and bus in world:
+            raise ValueError(f"node {name}: the board has one UART for a sensor, sensor {sensor['name']} is the second")
+        world[bus] = {"uart": {"1": "receiver", "2": part}, "i2c": ["qmc5883l", "adxl345", part], "i2s": part}[bus]
+        turned = board_cdeg if sensor["azimuth_source"] == "survey" else 0
+        world.setdefault("mounts", {})[part] = (sensor["azimuth_cdeg"] - turned) % 36000
+    return world
 
 
 def _standing(node: Node, post: Post, ground_amsl: float) -> list[list[int]]:
