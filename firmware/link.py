@@ -48,9 +48,9 @@ class Link:
         self.asleep = False
         self.saving = False
         self._drops = 0
-        self._config = config
+        self.config = config
         self._boot = boot
-        self._birth = birth
+        self.birth = birth
         self._command = command
         self._client = None
         self._wake = asyncio.Event()
@@ -59,12 +59,12 @@ class Link:
         self._outbox = Outbox("/".join([config.wall, config.node] + self._names), config.detections)
         self._replies = []  # payloads
         self._health = None
-        self._wlan = None
-        self._network = 0  # of config.wifi: the last good one
-        self._failed = 0  # searches for a network, in a row
-        self._futile = 0  # attempts in a row that this network led nowhere
+        self.wlan = None
+        self.network = 0  # of config.wifi: the last good one
+        self.failed = 0  # searches for a network, in a row
+        self.futile = 0  # attempts in a row that this network led nowhere
         self._watcher = None
-        self._utc = utc
+        self.utc = utc
         self._ntp_at = 0  # uptime when a server is asked next
         self._ntp_wait = _NTP_MS
 
@@ -127,9 +127,9 @@ class Link:
 
     def rssi_dbm(self):
         """The Wi-Fi's signal, or None."""
-        if self._wlan is None or not self._wlan.isconnected():
+        if self.wlan is None or not self.wlan.isconnected():
             return None
-        return self._wlan.status("rssi")
+        return self.wlan.status("rssi")
 
     async def run(self):
         """Keeps a session open for ever."""
@@ -140,7 +140,8 @@ class Link:
             start = clock.uptime_ms()
             most = _BACKOFF_MOST_MS
             try:
-                await self._wifi()
+                if self.config.wifi:
+                    await _once("wifi").joined(self)
                 await self._session()
             except mqtt.MqttError as error:
                 log("link", error)
@@ -149,11 +150,11 @@ class Link:
             except OSError as error:
                 log("link", error)
             if self.ready:
-                self._futile = 0
+                self.futile = 0
                 if clock.uptime_ms() - start > _STEADY_MS:
                     wait = _BACKOFF_MS
             else:
-                self._futile += 1
+                self.futile += 1
             self.ready = False
             if self.asleep:
                 wait = _BACKOFF_MS
@@ -165,119 +166,76 @@ class Link:
     def save_power(self, saving):
         """Lets the radio rest between two beacons (modem sleep), or not."""
         self.saving = saving
-        if self._wlan:
+        if self.wlan:
             # PM_PERFORMANCE is what MicroPython begins with.
-            self._wlan.config(pm=self._wlan.PM_POWERSAVE if saving else self._wlan.PM_PERFORMANCE)
+            self.wlan.config(pm=self.wlan.PM_POWERSAVE if saving else self.wlan.PM_PERFORMANCE)
 
     async def sleep(self):
         """Says `sleeping`, ends the session and switches Wi-Fi off; until `asleep` is False again."""
         self.asleep = True
         await self.close("sleeping")
         await asyncio.sleep_ms(_LAST_WORDS_MS)
-        if self._wlan:
-            self._wlan.active(False)
-            self._wlan = None
+        if self.wlan:
+            self.wlan.active(False)
+            self.wlan = None
 
     async def close(self, state="disconnected"):
         """Says how the node leaves and ends the session, in a second or not at all."""
         if self.ready:
             self.ready = False
-            state = self._state(state)
+            state = self.state(state)
             try:
-                await asyncio.wait_for_ms(self._client.disconnect(self._topic("state"), state), 1000)
+                await asyncio.wait_for_ms(self._client.disconnect(self.topic("state"), state), 1000)
             except asyncio.TimeoutError:
                 pass
         elif self._client and self._client.opened():
             # Half-way into a session: its will must not be told.
             await self._client.disconnect()
 
-    def _topic(self, kind, sensor=None):
-        return wire.topic(self._config.wall, self._config.node, kind, sensor)
+    def topic(self, kind, sensor=None):
+        """The topic of one of this node's messages."""
+        return wire.topic(self.config.wall, self.config.node, kind, sensor)
 
-    def _state(self, state):
+    def state(self, state):
+        """The message that says it of this boot and session."""
         return wire.encode("state", {"state": state, "boot": self._boot, "session": self.session})
 
-    async def _wifi(self):
-        networks = self._config.wifi
-        if not networks:
-            return
-        if self._wlan is None:
-            import network
-
-            self._wlan = network.WLAN(network.STA_IF)
-            self._failed = 0
-        elif self._wlan.isconnected():
-            if self._futile % 4 < 3 or len(networks) < 2:
-                return
-            # It lets us in and leads nowhere: the next one may.
-            self._network = (self._network + 1) % len(networks)
-        self._failed += 1
-        self._network = await _once("wifi").joined(self._wlan, networks, self._network, self._failed - 1)
-        self._failed = 0
-        self.save_power(self.saving)
-
-    async def _time(self):
+    async def time(self):
         """Asks the time server where that is due: every six hours, and only while GNSS says nothing."""
-        config, uptime = self._config, clock.uptime_ms()
-        if config.ntp and uptime >= self._ntp_at and not (self._utc.source == "gnss" and self._utc.fresh(uptime)):
+        config, uptime = self.config, clock.uptime_ms()
+        if config.ntp and uptime >= self._ntp_at and not (self.utc.source == "gnss" and self.utc.fresh(uptime)):
             self._ntp_at = uptime + self._ntp_wait  # nobody else asks meanwhile
-            self._ntp_wait = wait = await _once("ntp").told(self._utc, config.ntp, config.ntp_port, self._ntp_wait)
+            self._ntp_wait = wait = await _once("ntp").told(self.utc, config.ntp, config.ntp_port, self._ntp_wait)
             self._ntp_at = uptime + wait
 
-    def _local(self, sensor):
-        # Not of the wire: between a node and the computer beside it.
-        return "dw-local/%s/%s/%s" % (self._config.wall, self._config.node, sensor.name)
-
-    def _local(self, sensor):
-        # Not of the wire: between a node and the computer beside it.
-        return "dw-local/%s/%s/%s" % (self._config.wall, self._config.node, sensor.name)
+    def local(self, sensor):
+        """The topic on which a sensor hears the computer beside it; not of the wire, for the host has no part in it."""
+        return "dw-local/%s/%s/%s" % (self.config.wall, self.config.node, sensor.name)
 
     def _received(self, topic, payload, retained):
         # A retained message is one that somebody left lying about: its time is unknown.
         if retained:
             return
-        if topic == self._topic("command"):
+        if topic == self.topic("command"):
             return self._command(payload)
-        for sensor in self._config.sensors:
-            if topic == self._local(sensor):
+        for sensor in self.config.sensors:
+            if topic == self.local(sensor):
                 sensor.module.take(sensor.settings, payload)
 
     async def _session(self):
-        config = self._config
         # Counted before the attempt: one that seems to have failed may have left a will at the broker.
         self.session += 1
-        wrap = None
-        if config.tls:
-            await self._time()
-            wrap = await _once("secure").wrapper(config.tls, config.host, self._utc)
-        else:
-            asyncio.create_task(self._time())
         client = self._client = mqtt.Client(self._received)
-        await client.connect(
-            config.host,
-            config.port,
-            "%s-%s" % (config.wall, config.node),
-            config.keepalive_s,
-            config.user,
-            config.password,
-            (self._topic("state"), self._state("lost"), True, 1),
-            wrap,
-        )
         try:
-            await client.publish(self._topic("birth"), wire.encode("birth", self._birth(self.session)), True, 1)
-            await client.subscribe(self._topic("command"))
-            for sensor in config.sensors:
-                if hasattr(sensor.module, "local") and sensor.module.local(sensor.settings):
-                    await client.subscribe(self._local(sensor))
-            await client.publish(self._topic("state"), self._state("ready"), True, 1)
+            await _once("session").begun(self, client)
             self.ready = True
             log("link", "ready, session %d" % self.session)
             self._watcher = asyncio.create_task(self._watch(client))
             while True:
                 while await self._send(client):
                     pass
-                if config.ntp and clock.uptime_ms() >= self._ntp_at:
-                    asyncio.create_task(self._time())
+                if self.config.ntp and clock.uptime_ms() >= self._ntp_at:
+                    asyncio.create_task(self.time())
                 await self._wake.wait()
                 self._wake.clear()
                 if client.lost.is_set():
@@ -294,7 +252,7 @@ class Link:
         number, packed = box.oldest()
         try:
             fields = wire.unpack(packed)[1]
-            topic = self._topic("detection", self._names[fields.pop("sensor_index")])
+            topic = self.topic("detection", self._names[fields.pop("sensor_index")])
             payload = wire.encode("detection", fields)
         except (wire.WireError, KeyError, IndexError) as error:
             # Of a firmware whose wire was another.
@@ -308,7 +266,7 @@ class Link:
         """Sends the most urgent message; False when nothing waits."""
         if self._replies:
             first = self._replies[0]
-            await client.publish(self._topic("reply"), first, False, 1)
+            await client.publish(self.topic("reply"), first, False, 1)
             # Meanwhile a full queue may have dropped it, and it was not lost after all.
             if self._replies[0] is first:
                 self._replies.pop(0)
@@ -317,7 +275,7 @@ class Link:
         elif self._frusta:
             sensor, payload = self._frusta.popitem()
             try:
-                await client.publish(self._topic("frustum", sensor), payload, True, 0 if self._config.moving else 1)
+                await client.publish(self.topic("frustum", sensor), payload, True, 0 if self.config.moving else 1)
             except mqtt.MqttError:
                 self._frusta.setdefault(sensor, payload)
                 raise
@@ -325,7 +283,7 @@ class Link:
             await self._send_detection(client)
         elif self._health is not None:
             payload, self._health = self._health, None
-            await client.publish(self._topic("health"), payload, True, 0)
+            await client.publish(self.topic("health"), payload, True, 0)
         else:
             return False
         return True

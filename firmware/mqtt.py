@@ -112,7 +112,8 @@ class Client:
         if not self.lost.is_set():
             last = b"" if topic is None else packet(0x31, field(topic) + payload)
             try:
-                await self.send(last + b"\xe0\0")
+                if self.stream:
+                    await self.send(last + b"\xe0\0")
             except MqttError:
                 pass
             self.end("disconnected")

@@ -88,8 +88,11 @@ async def told(utc, host, port, wait):
             return _REST_MS
         log("ntp", "%d is not believed" % answer[0])
         # A jump that goes on is none.
-        return _AGAIN_MS if taken is False else min(2 * wait, _REST_MS)
+        if taken is False:
+            return _AGAIN_MS
     except (OSError, ValueError) as error:
         log("ntp", error)
-        # A kiss is a wish to be left alone.
-        return _REST_MS if "kiss" in str(error) else min(2 * wait, _REST_MS)
+        # A wish to be left alone.
+        if "kiss" in str(error):
+            return _REST_MS
+    return min(2 * wait, _REST_MS) if wait < _REST_MS else _AGAIN_MS

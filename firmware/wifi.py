@@ -16,16 +16,27 @@ _RECONNECTS = const(2)  # by the driver itself, before it says why it could not
 _REFUSED = {201: "not found", 202: "password refused"}
 
 
-async def joined(wlan, networks, last, failed):
-    """The place in `networks`, a list of (ssid, password), of the one that let us in; OSError where none does.
+async def joined(link):
+    """Gets the `wlan` of a Link into one of its networks; OSError where none lets us in."""
+    networks = link.config.wifi
+    wlan = link.wlan
+    if wlan is None:
+        import network
 
-    `last`: the place of the one to begin with; `failed`: how many searches in a row found none before this one.
-    """
-    if failed % 3 == 0:
+        wlan = link.wlan = network.WLAN(network.STA_IF)
+        link.failed = 0
+    elif wlan.isconnected():
+        if link.futile % 4 < 3 or len(networks) < 2:
+            return
+        # It lets us in and leads nowhere: the next one may.
+        link.network = (link.network + 1) % len(networks)
+    if link.failed % 3 == 0:
         wlan.active(False)
         wlan.active(True)
         wlan.config(reconnects=_RECONNECTS)
-    for i in [last] + [i for i in range(len(networks)) if i != last]:
+        link.save_power(link.saving)
+    link.failed += 1
+    for i in [link.network] + [i for i in range(len(networks)) if i != link.network]:
         ssid, password = networks[i]
         wlan.disconnect()
         wlan.connect(ssid, password)
@@ -35,7 +46,8 @@ async def joined(wlan, networks, last, failed):
             await asyncio.sleep_ms(100)
             if wlan.isconnected():
                 log("link", "Wi-Fi " + ssid)
-                return i
+                link.network, link.failed = i, 1
+                return
             status = wlan.status()
         log("link", "Wi-Fi %s: %s" % (ssid, _REFUSED.get(status, "state %d" % status)))
     raise OSError("no Wi-Fi")

@@ -230,13 +230,13 @@ class Asyncio:
 wifi.asyncio = Asyncio()
 tried = []
 class Wlan:
-    asked = None
+    asked, since = (None, None), 0
     def active(self, on):
         tried.append("on" if on else "off")
     def config(self, **settings):
         pass
     def disconnect(self):
-        self.asked = None
+        self.asked = (None, None)
     def connect(self, ssid, password):
         tried.append(ssid)
         self.asked, self.since = (ssid, password), now[0]
@@ -244,10 +244,18 @@ class Wlan:
         kind = given["air"].get(self.asked[0], 201)
         return kind if type(kind) is int and now[0] - self.since >= 500 else 1001
     def isconnected(self):
-        return given["air"].get(self.asked[0]) == self.asked[1] and now[0] - self.since >= 700
+        return given["air"].get(self.asked[0], 0) == self.asked[1] and now[0] - self.since >= 700
+class Link:
+    class config:
+        wifi = [["one", "1"], ["two", "2"], ["three", "3"]]
+    wlan, network, failed, futile, saving = Wlan(), given["last"], given["failed"], 0, False
+    def save_power(saving):
+        pass
+    save_power = staticmethod(save_power)
 async def go():
     try:
-        return await wifi.joined(Wlan(), [["one", "1"], ["two", "2"], ["three", "3"]], given["last"], given["failed"])
+        await wifi.joined(Link)
+        return Link.network
     except OSError as error:
         return str(error)
 import asyncio
@@ -331,28 +339,22 @@ def test_who_is_refused_tries_for_ever_but_every_five_minutes(micropython, refus
         assert 750 * seconds <= wait <= 1250 * seconds
 
 
-def test_a_network_that_lets_us_in_and_leads_nowhere_is_left(micropython):
+def test_a_network_that_lets_us_in_and_leads_nowhere_is_left_after_four_attempts(side):
     source = """
-import asyncio
-class Wlan:
-    PM_PERFORMANCE = 1
-    def config(self, **settings):
-        pass
-    def isconnected(self):
-        return True
-link._wlan = Wlan()
-Config.wifi = [["one", ""], ["two", ""], ["three", ""]]
-class Wifi:
-    async def joined(wlan, networks, last, failed):
-        out.append(last)
-        return last
-    joined = staticmethod(joined)
-link._network = 1
-for link._futile in range(9):
-    sys.modules["wifi"] = Wifi
-    asyncio.run(link._wifi())
+Link.config.wifi = Link.config.wifi[: given["networks"]]
+async def go():
+    Link.wlan.connect("one", "1")
+    now[0] += 1000
+    del tried[:]
+    for Link.futile in range(8):
+        await wifi.joined(Link)
+        out.append(Link.network)
+out = []
+asyncio.run(go())
 """
-    assert answer(micropython, LINK + source) == [2, 0]
+    given = {"air": {"one": "1", "two": "2"}, "last": 0, "failed": 1, "networks": 2}
+    assert answer(side, AIR + source, given) == [0, 0, 0, 1, 1, 1, 1, 0]
+    assert answer(side, AIR + source, given | {"networks": 1}) == [0] * 8  # there is no other
 
 
 NTP_1900 = 2_208_988_800  # seconds from 1900 to 1970, RFC 5905 figure 4
