@@ -34,6 +34,12 @@ def uptime_ms():
     return _uptime
 
 
+def advance(ms):
+    """Says that `ms` have passed that the ticks did not count: a deep sleep."""
+    global _uptime
+    _uptime += ms
+
+
 def unix_ms(year, month, day, milliseconds):
     """UTC in Unix milliseconds of a calendar date and the milliseconds of that day; ValueError where there is
     no such day.

@@ -744,6 +744,33 @@ out = taken
     assert result == [[["mqtt", "{}"]]]
 
 
+def test_a_node_that_goes_to_sleep_while_it_connects_stays_away_until_it_wakes(micropython):
+    source = """
+import asyncio, clock
+Config.host, Config.port, Config.user, Config.password, Config.keepalive_s = "127.0.0.1", given, None, None, 10
+link = Link(Config, 1, lambda session: {}, None, clock.Clock())
+async def go():
+    task = asyncio.create_task(link.run())
+    while not link._client or not link._client.stream:
+        await asyncio.sleep_ms(10)
+    await link.sleep()
+    out.append([link.session, link._client.reason, link.ready])
+    await asyncio.sleep_ms(500)
+    out.append(link.session)
+    link.asleep = False
+    while link.session < 2:
+        await asyncio.sleep_ms(10)
+    task.cancel()
+    await link.close()
+asyncio.run(go())
+"""
+    peer = Peer(lambda connection, peer: peer.over.wait(20))
+    try:
+        assert answer(micropython, LINK + source, peer.port) == [[1, "disconnected", False], 1]
+    finally:
+        peer.close()
+
+
 def test_what_a_watchdog_reset_leaves_in_the_queue_is_reported_as_what_it_was(
     micropython,
     broker_that_can_die,  # noqa: F811
