@@ -71,7 +71,7 @@ ORDER = [
     ["interop"],  # says in other formats what the report's figures say
     ["outputs", "sources", "program"],
     ["demo", "bridges"],
-    ["web", "bench"],
+    ["web", "bench", "simulation"],
     ["nodes"],
     ["cli"],
     ["__main__"],

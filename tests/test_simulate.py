@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from click.testing import CliRunner
 
-from dronewall import scenario
+from dronewall import cli, firmware_files, scenario
 from dronewall.live import simulate
 from dronewall.live.broker import Broker
-from dronewall.live.devices import devices, magnetic_field
+from dronewall.live.devices import devices, magnetic_field, spread
 from dronewall.live.ingest import Ingest
 from dronewall.live.simulate import MicroPythonMissing, SimulatedNodes
 from dronewall.live.state import NodeReport, SensorReport, State
+from dronewall.simulation import Meter
 from processes import listening, runs, until
 
 real = pytest.mark.needs("micropython", "iotcore")
@@ -625,3 +628,98 @@ def test_the_dipole_is_horizontal_at_its_equator_and_vertical_at_its_pole():
     dip, strength = magnetic_field(36.5, -84.3)
     assert dip == pytest.approx(64, abs=3)
     assert strength == pytest.approx(50_000, rel=0.1)
+
+
+# --- more nodes than the site has, and who walks past them
+
+
+def test_of_more_nodes_than_the_site_has_the_copies_stand_evenly_along_the_frontage(site):
+    wall = spread(site, 6)
+    assert [node.name for node in wall.nodes] == ["P1", "P2", "P1-2", "P2-2", "P1-3", "P2-3"]
+    assert [node.sensors for node in wall.nodes[2:4]] == [node.sensors for node in site.nodes]
+    posts = {post.name: post for post in wall.posts}
+    assert {node.post for node in wall.nodes} <= set(posts)
+    # One straight piece of frontage from 36.50, -84.30 to 36.52, -84.28: the middles of its quarters.
+    for name, share in (("P1-2", 0.125), ("P2-2", 0.375), ("P1-3", 0.625), ("P2-3", 0.875)):
+        assert posts[name].latitude_deg == pytest.approx(36.50 + 0.02 * share)
+        assert posts[name].longitude_deg == pytest.approx(-84.30 + 0.02 * share)
+    names = [device.name for device in devices(wall, "127.0.0.1", 1, ground, east_flight)]
+    assert names == ["P1", "P2", "P1-2", "P2-2", "P1-3", "P2-3", "D1"]
+
+
+def test_of_fewer_nodes_than_the_site_has_the_first_remain(site):
+    assert [node.name for node in spread(site, 1).nodes] == ["P1"]
+    assert spread(site, 2).nodes == site.nodes
+
+
+def test_a_walker_crosses_the_frontage_beside_the_post_from_the_threats_side(site):
+    found = {device.name: device for device in devices(site, "127.0.0.1", 1, ground, east_flight, intruders=True)}
+    (walker,) = found["P1"].world["intruders"]
+    (start, *first), (end, *last) = walker["points"]
+    # P1 stands on the line, which runs north-east at this latitude as 0.02 degree of latitude to 0.02 cos(36.51).
+    line = (math.cos(math.radians(36.51)), 1.0)
+    along = [part / math.hypot(*line) for part in line]
+    to_left = (-along[1], along[0])
+    for place, offset in ((first, 4000), (last, -4000)):
+        assert place[0] * to_left[0] + place[1] * to_left[1] == pytest.approx(offset, abs=1)
+        assert place[0] * along[0] + place[1] * along[1] == pytest.approx(-300, abs=1)
+        assert place[2] == 90 - 600  # his middle, seen from the mast's top
+    assert (start, end) == (0, pytest.approx(80_000 / 1.4, abs=1))
+    assert "intruders" not in found["D1"].world
+
+
+@pytest.mark.parametrize("words", ["wifi", "wifi:P1", "rain:P1:10", "wifi:P1:0", "wifi:P1:soon", "wifi::10"])
+def test_a_fault_that_is_none_is_refused_with_the_ones_there_are(words):
+    ran = CliRunner().invoke(cli.main, ["simulate", "site.toml", "--fault", words])
+    assert ran.exit_code == 2
+    assert "KIND:NODE:SECONDS with one of wifi, power, gnss, uart, compass, stuck" in " ".join(ran.output.split())
+
+
+@real
+@pytest.mark.timeout(180)
+def test_the_command_says_who_was_online_what_was_heard_and_what_it_took():
+    site = firmware_files.examples() / "minimal.toml"
+    command = [sys.executable, "-m", "dronewall", "simulate", str(site), "--nodes", "3", "--for", "8"]
+    done = subprocess.run(
+        [*command, "--fault", "power:P1:1"], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": HOST_FOLDER}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    nodes, heard, took = done.stdout.splitlines()
+    assert nodes.startswith("nodes       3, ")
+    assert nodes.endswith("; resets 0, ended by themselves 0")
+    assert "frusta" in heard
+    assert "took" in took
+    wrong = subprocess.run(
+        [*command, "--fault", "wifi:P9:1"], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": HOST_FOLDER}, check=False,
+    )  # fmt: skip
+    assert wrong.returncode == 2
+    assert "no node 'P9'" in wrong.stderr
+
+
+@real
+@pytest.mark.soak
+def test_fifty_nodes_run_on_two_cores():
+    read = scenario.read(firmware_files.examples() / "jacksboro.toml")
+    wall = msgspec.structs.replace(spread(read, 50), drones=(), sorties=())
+    state = State(wall.site.name)
+    with (
+        Broker() as broker,
+        Ingest(broker.host, broker.port, wall.site.name) as ingest,
+        SimulatedNodes(wall, broker.host, broker.port, ground, every_s=0.1, intruders=True) as nodes,
+    ):
+
+        def ready() -> int:
+            ingest.pump(state, 0.1)
+            return sum(node.state == "ready" for node in state.nodes(time.time_ns() // 1_000_000))
+
+        assert until(lambda: ready() == 50, 120)
+        meter = Meter(nodes)
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            ingest.pump(state, 0.5)
+        print(f"\n50 nodes: {meter.words()}")
+        assert ready() == 50
+        assert nodes.failed() == {}
+        assert all(nodes.resets(name) == 0 for name in nodes.names)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from dronewall.live.ingest import Ingest
 from dronewall.live.moment import latest, placed, state_of
 from dronewall.live.simulate import Failure, SimulatedNodes, micropython
 from dronewall.report.figures import clean
+from dronewall.scenario import Scenario
 
 _POLL_S = 0.2
 
@@ -67,16 +69,7 @@ def run(
     state = state_of(scenario)
     told = Told()
     with Broker() as broker:
-        nodes = SimulatedNodes(
-            scenario,
-            broker.host,
-            broker.port,
-            # A post beyond the terrain gets a receiver all the same; the coverage says why it does not count.
-            ground_amsl=lambda latitude, longitude: float(
-                np.nan_to_num(ground.terrain.ground(*ground.site.to_site(latitude, longitude)))
-            ),
-            track=lambda drone: _flight(ground, plan, drone.name),
-        )
+        nodes = simulated(scenario, ground, plan, broker.host, broker.port)
         with Ingest(broker.host, broker.port, scenario.site.name) as ingest, nodes:
             say(2, f"broker {broker.host}:{broker.port}, {len(nodes.names)} nodes started, each a MicroPython process")
             deadline = time.monotonic() + limit_s
@@ -98,6 +91,23 @@ def run(
     say(4, f"coverage of {len(reports)} reports")
     coverage = wall.cover(ground, reports, at_unix_ms, source="live", states=states, progress=computing, told=computed)
     return coverage, told
+
+
+def simulated(scenario: Scenario, ground: Ground, plan: Plan, host: str, port: int, **options: Any) -> SimulatedNodes:
+    """The nodes of a scenario on that ground, for a broker at that address; nothing runs yet. options: as
+    `SimulatedNodes` takes them.
+    """
+    return SimulatedNodes(
+        scenario,
+        host,
+        port,
+        # A post beyond the terrain gets a receiver all the same; the coverage says why it does not count.
+        ground_amsl=lambda latitude, longitude: float(
+            np.nan_to_num(ground.terrain.ground(*ground.site.to_site(latitude, longitude)))
+        ),
+        track=lambda drone: _flight(ground, plan, drone.name),
+        **options,
+    )
 
 
 def _last_words(failed: Mapping[str, Failure]) -> str:

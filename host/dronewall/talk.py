@@ -62,6 +62,11 @@ class Talk:
                 self._console.print(said, markup=False)
 
     @property
+    def terminal(self) -> bool:
+        """Whether a person watches, for whom a line may change in place."""
+        return self._console.is_terminal
+
+    @property
     def room(self) -> int:
         """Columns for the text of `now`, where they are few: the number of the step and the spinner take theirs."""
         return self._console.width - 8 if self._console.is_terminal else 1000

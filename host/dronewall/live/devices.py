@@ -4,6 +4,7 @@
 are the truth that its virtual GNSS receiver, compass and presence sensors measure (firmware/unix/README.md).
 """
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,13 @@ _DEVICES = {
     "radar": ("uart", "ttm"),
 }
 _POLE = (math.radians(80.65), math.radians(-72.68))  # geomagnetic pole, latitude and longitude (IGRF-13, 2020)
+
+_WALKER_MPS = 1.4
+_WALKER_UP_M = 0.9  # its middle
+_WALK_M = 40.0  # how far out an intruder sets out, and how far behind the frontage he is out of sight
+_PASS_M = 3.0  # beside the post
+_EVERY_S = 120
+_METRES = 6_371_000 * math.pi / 180  # in a degree of latitude
 
 GroundHeight = Callable[[float, float], float]
 """Height of the ground AMSL [m] at latitude, longitude [degrees]."""
@@ -77,12 +85,13 @@ def devices(
     position_source: str = "gnss",
     seed: int = 1,
     start_unix_ms: int | None = None,
+    intruders: bool = False,
 ) -> list[Device]:
     """The scenario's nodes and drones, each with its config and its world.
 
     Posts measure their position (`position_source` "gnss") or are told it ("survey"); drones always measure theirs.
     `track` is needed when there are drones. One without a flight is no device: it stays in its box. Nodes have no
-    gimbal: a drone's sensors are fixed to its nose.
+    gimbal: a drone's sensors are fixed to its nose. `intruders`: every two minutes somebody walks past each post.
     """
     start = start_unix_ms if start_unix_ms is not None else time.time_ns() // 1_000_000
     posts = {post.name: post for post in scenario.posts}
@@ -128,6 +137,8 @@ def devices(
             _standing(node, post, ground),
             "hold",
         )
+        if intruders:
+            found[-1].world["intruders"] = [_walker(scenario, post, node.mast_m, len(found))]
     for drone in scenario.drones:
         if track is None:
             raise ValueError(f"drone {drone.name}: no `track` to fly")
@@ -151,6 +162,83 @@ def _wired(name: str, sensors: Sequence[dict[str, Any]], board_cdeg: int) -> dic
         turned = board_cdeg if sensor["azimuth_source"] == "survey" else 0
         world.setdefault("mounts", {})[part] = (sensor["azimuth_cdeg"] - turned) % 36000
     return world
+
+
+def spread(scenario: Scenario, count: int) -> Scenario:
+    """The scenario with `count` nodes. Fewer than it has: its first ones. More: its own, and copies of them one after
+    the other with all their sensors, which stand evenly along the frontage on posts of their own; the first copy of
+    node P4 is P4-2, at post P4-2.
+    """
+    nodes, posts = list(scenario.nodes[:count]), list(scenario.posts)
+    copies = count - len(nodes)
+    taken = {node.name for node in nodes} | {post.name for post in posts} | {drone.name for drone in scenario.drones}
+    for number in range(copies if nodes else 0):
+        origin, turn = scenario.nodes[number % len(scenario.nodes)], number // len(scenario.nodes) + 2
+        name = f"{origin.name[:26]}-{turn}"
+        while name in taken:
+            turn += 1
+            name = f"{origin.name[:26]}-{turn}"
+        taken.add(name)
+        latitude, longitude = _along(scenario.frontage.points_deg, (number + 0.5) / copies)
+        posts.append(Post(name=name, latitude_deg=latitude, longitude_deg=longitude))
+        nodes.append(msgspec.structs.replace(origin, name=name, post=name))
+    return msgspec.structs.replace(scenario, nodes=tuple(nodes), posts=tuple(posts))
+
+
+def _along(points: Sequence[tuple[float, float]], share: float) -> tuple[float, float]:
+    """Latitude and longitude [degrees] at that share of a line's length."""
+    lengths = [math.hypot(*_apart(one, other)) for one, other in itertools.pairwise(points)]
+    left = share * sum(lengths)
+    for (one, other), length in zip(itertools.pairwise(points), lengths, strict=True):
+        if left <= length:
+            part = left / length if length else 0.0
+            return one[0] + part * (other[0] - one[0]), one[1] + part * (other[1] - one[1])
+        left -= length
+    return points[-1]
+
+
+def _apart(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    """(east, north) [m] from one place (latitude, longitude [degrees]) to another that is near: a plane."""
+    north = (other[0] - one[0]) * _METRES
+    return (other[1] - one[1]) * _METRES * math.cos(math.radians((one[0] + other[0]) / 2)), north
+
+
+def _walker(scenario: Scenario, post: Post, mast_m: float, number: int) -> dict[str, Any]:
+    """Somebody who walks straight across the frontage 3 m beside the post, from the threat's side, seen from the board
+    on its mast: true axes, as firmware/unix/README.md says.
+
+        threat    o  40 m out          across = the threat's side of the nearest piece of the frontage
+                  :
+        ----------:--P-----------> frontage (threat on the left)
+                  v
+    """
+    here = (post.latitude_deg, post.longitude_deg)
+    pieces = itertools.pairwise(scenario.frontage.points_deg)
+    one, other = min(pieces, key=lambda piece: _off(here, piece))
+    east, north = _apart(one, other)
+    length = math.hypot(east, north) or 1.0
+    along = (east / length, north / length)
+    across = (-along[1], along[0]) if scenario.frontage.threat == "left" else (along[1], -along[0])
+    up = _WALKER_UP_M - mast_m
+
+    def at(offset: float) -> list[int]:
+        return [round(100 * (offset * across[i] - _PASS_M * along[i])) for i in range(2)] + [round(100 * up)]
+
+    takes_ms = round(2000 * _WALK_M / _WALKER_MPS)
+    return {
+        "start_ms": number * 7919 % (1000 * _EVERY_S),  # not at all posts at once
+        "every_ms": 1000 * _EVERY_S,
+        "points": [[0, *at(_WALK_M)], [takes_ms, *at(-_WALK_M)]],
+        "kind": "person",
+    }
+
+
+def _off(here: tuple[float, float], piece: tuple[tuple[float, float], tuple[float, float]]) -> float:
+    """Distance [m] of a place from a piece of the frontage."""
+    east, north = _apart(*piece)
+    x, y = _apart(piece[0], here)
+    share = min(1.0, max(0.0, (x * east + y * north) / (east * east + north * north or 1.0)))
+    return math.hypot(x - share * east, y - share * north)
 
 
 def _standing(node: Node, post: Post, ground_amsl: float) -> list[list[int]]:
