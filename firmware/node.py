@@ -10,7 +10,6 @@ import power
 import wire
 from commands import Commands
 from link import Link
-from log import log
 from measure import Measured
 from micropython import const
 
@@ -172,10 +171,9 @@ class Node:
         ):
             uptime = clock.uptime_ms()
             looks = self._measured.looks(sensor)
-            if looks[0] is None:
-                log(sensor.name, "detection without an azimuth: not reported")
-                return
-            azimuth, elevation, _ = pose.boresight(looks[:3], (azimuth_cdeg, elevation_cdeg, 0))
+            # That somebody is there is worth a report even where nobody knows where the sensor looks.
+            known = (looks[0] or 0,) + looks[1:3]
+            azimuth, elevation, _ = pose.boresight(known, (azimuth_cdeg, elevation_cdeg, 0))
             if sigma_cdeg is None:
                 sigma_cdeg = min(18000, sensor.hfov_cdeg * 289 // 1000)  # a uniform field: hfov / sqrt(12)
             reported.detections = (reported.detections + 1) % _SEQ
@@ -189,7 +187,7 @@ class Node:
                     "seq": reported.detections,
                     "azimuth_cdeg": azimuth,
                     "elevation_cdeg": elevation,
-                    "azimuth_sigma_cdeg": pose.hypotenuse(sigma_cdeg, looks[3]),
+                    "azimuth_sigma_cdeg": min(18000, pose.hypotenuse(sigma_cdeg, looks[3])),
                     "range_cm": range_cm,
                     "confidence_milli": confidence_milli,
                     "class": kind,

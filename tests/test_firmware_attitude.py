@@ -10,6 +10,7 @@ import pytest
 
 from dronewall import wire
 from firmware_side import answer, board, interpreter
+from test_firmware_config import PRESENCE
 from test_firmware_node import TRUTH, broker, host, looking, make  # noqa: F401
 from test_firmware_pose import readings
 from test_firmware_unix import HERE, WORLD
@@ -176,6 +177,12 @@ def test_the_virtual_bno055_answers_as_the_data_sheet_says_byte_by_byte(micropyt
     assert out[0] == []  # it is starting
     assert out[1:8] == [[0xBB, 1, 0xA0], [0xBB, 1, 0], [0xEE, 5], [0xEE, 4], [0xEE, 9], [0xEE, 6], [0xEE, 1]]
     assert [0xEE, 7] in out[8:]
+
+
+def test_what_is_seen_by_who_does_not_know_where_he_looks_is_reported_with_that_doubt(make, host):  # noqa: F811
+    make(sensors=[{**PRESENCE, "settle_s": 0}], world={"absent": [0x0D]})
+    found = host.until("detection")[0].values
+    assert found["azimuth_sigma_deg"] == 180.0
 
 
 # The log asks a board's clock for the time.
