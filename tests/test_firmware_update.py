@@ -358,7 +358,7 @@ class Flashed:
     """A simulated node whose flash is a LittleFS image with the loader and firmware of version 5 in /a; like a board it
     starts again after each reset, until it is ended."""
 
-    def __init__(self, micropython, folder, port, firmware, **config):
+    def __init__(self, micropython, folder, port, firmware, boot=None, **config):
         self.folder = folder
         self.node = Node(micropython, folder, port, sensors=[looking("survey")], **config)
         names = {f"a/{path.relative_to(firmware).as_posix()}": path for path in carried(firmware)}
@@ -366,6 +366,9 @@ class Flashed:
         (folder / "update.key").write_bytes(KEY)
         names |= {"main.py": FIRMWARE / "loader.py", "a/whole": folder / "whole"}
         names |= {name: folder / name for name in ("config.json", "update.key")}
+        if boot:
+            (folder / "boot").write_bytes(seal(boot))
+            names["boot"] = folder / "boot"
         source = f"""
 sys.path[:0] = [{str(board() / "unix")!r}]
 import flash_device
@@ -576,3 +579,42 @@ def test_a_node_that_is_not_online_is_not_updated(host, tmp_path):
     assert ran.exit_code == 3
     assert "P1: not online within 1 s (it is silent)" in ran.output
     assert "not begun: P2" in ran.output
+
+
+@pytest.mark.needs("mpy-cross")
+def test_a_node_in_safe_mode_takes_an_update_and_leaves_safe_mode_with_it(flashed, host, tmp_path):
+    flashed(boot=b"41 9 3 ")
+    birth = online(host)
+    assert (birth["mode"], birth["version"], birth["boot"], birth["sensors"]) == ("safe", 5, 42, [])
+    content = bundle(newer(tmp_path / "new"), "jacksboro/P4", 6, KEY)
+    with Wall("127.0.0.1", host.port, "jacksboro") as wall:
+        assert running(wall, "P4", 10) == 5
+        updated(wall, "P4", 6, content, 40, lambda at, of: None)
+        birth = wall.said("P4", "birth")
+    assert (birth["mode"], birth["version"], birth["firmware"], birth["boot"]) == ("normal", 6, "0.9.9", 43)
+    assert [sensor["name"] for sensor in birth["sensors"]] == ["cam"]
+
+
+@pytest.mark.soak
+@pytest.mark.needs("mpy-cross")
+def test_firmware_that_proves_itself_and_then_fails_ends_in_safe_mode_where_it_can_be_replaced(flashed, host, tmp_path):
+    node = flashed()
+    online(host)
+    failing = "        while True:\n            if self.link.ready:\n                await asyncio.sleep_ms(2000)\n"
+    failing += "                raise OSError('out of order')\n"
+    failing += "            uptime = clock.uptime_ms()\n            self._measured"
+    change = (
+        "node.py",
+        "        while True:\n            uptime = clock.uptime_ms()\n            self._measured",
+        failing,
+    )
+    bad = bundle(changed(tmp_path / "bad", change), "jacksboro/P4", 6, KEY)
+    good = bundle(newer(tmp_path / "new"), "jacksboro/P4", 7, KEY)
+    with Wall("127.0.0.1", host.port, "jacksboro") as wall:
+        assert running(wall, "P4", 10) == 5
+        updated(wall, "P4", 6, bad, 40, lambda at, of: None)
+        assert wall.until(lambda: wall.online("P4") and wall.said("P4", "birth")["mode"] == "safe", 60)
+        assert wall.said("P4", "birth")["version"] == 6
+        updated(wall, "P4", 7, good, 40, lambda at, of: None)
+        assert wall.said("P4", "birth")["mode"] == "normal"
+    assert "OSError: out of order" in node.console()
