@@ -39,7 +39,7 @@ def test_a_bundle_is_its_head_a_signature_and_the_files(tmp_path):
         assert digest == hashlib.sha256(content).hexdigest()
         at += int(length)
     assert at == len(made)
-    assert bundles.version_of(made) == ("wall/P4", 7)
+    assert bundles.told_by(made) == ("wall/P4", 7)
 
 
 @pytest.mark.needs("mpy-cross")

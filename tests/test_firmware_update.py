@@ -559,6 +559,7 @@ def test_the_command_line_updates_a_node_and_says_which_version_is_online(flashe
         ([], "the names of nodes, or --all"),
         (["P4", "--all"], "the names of nodes, or --all"),
         (["P99"], "has no node 'P99'"),
+        (["P4", "--bundle", "x"], "--keys FOLDER to sign with, or --bundle FILE"),
     ],
 )
 def test_the_command_line_says_which_nodes_it_wants(words, said, tmp_path):
@@ -566,6 +567,27 @@ def test_the_command_line_says_which_nodes_it_wants(words, said, tmp_path):
     ran = CliRunner().invoke(main, ["node", "update", site, *words, "--keys", str(tmp_path), "--broker", "127.0.0.1:1"])
     assert ran.exit_code == 2
     assert said in " ".join(ran.output.split())
+
+
+@pytest.mark.needs("mpy-cross")
+def test_a_bundle_is_made_where_the_key_is_and_refused_for_another_node(host, tmp_path):
+    site, key, made = str(ROOT / "examples" / "jacksboro.toml"), tmp_path / "P4.key", tmp_path / "P4.bundle"
+    key.write_bytes(KEY)
+    key.chmod(0o600)
+    words = ["node", "bundle", site, "P4", "--key", str(key), "--number", "6", "-o", str(made)]
+    assert CliRunner().invoke(main, words).exit_code == 0
+    assert made.read_bytes() == bundle(board(), "jacksboro/P4", 6, KEY)
+    words = ["--bundle", str(made), "--broker", f"127.0.0.1:{host.port}", "--wait", "1"]
+    ran = CliRunner().invoke(main, ["node", "update", site, "P3", *words])
+    assert ran.exit_code == 2
+    assert "for jacksboro/P4, expected jacksboro/P3" in ran.output
+    ran = CliRunner().invoke(main, ["node", "update", site, "P4", *words])
+    assert ran.exit_code == 3
+    assert "P4: not online within 1 s" in ran.output
+    made.write_bytes(b"nothing")
+    ran = CliRunner().invoke(main, ["node", "update", site, "P4", *words])
+    assert ran.exit_code == 2
+    assert "not a bundle of format DWU1" in ran.output
 
 
 @pytest.mark.needs("mpy-cross")

@@ -77,7 +77,7 @@ def signed(head: str, contents: bytes, key: bytes) -> bytes:
     return front + hmac.digest(key, front, "sha256") + contents
 
 
-def version_of(content: bytes) -> tuple[str, int]:
+def told_by(content: bytes) -> tuple[str, int]:
     """("wall/node", version) that a bundle says it is for. Raises BundleError where it is none."""
     text = content[6 : 6 + int.from_bytes(content[4:6], "big")].decode(errors="replace")
     told = re.match(r"node (\S+)\nversion (\d+)\n", text)
