@@ -92,8 +92,19 @@ class Commands:
             import update
 
             return update.taken(self._config, values)
-        else:
+        elif word != "config":
             self.then = (word, 1000 * values.get("sleep_s", 0))
+        elif self._trial:
+            return "a configuration is on trial"
+        else:
+            import tried
+
+            answer = tried.taken(values["id"], values["patch"])
+            del sys.modules["tried"], tried
+            if answer:
+                return {"status": answer[0], "reason": answer[1]}
+            self.then = (word, 0)
+            return None
         return {"status": "done"}
 
 

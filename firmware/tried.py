@@ -1,0 +1,154 @@
+"""A configuration on trial: patched, tried by one start, and kept only if the node comes online with it.
+
+Three files, each written whole or not at all, in this order:
+
+    config.json    what is kept
+    config.new     the id of the command, a line break, and the configuration for the next start
+    config.tried   the same, renamed by the start that tries it
+
+A start that finds `config.new` renames it first and then tries it. One that finds only `config.tried` comes after a
+trial: where that is what `config.json` holds it was kept, else it failed, by a reset, a power cut or for want of a
+link. So whatever is cut where, a start finds a whole configuration, and none is tried twice. What was wrong with a
+value is told without the value: it may be a password.
+"""
+
+import json
+import os
+import sys
+
+import machine
+import store
+from log import log
+from micropython import const
+
+_KEPT = "config.json"
+_NEW = "config.new"
+_TRIED = "config.tried"
+_LARGEST = const(16_384)  # as config.py
+_REASON = const(200)  # the wire's bound
+
+
+def patched(target, patch):
+    """`target` after a merge patch (RFC 7396, section 2); it is changed in place."""
+    if type(patch) is not dict:
+        return patch
+    if type(target) is not dict:
+        target = {}
+    for name, value in patch.items():
+        if value is None:
+            target.pop(name, None)
+        else:
+            target[name] = patched(target.get(name), value)
+    return target
+
+
+def _told(error):
+    """All problems of a ConfigError as far as a reply has room, without what came."""
+    lines = [line[: line.find(", not ")] if ", not " in line else line for line in str(error).split("\n")]
+    text = "; ".join(lines)
+    return text if len(text) <= _REASON else text[: _REASON - 3] + "..."
+
+
+def _checked(values):
+    """What is wrong with a configuration, None where nothing is; leaves no module loaded that was not before."""
+    before = set(sys.modules)
+    import config
+
+    try:
+        config.settings(values)
+    except config.ConfigError as error:
+        return _told(error)
+    except (RuntimeError, MemoryError):
+        # The restart has more room, and will say.
+        return None
+    finally:
+        for name in set(sys.modules) - before:
+            del sys.modules[name]
+            package, _, module = name.rpartition(".")
+            if module and package in sys.modules:
+                delattr(sys.modules[package], module)
+    return None
+
+
+def taken(word, text):
+    """Puts config.json, patched, on trial for the next start; `word` is the command's id. (status, reason) of the reply
+    where that cannot be; None where it waits for the start."""
+    try:
+        patch = json.loads(text)
+        if type(patch) is not dict:
+            raise ValueError
+    except (ValueError, RuntimeError, MemoryError):
+        return "failed", "patch: an object in JSON expected"
+    try:
+        values = patched(json.loads(store.read(_KEPT)), patch)
+        reason = _checked(values)
+        text = json.dumps(values)
+        del values
+        if not reason and len(text) > _LARGEST:
+            reason = "config.json: %d bytes, at most %d expected" % (len(text), _LARGEST)
+        if reason:
+            return "refused", reason
+        store.write(_NEW, word.encode() + b"\n" + text.encode())
+    except (ValueError, TypeError):  # TypeError: there is no config.json
+        return "failed", "config.json: an object in JSON expected"
+    except OSError as error:
+        return "failed", "the flash cannot be written: %s" % error
+    except (RuntimeError, MemoryError):
+        return "failed", "nested too deep, or no memory"
+    return None
+
+
+def settings():
+    """(Settings of this start, (id, status or None while they are on trial, reason)). ConfigError where what is kept is
+    not a configuration."""
+    import config
+
+    new = _NEW in os.listdir()
+    if new:
+        try:
+            # From here on it has been tried.
+            os.rename(_NEW, _TRIED)
+        except OSError as error:
+            log("config", "no trial: %s" % error)
+            return config.read(_KEPT), None
+    word, _, text = (store.read(_TRIED) or b"").partition(b"\n")
+    verdict = (word.decode(), "failed", "not online with it in time: the old one is back")
+    if new:
+        try:
+            tried = config.settings(json.loads(text))
+            log("config", "on trial")
+            return tried, (verdict[0], None, None)
+        except Exception as error:
+            verdict = (verdict[0], "refused", _told(error))
+    elif text == store.read(_KEPT):
+        verdict = (verdict[0], "done", None)
+    log("config", "%s: %s" % verdict[1:])
+    return config.read(_KEPT), verdict if word else None
+
+
+def step(node, now):
+    """What becomes of a trial, at uptime `now` [ms]: kept once the node is online, given up after `confirm_s` of the
+    new configuration; then told, and forgotten once that was sent. The trial from now on, None when it is over."""
+    trial = node.trial
+    if len(trial) == 1:
+        if node.link.ready and not node.link.waiting():
+            try:
+                os.remove(_TRIED)
+            except OSError as error:
+                log("config", error)
+            return None
+    elif trial[1]:
+        node.commands.tried(trial, node.clock().at(now))
+        return trial[:1]
+    elif node.link.ready:
+        try:
+            store.write(_KEPT, store.read(_TRIED).partition(b"\n")[2])
+            log("config", "kept")
+            return trial[0], "done", None
+        except OSError as error:
+            log("config", error)
+            machine.reset()
+    elif now > 1000 * node.config.confirm_s:
+        log("config", "not online in time")
+        machine.reset()
+    return trial
