@@ -427,6 +427,13 @@ MISTAKES = [
     ("share", 'awake = "duty", share', 'awake = "event", share', "nodes[1].duty.share", None,
      ['awake = "duty"']),
     ("no share", ", share = 0.2", "", "nodes[1].duty.share", None, ["missing"]),
+    ("no cycle", "share = 0.2", 'share = 0.2, sleep = "deep"', "nodes[1].duty.cycle_s", None, ["missing", '"deep"']),
+    ("no sleep", "share = 0.2", 'share = 0.2, sleep = "modem", cycle_s = 60', "nodes[1].duty.cycle_s", None,
+     ["no sleep by turns"]),
+    ("too short awake", "share = 0.2", 'share = 0.2, sleep = "deep", cycle_s = 6', "nodes[1].duty.cycle_s", None,
+     ["1 s awake in 6 s"]),
+    ("always asleep", 'awake = "duty", share = 0.2', 'sleep = "deep", cycle_s = 60', "nodes[1].duty.sleep", None,
+     ['"deep" with awake = "always"']),
     ("two ways home", 'gateway = "G1"', 'gateway = "G1"\naccess_point = "ap1"', "nodes[1].gateway", None,
      ["one way home"]),
     # the frontage and places
@@ -847,7 +854,8 @@ def test_every_number_that_a_site_file_may_have_survives_the_wire(
     data = tomllib.loads(SITE)
     data["sensor_types"]["camera"].update({"range_min_m": 0.0, **kind}, shape=shape, model=model)
     one = data["nodes"][0]
-    one.update(node, duty={"awake": "duty", "share": 0.5, **duty}, sensors=[{**one["sensors"][0], **sensor}])
+    sleep = {"sleep": "light", "share": 0.5} if "cycle_s" in duty else {}  # awake and asleep long enough for any turn
+    one.update(node, duty={"awake": "duty", "share": 0.5, **duty, **sleep}, sensors=[{**one["sensors"][0], **sensor}])
     data["airframes"]["wing"]["speed_mps"] = airframe["speed_mps"]
     flown = data["sorties"][0]
     height = next((name for name in ("height_amsl_m", "height_agl_m") if name in sortie), None)

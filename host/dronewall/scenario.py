@@ -426,6 +426,20 @@ class Duty(_Table, frozen=True, kw_only=True):
         _is("always; event: asleep until something wakes it; duty: awake for a share of the time"),
     ] = "always"
     share: Annotated[float, _is('Share of the time awake; below 1 only with awake = "duty"', ge=0.001, le=1)] = 1.0
+    sleep: (
+        Annotated[
+            Literal["modem", "light", "deep"],
+            _is("How the node sleeps; modem: only its radio, between two beacons; left out: its sensors sleep, not it"),
+        ]
+        | None
+    ) = None
+    cycle_s: (
+        Annotated[
+            float,
+            _is("One turn of a node that sleeps lightly or deeply, awake and asleep together", ge=5, le=43_200),
+        ]
+        | None
+    ) = None
 
 
 class Sensor(_Table, frozen=True, kw_only=True):
@@ -824,5 +838,6 @@ two sorties, and each sortie has one flying height; an orbit has one point and a
 more; what has to land has a launch, and alone has `every_s`, `batteries` and `charge_s`; `reserve_s` is under
 `endurance_s`; `patrol.max_crossing_s` is as long as each target takes straight across, or longer; a node has an
 access point or a gateway, not both; access points are not linked in a circle;
-`duty.share` stands with `awake = "duty"` and only there.
+`duty.share` stands with `awake = "duty"` and only there, `duty.cycle_s` with `sleep` light or deep and only
+there; such a node is awake at least 2 s and asleep at least 1 s in each cycle.
 """

@@ -64,6 +64,7 @@ def check(found: Sheet, folder: Path, ground_counts: bool) -> None:
             found.problem((*key, "duty", "share"), "missing", 'the share of the time awake, with awake = "duty"')
         elif awake != "duty" and share is not None and share < 1:
             found.problem((*key, "duty", "share"), f"{share} with awake = {shown(awake)}", 'awake = "duty"')
+        _check_sleep(found, key, awake, share)
         if found.raw(*key, "access_point") is not None and found.raw(*key, "gateway") is not None:
             found.problem(
                 (*key, "gateway"),
@@ -80,6 +81,26 @@ def check(found: Sheet, folder: Path, ground_counts: bool) -> None:
                 (*key, "sensors"),
                 f"{len(sensors)} sensors: the memory of the reference board (128 KB) carries {BOARD_SENSORS}",
             )
+
+
+def _check_sleep(found: Sheet, key: Key, awake: str, share: float | None) -> None:
+    """A node that sleeps does so by turns that are long enough for what it has to do."""
+    sleep, cycle_s = found.sound(*key, "duty", "sleep"), found.sound(*key, "duty", "cycle_s")
+    if sleep in ("light", "deep"):
+        if found.raw(*key, "duty", "cycle_s") is None:
+            found.problem((*key, "duty", "cycle_s"), "missing", f"the length of a turn, with sleep = {shown(sleep)}")
+        if awake == "always":
+            found.problem((*key, "duty", "sleep"), f"{shown(sleep)} with awake = {shown(awake)}", "awake duty or event")
+        elif awake == "duty" and share is not None and cycle_s is not None:
+            awake_s = round(share * cycle_s)
+            if awake_s < 2 or round(cycle_s) - awake_s < 1:
+                found.problem(
+                    (*key, "duty", "cycle_s"),
+                    f"{awake_s} s awake in {cycle_s:g} s",
+                    "2 s awake at least and 1 s asleep: share times cycle_s, and the rest",
+                )
+    elif cycle_s is not None:
+        found.problem((*key, "duty", "cycle_s"), "no sleep by turns", 'sleep = "light" or "deep"')
 
 
 def _note_targets(found: Sheet) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from dronewall import wire
-from dronewall.scenario import Drone, Node, Post, Scenario, SensorType
+from dronewall.scenario import Drone, Duty, Node, Post, Scenario, SensorType
 
 DECLINATION_DEG = -5.2  # at Jacksboro (World Magnetic Model); it cancels out, node and world carry the same
 GNSS_SIGMA_M = 1.5  # horizontal, each axis: an ordinary receiver under an open sky
@@ -22,6 +22,7 @@ COMPASS_SIGMA_DEG = 1.0  # what calibration leaves
 VALID_PERIODS = 3
 DRONE_PERIOD_S = 2
 KEEPALIVE_S = 10
+AWAKE_S = 10  # of a node that is woken by events, in each of its cycles: to join, report and listen
 _PIR_PINS = (27, 32, 33, 13, 14, 18, 19, 23)  # free ones of firmware/board.py
 # driver: the bus and the file of firmware/unix/devices/ that speaks on it.
 _DEVICES = {
@@ -268,6 +269,7 @@ def _node_config(
             "height_amsl_cm": round(100 * (ground_amsl + node.mast_m)),
             "sigma_cm": 100,
         }
+    power = power_of(node.duty)
     pins = iter(_PIR_PINS)
     sensors = []
     for sensor in node.sensors:
@@ -283,6 +285,9 @@ def _node_config(
             "awake": node.duty.awake,
             "duty_milli": round(1000 * node.duty.share),
         }
+        if power["asleep_s"] and (node.duty.awake == "duty" or entry["driver"] != "pir"):
+            # The firmware makes its share from its own cycle; what has no pin to wake it sees when the node is awake.
+            del entry["awake"], entry["duty_milli"]
         if entry["driver"] == "pir":
             pin = next(pins, None)
             if pin is None:
@@ -291,12 +296,26 @@ def _node_config(
         sensors.append(entry)
     return {
         "period_s": period,
-        "valid_s": VALID_PERIODS * period,
+        "valid_s": VALID_PERIODS * max(period, power["asleep_s"] and power["awake_s"] + power["asleep_s"]),
+        "power": {key: value for key, value in power.items() if value},
         "moving": False,
         "position": position,
         "height_agl_cm": round(100 * node.mast_m),
         "sensors": sensors,
     }
+
+
+def power_of(duty: Duty) -> dict[str, Any]:
+    """The `power` of a node's config.json: its mode, and for one that sleeps by turns how long it is awake and asleep
+    [s], else 0.
+    """
+    power: dict[str, Any] = {"mode": duty.sleep or "active", "awake_s": 0, "asleep_s": 0}
+    if duty.cycle_s is not None:
+        power["awake_s"] = (
+            round(duty.share * duty.cycle_s) if duty.awake == "duty" else min(AWAKE_S, int(duty.cycle_s) - 1)
+        )
+        power["asleep_s"] = round(duty.cycle_s) - power["awake_s"]
+    return power
 
 
 def _drone_config(scenario: Scenario, drone: Drone) -> dict[str, Any]:
