@@ -1,6 +1,7 @@
 """What the host may ask of a node."""
 
 import json
+import sys
 
 import clock
 import wire

@@ -285,11 +285,6 @@ def _sensor(section, moving):
     return sensor
 
 
-def _battery(section):
-    """What measures the battery."""
-    return section.choice("battery", ("none", "adc", "ina219"), "none")
-
-
 def _power(section, node):
     """How the node sleeps, and from which voltages on it saves."""
     node.mode = section.choice("mode", ("active", "modem", "light", "deep"), "active")
@@ -444,11 +439,6 @@ def settings(values):
         problems.append("position.height_amsl_cm: needed where height_agl_cm is null")
     _compass(top.section("compass", {}), node)
     node.servo = None if top.value("servo", None) is None else _servo(top.section("servo"))
-    power = top.section("power", {})
-    node.battery = _battery(power)
-    node.low_mv = power.integer("low_mv", 0, 100_000, 0)
-    node.critical_mv = power.integer("critical_mv", 0, node.low_mv or 0, 0)
-    power.end()
     node.detections = top.integer("detections", 1, 68, 68)
     node.sensors = []
     for i, item in enumerate(top.items("sensors", 8)):
