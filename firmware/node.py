@@ -10,6 +10,7 @@ import power
 import wire
 from commands import Commands
 from link import Link
+from log import log
 from measure import Measured
 from micropython import const
 

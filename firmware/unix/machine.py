@@ -206,32 +206,11 @@ class I2C:
         self._chip(address).write(register, data)
 
 
-class ADC:
-    """An analogue pin: the battery behind the divider that world.json's `adc` names, or nothing."""
-
-    ATTN_11DB = 3
-
-    def __init__(self, pin, atten=0):
-        self._divider = world().adc.get(pin.number)
-
-    def read_uv(self):
-        return int((world().battery_mv() or 0) * 1000000 / self._divider) if self._divider else 0
-
-
-class I2S:
-    """The I2S receiver and the microphone on it, `world().i2s`; a read waits for what it asks for."""
-
-    RX = 0
-    MONO = 0
-
-    def __init__(self, number, sck, ws, sd, mode, bits, format, rate, ibuf):
-        name = world().i2s
-        self._device = _module(name).Device(rate) if name else None
-
-    def readinto(self, buffer):
-        if self._device:
-            self._device.fill(buffer)
-        return 2 * len(buffer)
+def __getattr__(name):
+    # What few boards have does not take the memory of all.
+    if name in ("ADC", "I2S"):
+        return getattr(_module("analogue"), name)
+    raise AttributeError(name)
 
 
 class WDT:

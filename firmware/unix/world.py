@@ -13,6 +13,7 @@ import time
 
 LATITUDE, LONGITUDE, AMSL, AZIMUTH, ELEVATION, ROLL = range(1, 7)
 _POINT = "<7i"
+_LATER = ("intruders", "mounts", "thermal", "adc", "i2s")  # keys that only some devices ask for
 _FULL = 3600000000  # [1e-7 degree]
 _files = {}  # name: [what it says, which file that was, ticks when looked at]
 
@@ -51,9 +52,8 @@ class World:
 
     `dip` [radians, down positive] and `gauss` of the magnetic field, `deviation` [cdeg] and `lean` [radians] that the
     calibration of compass and accelerometer left behind, `gnss` (sigma [m], first fix after [ms], baud),
-    `pir` {pin: its entry}, `mounts` {device: azimuth on the board [cdeg]}, `adc` {pin: divider [milli]}, `thermal`
-    [air [cK], bodies [cK], drift [cK/s]], `uart` {number: device}, `i2c` [device], `i2s` device or None, `absent` the
-    I2C addresses at which nobody answers all the same, `seed`.
+    `pir` {pin: its entry}, `uart` {number: device}, `i2c` [device], `absent` the I2C addresses at which nobody answers
+    all the same, `seed`, `told` what only some devices ask for.
     """
 
     def __init__(self):
@@ -77,14 +77,9 @@ class World:
         gnss = told["gnss"]
         self.gnss = (gnss["sigma_cm"] / 100, gnss["fix_after_ms"], gnss["baud"])
         self.pir = {pir["pin"]: pir for pir in told["pir"]}
-        self.mounts = told.get("mounts", {})
-        self.adc = {int(pin): divider for pin, divider in told.get("adc", {}).items()}
-        thermal = told.get("thermal", {})
-        self.thermal = [thermal.get(*key) for key in (("air_ck", 1500), ("body_ck", 2800), ("drift_ck_s", 0))]
-        self._intruders = told.get("intruders", ())
+        self.told = {key: told[key] for key in _LATER if key in told}
         self.absent = told.get("absent", ())
         self.uart = {int(number): name for number, name in told.get("uart", {"1": "receiver"}).items()}
-        self.i2s = told.get("i2s")
         self.i2c = told.get("i2c", ("qmc5883l", "adxl345"))
         self._battery = told.get("battery")
         self._charge = None
@@ -111,21 +106,9 @@ class World:
 
     def targets(self):
         """[(east [cm], north [cm], up [cm], speed [cm/s], kind)] of the intruders that are about, from the board."""
-        out = []
-        for intruder in self._intruders:
-            t = self.elapsed() - intruder["start_ms"]
-            if t >= 0 and intruder.get("every_ms"):
-                t %= intruder["every_ms"]
-            points = intruder["points"]
-            for i in range(len(points) - 1):
-                a, b = points[i], points[i + 1]
-                if a[0] <= t < b[0]:
-                    way = [b[k] - a[k] for k in (1, 2, 3)]
-                    share = (t - a[0]) / (b[0] - a[0])
-                    speed = math.sqrt(sum([w * w for w in way])) * 1000 / (b[0] - a[0])
-                    place = [a[k + 1] + share * way[k] for k in range(3)]
-                    out.append(tuple(place + [speed, intruder.get("kind", "person")]))
-        return out
+        from devices.scene import targets
+
+        return targets(self)
 
     def spent(self, asleep=False):
         """Takes from the battery what the board has used since this was last called, all that time awake or all
