@@ -62,6 +62,7 @@ bench: .venv/.installed .venv/peers/.installed
 	@$(PY) benchmarks/field.py $(ARGS)
 	@$(PY) benchmarks/gaps.py $(ARGS)
 	@$(PY) benchmarks/patrol.py $(ARGS)
+	@$(PY) benchmarks/node.py $(ARGS)
 
 soak: system-packages .venv/.test .venv/wasm/.installed
 	@$(PY) -m pytest -n0 -m soak --timeout=0 $(ARGS) || { [ $$? -eq 5 ] && echo "no long campaigns yet"; }

@@ -213,3 +213,17 @@ def test_the_benchmark_of_drones_writes_its_section(tmp_path):
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert (figures["steps"], figures["fixed"]) == (8, 2)
     assert figures["entries"] > 0
+
+
+@pytest.mark.needs("micropython", "iotcore", "mpy-cross")
+def test_the_benchmark_of_a_nodes_reports_writes_its_section(tmp_path):
+    _ran("node.py", tmp_path, "--json", str(tmp_path / "figures.json"))
+    assert (tmp_path / "RESULTS.md").read_text().count("## A node's reports") == 1
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert set(figures["messages"]) == {"frustum", "detection", "health"}
+    for message in figures["messages"].values():
+        assert message["packed"] <= 48 < message["json"] < message["packet"]
+        assert message["encode_us"] > 0
+        assert message["pack_us"] > 0
+    assert figures["a_second"] > 0
+    assert all(0 <= share <= 1.1 for share in figures["shares"].values())
