@@ -241,7 +241,7 @@ def taken(config, values):
             except StopIteration:
                 _bundle = None
                 guard.restart()
-        return {"next_offset": _have}
+        return {"status": "done", "next_offset": _have}
     except (OSError, ValueError, MemoryError) as error:
         status = "refused" if isinstance(error, ValueError) else "failed"
         reason = str(error)[:200] or "no memory"

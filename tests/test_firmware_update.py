@@ -43,7 +43,7 @@ content = binascii.a2b_base64(given) if type(given) is str else b""
 def all():
     for offset in range(0, len(content), 512):
         reply = take(offset, content[offset:offset + 512])
-        if "status" in reply:
+        if reply["status"] != "done":
             break
     return reply
 def found(folder):
@@ -117,7 +117,7 @@ import loader
 out = replies + [loader.chosen(), flash.slot(), os.listdir()]
 """
     reply, names, slot, restarts, start, after, root = on_node(micropython, tmp_path, source, made)
-    assert reply == {"next_offset": len(made)}
+    assert reply == {"status": "done", "next_offset": len(made)}
     assert names == ["main.mpy", "module0.mpy", "sensors/pir.mpy", "whole"]
     assert (slot, restarts) == (["b", 6, 3], True)
     assert (start, after) == (["b", True], ["b", 6, 2])
@@ -136,7 +136,7 @@ for offset in range(0, len(content), size):
 out = [reply, flash.slot()]
 """
     given = [size, base64.b64encode(made).decode()]
-    assert on_node(micropython, tmp_path, source, given) == [{"next_offset": len(made)}, ["b", 6, 3]]
+    assert on_node(micropython, tmp_path, source, given) == [{"status": "done", "next_offset": len(made)}, ["b", 6, 3]]
 
 
 def head_with(made, old, new):
@@ -214,22 +214,26 @@ for offset in range(700, len(content), 512):
 out += [reply, take(offset, content[offset:]), flash.slot()]
 """
     first, second, again, far, across, anew, after, last, repeated, slot = on_node(micropython, tmp_path, source, made)
-    assert [first, second, again] == [{"next_offset": 512}, {"next_offset": 1024}, {"next_offset": 1024}]
+    assert [first, second, again] == [
+        {"status": "done", "next_offset": 512},
+        {"status": "done", "next_offset": 1024},
+        {"status": "done", "next_offset": 1024},
+    ]
     for piece in (far, across):
         assert (piece["status"], piece["next_offset"]) == ("refused", 1024)
-    assert [anew, after] == [{"next_offset": 512}, {"next_offset": 700}]
-    assert [last, repeated] == [{"next_offset": len(made)}] * 2
+    assert [anew, after] == [{"status": "done", "next_offset": 512}, {"status": "done", "next_offset": 700}]
+    assert [last, repeated] == [{"status": "done", "next_offset": len(made)}] * 2
     assert slot == ["b", 6, 3]
 
 
 def test_after_a_restart_an_update_begins_anew(micropython, tmp_path):
     made = bundle(tree(tmp_path / "t"), "w/n", 6, KEY)
     begun = "out = [take(o, content[o:o + 512]) for o in range(0, 2048, 512)][-1]"
-    assert on_node(micropython, tmp_path, begun, made) == {"next_offset": 2048}
+    assert on_node(micropython, tmp_path, begun, made) == {"status": "done", "next_offset": 2048}
     lost = on_node(micropython, tmp_path, "out = take(2048, content[2048:2560])", made)
     assert (lost["status"], lost["next_offset"]) == ("refused", 0)
     assert on_node(micropython, tmp_path, "out = [all(), flash.slot()]", made) == [
-        {"next_offset": len(made)},
+        {"status": "done", "next_offset": len(made)},
         ["b", 6, 3],
     ]
 
@@ -284,7 +288,7 @@ out = []
 for offset in range(0, len(content), 512):
     data = binascii.b2a_base64(content[offset:offset + 512]).decode().strip()
     reply = update.taken(Config, {"offset": offset, "data": data})
-    if "status" in reply:
+    if reply["status"] != "done":
         break
 out = [reply, found("b"), flash.slot(), before - statvfs("/flash")[3], guard._restart]
 os.chdir("/")
@@ -302,7 +306,7 @@ def test_a_flash_without_room_is_told_and_the_half_folder_goes(micropython, tmp_
     assert (names, slot, restart) == ([], ["a", 5, None], None)
     assert gone <= 4  # the empty folder's own blocks
     reply, *_ = answer(micropython, source, [120, content, 1, False], tmp_path, heap="2m")
-    assert reply == {"next_offset": len(made)}
+    assert reply == {"status": "done", "next_offset": len(made)}
 
 
 CHOSEN = """

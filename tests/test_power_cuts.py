@@ -66,7 +66,7 @@ def update():
     for offset in range(0, len(content), 512):
         data = binascii.b2a_base64(content[offset:offset + 512]).decode().strip()
         reply = update.taken(Config, {{"offset": offset, "data": data}})
-        if reply != {{"next_offset": min(offset + 512, len(content))}}:
+        if reply != {{"status": "done", "next_offset": min(offset + 512, len(content))}}:
             raise ValueError(str(reply))
 
 def confirmed():

@@ -15,7 +15,7 @@ LARGEST = 700_000  # bytes of all files; the node's bound
 MICROPYTHON = "1.29.0"  # what the nodes run (manifest.toml); replaced by cable only
 _HEAD_LARGEST = 8192
 _PATH = re.compile(r"([a-z0-9_]+/)?[a-z0-9_]+\.(mpy|py)")
-_STAYS_HERE = ("loader.mpy", "unix/")  # the loader is never updated; virtual devices are for simulated nodes
+_STAYS_HERE = ("loader.mpy", "manifest.mpy", "unix/")  # never updated; for an image; for simulated nodes
 
 
 class BundleError(ValueError):
