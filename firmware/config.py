@@ -482,12 +482,33 @@ def read(path):
 
 
 def start():
-    """(Settings of this start, their trial (tried.py) or None)."""
+    """(Settings, their trial (tried.py) or None, boot, resets, safe mode) of this start; boot and resets from before a
+    deep sleep, or counted in the flash. Forgets this module. Does not come back but sleeps on where the battery is
+    critical."""
+    import guard
+    import machine
+
     files = os.listdir()
     if "config.new" in files or "config.tried" in files:
         import tried
 
-        found = tried.settings()
+        found, trial = tried.settings()
         del sys.modules["tried"]
-        return found
-    return read("config.json"), None
+    else:
+        found, trial = read("config.json"), None
+    del sys.modules["config"]
+    cause, counts = machine.reset_cause(), None
+    sleeping = cause == machine.DEEPSLEEP_RESET or found.critical_mv
+    if sleeping:
+        import asleep
+    if cause == machine.DEEPSLEEP_RESET:
+        counts = asleep.woken()
+    if counts:
+        boot, resets = counts
+        safe, found.version = False, (guard.kept("slot") or (0, 0))[1]
+    else:
+        boot, resets, safe, found.version = guard.kept("begun")
+    if sleeping:
+        asleep.go_on(found, boot, resets)
+        del sys.modules["asleep"]
+    return found, trial, boot, resets, safe

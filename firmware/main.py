@@ -8,9 +8,10 @@ import log
 
 
 def _node():
+    # Without a name: the reader's memory is the node's once it has read.
+    settings, trial, boot, resets, safe = __import__("config").start()
     import power
 
-    settings, trial, boot, resets, safe = power.start()
     log.secrets += [settings.password] + [password for _, password in settings.wifi]
     parts = (None,)
     if safe:

@@ -70,33 +70,6 @@ def judge(mv, low_mv, critical_mv):
     _verdict = level
 
 
-def start():
-    """(Settings, their trial or None, boot, resets, safe mode) of this start; boot and resets from before a deep sleep,
-    or counted in the flash. Does not come back but sleeps on where the battery is critical."""
-    import config
-
-    settings, trial = config.start()
-    # The reader has done its work; the node needs the memory.
-    del config, sys.modules["config"]
-    gc.collect()
-    reason, counts = machine.reset_cause(), None
-    sleeping = reason == machine.DEEPSLEEP_RESET or settings.critical_mv
-    if sleeping:
-        import asleep
-    if reason == machine.DEEPSLEEP_RESET:
-        counts = asleep.woken()
-    if counts:
-        boot, resets = counts
-        safe, version = False, (guard.kept("slot") or (0, 0))[1]
-    else:
-        boot, resets, safe, version = guard.kept("begun")
-    settings.version = version
-    if sleeping:
-        asleep.go_on(settings, boot, resets)
-        del sys.modules["asleep"], asleep
-    return settings, trial, boot, resets, safe
-
-
 def resume(node, trial):
     """Gives a node what a deep sleep kept of it; `trial`: its configuration's (tried.py), or None."""
     if kept:

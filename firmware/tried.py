@@ -6,6 +6,8 @@ Three files, each written whole or not at all, in this order:
     config.new     the id of the command, a line break, and the configuration for the next start
     config.tried   the same, renamed by the start that tries it
 
+Where the running node has no memory to patch, check and write, `config.new` has the patch alone, and the start does it.
+
 A start that finds `config.new` renames it first and then tries it. One that finds only `config.tried` comes after a
 trial: where that is what `config.json` holds it was kept, else it failed, by a reset, a power cut or for want of a
 link. So whatever is cut where, a start finds a whole configuration, and none is tried twice. What was wrong with a
@@ -24,6 +26,7 @@ from micropython import const
 _KEPT = "config.json"
 _NEW = "config.new"
 _TRIED = "config.tried"
+_PATCH = b" patch"  # behind the id where only the patch follows: the running node had no memory to apply it
 _LARGEST = const(16_384)  # as config.py
 _REASON = const(200)  # the wire's bound
 
@@ -82,19 +85,23 @@ def taken(word, text):
     try:
         values = patched(json.loads(store.read(_KEPT)), patch)
         reason = _checked(values)
-        text = json.dumps(values)
+        whole = json.dumps(values)
         del values
-        if not reason and len(text) > _LARGEST:
-            reason = "config.json: %d bytes, at most %d expected" % (len(text), _LARGEST)
+        if not reason and len(whole) > _LARGEST:
+            reason = "config.json: %d bytes, at most %d expected" % (len(whole), _LARGEST)
         if reason:
             return "refused", reason
-        store.write(_NEW, word.encode() + b"\n" + text.encode())
+        store.write(_NEW, word.encode() + b"\n" + whole.encode())
     except (ValueError, TypeError):  # TypeError: there is no config.json
         return "failed", "config.json: an object in JSON expected"
     except OSError as error:
         return "failed", "the flash cannot be written: %s" % error
     except (RuntimeError, MemoryError):
-        return "failed", "nested too deep, or no memory"
+        # A start has room for it.
+        try:
+            store.write(_NEW, word.encode() + _PATCH + b"\n" + text.encode())
+        except OSError as error:
+            return "failed", "the flash cannot be written: %s" % error
     return None
 
 
@@ -112,9 +119,13 @@ def settings():
             log("config", "no trial: %s" % error)
             return config.read(_KEPT), None
     word, _, text = (store.read(_TRIED) or b"").partition(b"\n")
-    verdict = (word.decode(), "failed", "not online with it in time: the old one is back")
+    verdict = (word.partition(b" ")[0].decode(), "failed", "not online with it in time: the old one is back")
     if new:
         try:
+            if word[-len(_PATCH) :] == _PATCH:
+                text = json.dumps(patched(json.loads(store.read(_KEPT)), json.loads(text))).encode()
+                word = word[: -len(_PATCH)]
+                store.write(_TRIED, word + b"\n" + text)
             tried = config.settings(json.loads(text))
             log("config", "on trial")
             return tried, (verdict[0], None, None)

@@ -206,6 +206,31 @@ out += [Node.trial, sorted(files)]
     assert (over, files) == (None, ["config.json"])
 
 
+@pytest.mark.parametrize(("period", "ends"), [(7, [7, "done", 7]), (0, [10, "refused", 10])])
+def test_a_node_without_the_memory_to_check_a_patch_leaves_that_to_the_start(side, period, ends):
+    source = (
+        FLASH
+        + """
+files["config.json"] = json.dumps(given[0]).encode()
+real = tried._checked
+def full(values): raise MemoryError
+tried._checked = full
+assert tried.taken("c1", '{"period_s": %d}' % given[1]) is None
+out = [boot()]
+online()
+out += [Node.commands.told[0][1], period()]
+assert list(files) == ["config.json"]
+# A cut between the renaming and the patching: nothing is tried twice.
+assert tried.taken("c2", '{"period_s": 8}') is None
+files["config.tried"] = files.pop("config.new")
+assert boot() == out[2]
+online()
+assert Node.commands.told[0][:2] == ("c2", "failed")
+"""
+    )
+    assert answer(side, source, [NODE, period]) == ends
+
+
 @pytest.mark.parametrize(
     ("patch", "status", "reason"),
     [
