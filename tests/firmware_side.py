@@ -24,6 +24,7 @@ RUNNER = ROOT / "tools" / "wasm" / "run.mjs"
 SIDES = ["cpython", "micropython", "wasm"]  # of a pure module
 
 HEAP = "128k"  # what a plain ESP32 leaves to MicroPython
+NODE_HEAP = "192k"  # of a whole node, whose firmware gets 128 KB of it (firmware/unix/run.py)
 
 _BEFORE = """
 import sys

@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 
-from firmware_side import HEAP, board
+from firmware_side import NODE_HEAP, board
 from test_firmware_unix import WORLD
 
 RESET, ASLEEP = 42, 43  # exit statuses (firmware/unix/machine.py)
@@ -23,7 +23,7 @@ class Board:
         (folder / "config.json").write_text(json.dumps(config))
         (folder / "world.json").write_text(json.dumps(told))
         (folder / "track").write_bytes(struct.pack("<7i", 0, 365000000, -843000000, 40000, 4500, 0, 0))
-        self.command = [micropython, "-X", f"heapsize={HEAP}", str(board() / "unix" / "run.py"), str(folder)]
+        self.command = [micropython, "-X", f"heapsize={NODE_HEAP}", str(board() / "unix" / "run.py"), str(folder)]
         self.causes: list[int] = []
         self.slept: list[int] = []
         self.status: int | None = None

@@ -25,7 +25,6 @@ import pytest
 
 from dronewall import wire
 from dronewall.live.broker import Broker
-from firmware_side import HEAP
 from proxy import Proxy
 from test_firmware_config import CAMERA, PRESENCE
 from test_firmware_mqtt import end, start_mosquitto
@@ -103,9 +102,6 @@ class Field:
             mqtt={"host": "127.0.0.1", "port": self.proxy.port, "keepalive_s": 2},
             detections=QUEUE, period_s=2, valid_s=60,
         )  # fmt: skip
-        if fault.compass:
-            # The chips of the virtual bus share the node's heap; without more of it there is too little left over.
-            self.node.command[self.node.command.index(f"heapsize={HEAP}")] = "heapsize=144k"
         self.tell("air", AIR)
         self.tell("faults", prior)
         if prior == {}:

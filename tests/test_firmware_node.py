@@ -9,7 +9,7 @@ import time
 import pytest
 
 from dronewall import wire
-from firmware_side import FIRMWARE, HEAP, answer, board, interpreter
+from firmware_side import FIRMWARE, NODE_HEAP, answer, board, interpreter
 from test_firmware_config import CAMERA, NODE, PRESENCE
 from test_firmware_mqtt import Listener, end, start_mosquitto
 from test_firmware_unix import WORLD
@@ -41,7 +41,7 @@ class Node:
         point += [round(TRUTH[key] * 100) for key in ("azimuth_deg", "elevation_deg", "roll_deg")]
         rows = [[at_ms, *point[:3], round(azimuth_deg * 100), *point[4:]] for at_ms, azimuth_deg in turns]
         (folder / "track").write_bytes(b"".join(struct.pack("<7i", *row) for row in rows or [[0, *point]]))
-        self.command = [micropython, "-X", f"heapsize={HEAP}", str(board() / "unix" / "run.py"), str(folder)]
+        self.command = [micropython, "-X", f"heapsize={NODE_HEAP}", str(board() / "unix" / "run.py"), str(folder)]
         self.process = None
 
     def start(self):

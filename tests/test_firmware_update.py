@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from dronewall.bench.bundle import bundle, signed
 from dronewall.bench.sender import UpdateError, Wall, running, updated
 from dronewall.cli import main
-from firmware_side import FIRMWARE, HEAP, ROOT, answer, board
+from firmware_side import FIRMWARE, ROOT, answer, board
 from test_bench_bundle import KEY, tree
 from test_firmware_mqtt import end, start_mosquitto
 from test_firmware_node import Host, Node, looking
@@ -354,10 +354,6 @@ def test_the_loader_starts_a_whole_folder_in_whatever_state_the_flash_is(
     assert found == [*starts, after]
 
 
-# What loader and file system take beside the firmware, on a computer whose words are twice as wide as the board's.
-FLASHED_HEAP = "136k"
-
-
 class Flashed:
     """A simulated node whose flash is a LittleFS image with the loader and firmware of version 5 in /a; like a board it
     starts again after each reset, until it is ended."""
@@ -386,7 +382,7 @@ out = None
         self.thread.start()
 
     def _run(self):
-        command = self.node.command = [word.replace(HEAP, FLASHED_HEAP) for word in self.node.command]
+        command = self.node.command = self.node.command
         while not self.ended and self.starts < 40:
             self.starts += 1
             self.node.start()

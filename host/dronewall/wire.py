@@ -388,8 +388,8 @@ chainage m - 0:1000000
 _KEPT = TABLE
 
 
-def _section(table):
-    # The heading of a part of the table and its rows, a line each.
+def _start(table):
+    # Where a part of the table begins: its heading, and its rows behind it, a line each, until an empty one.
     global TABLE
     if not __debug__ and not TABLE:
         import sys
@@ -397,15 +397,18 @@ def _section(table):
         from wiretable import TABLE  # type: ignore[import-not-found,no-redef,unused-ignore]
 
         del sys.modules["wiretable"]
-    at = TABLE.index("\n@" + table + " ") + 2
-    return TABLE[at : TABLE.index("\n\n", at)].split("\n")
+    return TABLE.index("\n@" + table + " ") + 2
+
+
+def _line(start):
+    return TABLE[start : TABLE.index("\n", start)]
 
 
 def delivery(kind):
     """(retained, QoS) of a kind of message; the frustum of a moving sensor goes with QoS 0 all the same."""
     if __debug__ and _how(kind) == "-":
         _wrong("kind", kind, "a kind of message")
-    how = _section(kind)[0].split(" ")[1]
+    how = _line(_start(kind)).split(" ")[1]
     return "r" in how, int("1" in how)
 
 
@@ -415,11 +418,14 @@ def rows(table):
 
     Bounds are the scaled integers, both included; for the units e, c and o lowest is the list of words.
     """
-    lines = _section(table)
-    while len(lines) > 1:
-        line = lines.pop(1)
+    at = _start(table)
+    while True:
+        at = TABLE.index("\n", at) + 1
+        line = _line(at)
+        if not line:
+            return
         if line[0] == "+":
-            lines[1:1] = _section(line[1:])[1:]
+            yield from rows(line[1:])
             continue
         name, unit, flags, bounds = (line + " - -").split(" ")[:4]
         name, _, many = name.partition("*")
@@ -427,8 +433,8 @@ def rows(table):
         ending = node_ending = ""
         scale, low, high = 0, bounds.split(","), 0
         if unit not in "eco":
-            at = TABLE.index("\n" + unit + ",") + 3
-            ending, node_ending, digits, usual = TABLE[at : TABLE.index("\n", at)].split(",")
+            start = TABLE.index("\n" + unit + ",") + 3
+            ending, node_ending, digits, usual = _line(start).split(",")
             least, _, most = (usual if bounds == "-" else bounds).partition(":")
             scale = int(digits)
             low = int(least) * 10**scale
@@ -494,9 +500,9 @@ def _value(where, row, value, taken, given):
 def _object(where, table, source, taken, given):
     if type(source) is not dict:
         _wrong(where, source, "an object")
-    text = []  # MicroPython's dicts have no order
+    text = bytearray()  # grows where it lies: a list of pieces takes three times the memory
     out = {}
-    known = []
+    found = 0  # of the keys of `source`
     tables = [table]
     for table in tables:
         for row in rows(table):
@@ -504,8 +510,8 @@ def _object(where, table, source, taken, given):
             flags, unless, many = row[6:]
             if __debug__ and flags == "P" and taken == _WIRE:
                 continue
-            known.append(key)
             value = source.get(key)
+            found += key in source
             if flags == "P" or value is None:
                 if "r" in flags or (unless and source.get(unless) != "none"):
                     _wrong(where + key, None, "a value")
@@ -521,15 +527,19 @@ def _object(where, table, source, taken, given):
                 if row[2] == "c":
                     tables.append(table + "." + source[key])
             key = row[given & 1]
-            text.append('"%s":%s' % (key, value))
-            out[key] = value
-    for key in source:
-        if key not in known and str(key)[:2] != "x_":
-            if __debug__:
-                _wrong(where + (key if _plain(key) else _shown(key)), source[key], "no such key")
-            _wrong(where, key, "no such key")
+            if given >= _TEXT:
+                text += (',"%s":%s' % (key, value)).encode()
+            else:
+                out[key] = value
+    if found < len(source):
+        known = [row[taken] for table in tables for row in rows(table) if row[6] != "P" or taken != _WIRE]
+        for key in source:
+            if key not in known and str(key)[:2] != "x_":
+                if __debug__:
+                    _wrong(where + (key if _plain(key) else _shown(key)), source[key], "no such key")
+                _wrong(where, key, "no such key")
     if given >= _TEXT:
-        return "{" + ",".join(text) + "}"
+        return "{" + text.decode()[1:] + "}"
     if __debug__:
         misfit = _misfit(out) if given == _WIRE else None
         if misfit:
@@ -571,7 +581,7 @@ if __debug__:
 
     def _how(kind):
         # The second word of a heading, "-" for what is no kind of message.
-        return _section(kind)[0].split(" ")[1] if _plain(kind) and "\n@" + kind + " " in TABLE else "-"
+        return _line(_start(kind)).split(" ")[1] if _plain(kind) and "\n@" + kind + " " in TABLE else "-"
 
     def integers(kind, values):
         """The scaled integers, under the node's names, of a report's values: what `encode` and `pack` take."""

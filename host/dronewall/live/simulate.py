@@ -34,7 +34,7 @@ from dronewall.scenario import Scenario
 
 _log = logging.getLogger(__name__)
 
-HEAP = "128k"  # what a plain ESP32 has left for MicroPython, and no more
+HEAP = "192k"  # of which run.py leaves 128 KB to the firmware: what a plain ESP32 has for MicroPython, and no more
 # What a node is told of why it starts (machine.reset_cause; nothing: power-on), and the exit statuses that ask for it.
 _WATCHDOG, _ASLEEP = 3, 4
 _CAUSES = {42: 2, 43: _ASLEEP, 44: _WATCHDOG}  # firmware/unix/machine.py
