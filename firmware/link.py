@@ -188,7 +188,7 @@ class Link:
                 await asyncio.wait_for_ms(self._client.disconnect(self.topic("state"), state), 1000)
             except asyncio.TimeoutError:
                 pass
-        elif self._client and self._client.opened():
+        elif self._client:
             # Half-way into a session: its will must not be told.
             await self._client.disconnect()
 

@@ -80,10 +80,6 @@ class Client:
         del sys.modules["opening"]
         await opening.opened(self, *told, **named)
 
-    def opened(self):
-        """Whether the broker may hold a session of this client."""
-        return self._stream is not None
-
     async def publish(self, topic, payload, retained=False, qos=0):
         """Sends one message; with QoS 1 returns when the broker has it. Raises MqttError when the session
         ends."""

@@ -194,6 +194,15 @@ class Socket:
 
 sys.modules["socket"] = Socket
 
+import machine  # noqa: E402, F401
+import network  # noqa: E402, F401
+from world import world  # noqa: E402
+
+for _name in world().devices():
+    __import__("devices." + _name)
+gc.collect()
+_nobodys = bytearray(max(0, gc.mem_free() - 129_536))  # the firmware gets what a heap of 128 KB gives, as in run.py
+
 import main  # noqa: E402
 
 main.run()  # until Ctrl-C, which is what `_counted` plays

@@ -39,7 +39,7 @@ def start(micropython, broker, tmp_path):  # noqa: F811
 STAGE = """
 import sys, asyncio
 class machine:
-    DEEPSLEEP_RESET, WDT_RESET = 4, 3
+    PWRON_RESET, DEEPSLEEP_RESET, WDT_RESET = 1, 4, 3
     said = []
     why, memory = 1, b""
     def reset_cause(): return machine.why
@@ -87,10 +87,9 @@ class Node:
         Link.said.append((now[0], "health"))
         if now[0] > given[3]: raise KeyboardInterrupt
 node = Node()
-def feed(): pass
 def run():
     try:
-        asyncio.run(power.run(node, feed))
+        asyncio.run(power.run(node))
     except KeyboardInterrupt:
         return "over"
     except SystemExit as end:
@@ -104,7 +103,7 @@ def test_a_battery_is_low_once_two_voltages_say_so_and_well_again_a_thirty_secon
         + """
 out = []
 for mv in given:
-    power.guard(mv, 3300, 3000)
+    power.judge(mv, 3300, 3000)
     out.append(power.battery)
 """
     )
@@ -235,7 +234,8 @@ Config.mode = "deep"
 Commands.then = ("sleep", 60000)
 out = [run()]
 machine.memory = machine.memory[:40] + bytes([machine.memory[40] ^ 1]) + machine.memory[41:]
-import asleep
+import asleep, rtc
+rtc._memory = None  # a start reads it anew
 out += [asleep.woken(), power.kept]
 """
     )
@@ -310,7 +310,7 @@ def test_a_node_that_sleeps_is_one_node_to_the_host(start, broker, mode):  # noq
     assert uptimes == sorted(uptimes)
     (node,) = state.nodes(arrival.arrived_unix_ms)
     assert (node.state, node.reason) == ("sleeping", "")
-    assert (slept.folder / "boot").read_text().split() == ["1", "0"]  # the flash was written once
+    assert (slept.folder / "boot").read_text().split()[:2] == ["1", "0"]  # the flash was written once
     if mode == "deep":
         assert slept.causes[:3] == [PWRON, DEEPSLEEP, DEEPSLEEP]
         assert slept.slept[:2] == [2000, 2000]
@@ -341,7 +341,7 @@ def test_what_every_node_loads_to_sleep_is_small(micropython, tmp_path):
     source = f"""
 import gc
 sys.path[:0] = [{str(board() / "unix")!r}]
-import asyncio, json, struct, time, clock, machine, flash, log, board, store, rtc
+import asyncio, json, struct, time, clock, machine, flash, guard, log, board, store, rtc
 gc.collect()
 before = gc.mem_alloc()
 import power

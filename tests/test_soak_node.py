@@ -19,7 +19,7 @@ from dronewall.live.broker import Broker
 from dronewall.live.ingest import Ingest
 from dronewall.live.moment import state_of
 from dronewall.live.simulate import SimulatedNodes
-from firmware_side import HEAP, board
+from firmware_side import NODE_HEAP, board
 from test_firmware_config import PRESENCE
 from test_firmware_node import Node
 
@@ -41,7 +41,16 @@ def hurried(micropython: str, folder: Path, cycles: int, every: int) -> Run:
     pir = [{"pin": 27, "every_ms": 5000, "high_ms": 2000}]
     Node(micropython, folder, 1883, {"pir": pir}, sensors=[near], position=position, period_s=1, valid_s=60)
     script = Path(__file__).with_name("hurried.py")
-    words = [micropython, "-X", f"heapsize={HEAP}", str(script), str(board()), str(folder), str(cycles), str(every)]
+    words = [
+        micropython,
+        "-X",
+        f"heapsize={NODE_HEAP}",
+        str(script),
+        str(board()),
+        str(folder),
+        str(cycles),
+        str(every),
+    ]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     lines = done.stdout.splitlines()
