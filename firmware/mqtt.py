@@ -14,6 +14,9 @@ import time
 from log import failure
 from micropython import const
 
+# [bytes] sent in one segment with what is in front of it: apart, the second would wait for the acknowledgement of the
+# first (Nagle, RFC 896), some 40 ms a message.
+_JOINED = const(1024)
 _LIMIT = const(1400)  # [bytes] of an incoming packet that are kept: a command and its topic
 ALERT = const(-0x7780)  # mbedtls's MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE: the peer wants nothing of us
 
@@ -114,13 +117,15 @@ class Client:
                 pass
             self.end("disconnected")
 
-    async def send(self, data, payload=None):
+    async def send(self, data, payload=b""):
         """Writes a packet. Raises MqttError when that ends the session."""
         if self.reason:
             raise MqttError(self.reason)
         # Packets must not mix, and two tasks in `drain` would send the buffer twice.
         async with self._lock:
             try:
+                if len(payload) < _JOINED:
+                    data, payload = data + payload, b""
                 self.stream.write(data)
                 if payload:
                     # Apart, because a birth of 2 KB is not copied where free memory is in pieces.
