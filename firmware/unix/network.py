@@ -20,14 +20,17 @@ class WLAN:
     PM_NONE, PM_PERFORMANCE, PM_POWERSAVE = 0, 1, 2
     _asked = _since = None
     _joined = False
+    used = False  # whether the node has a Wi-Fi at all
 
     def __init__(self, interface=STA_IF):
         pass
 
     def active(self, on):
+        WLAN.used = True
         self.disconnect()
 
     def connect(self, ssid, password=None):
+        WLAN.used = True
         WLAN._asked, WLAN._since = (ssid, password), time.ticks_ms()
 
     def disconnect(self):

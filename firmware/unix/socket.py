@@ -15,7 +15,7 @@ _open = []
 def socket(*arguments):
     """A socket; OSError (EHOSTUNREACH) where the node has a Wi-Fi that has not let it in."""
     network = sys.modules.get("network")
-    if network and not network.WLAN().isconnected():
+    if network and network.WLAN.used and not network.WLAN().isconnected():
         raise OSError(113)
     _open[:] = [one for one in _open if one.fileno() >= 0]  # closed ones have no number any more
     _open.append(_socket(*arguments))
