@@ -2,7 +2,7 @@
 
 Read from `world.json` and `track` in the node's folder (README.md beside this file). Time is the computer's clock;
 a track is straight between its points, and an azimuth turns the shorter way. Doubles are fine here: only the firmware
-has to live with the board's 32 bits. All of this shares the board's 128 KB with the firmware, so it is terse.
+has to live with the board's 32 bits.
 """
 
 import json
