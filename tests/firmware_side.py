@@ -53,8 +53,11 @@ def board() -> Path:
 
 def answer(interpreter: str, source: str, given: object = None, cwd: Path | None = None, heap: str = HEAP) -> object:
     """What `source` leaves in `out` when `interpreter` runs it with `given` (plain data) at hand; `heap`: the
-    memory that MicroPython gets.
+    memory that MicroPython gets; `cwd`: a new folder, which goes again, unless told.
     """
+    if cwd is None and interpreter != RUNNER.name:
+        with tempfile.TemporaryDirectory(prefix="dronewall-answer-") as folder:
+            return answer(interpreter, source, given, Path(folder), heap)
     paths = {"firmware": str(FIRMWARE), "wire": str(WIRE), "board": str(board())}
     code = _BEFORE.format(**paths, given=json.dumps(given)) + source + _AFTER
     if interpreter == RUNNER.name:

@@ -928,7 +928,7 @@ BEYOND = {
     "sortie twice", "nowhere to land", "a battery of what never lands", "an empty reserve", "no charge", "no batteries",
     "a wide loop", "an orbit of two", "an orbit of no size", "a loop of one", "no point", "a point of a nose",
     "a point and an angle", "a point far away", "a sweep of no time", "terrain name", "terrain file", "terrain folder",
-    "surface",
+    "surface", "no cycle", "no sleep", "too short awake", "always asleep",
     # Python's JSON Schema lets nan through every bound and has $ match before a last line break.
     "nan", "line break in id",
 }  # fmt: skip

@@ -115,7 +115,8 @@ def simulate(
         nodes = demo.simulated(wall, ground, plan, host, port, intruders=True, every_s=_START_S)
         for order in faults:
             if order.node not in nodes.names:
-                raise click.UsageError(f"no node {order.node!r} to break; there are {', '.join(nodes.names[:8])} ...")
+                more = " ..." if len(nodes.names) > 8 else ""
+                raise click.UsageError(f"no node {order.node!r} to break; there are {', '.join(nodes.names[:8])}{more}")
         state, heard = state_of(wall), Counter[str]()
         ingest = stack.enter_context(Ingest(host, port, wall.site.name))
         ingest.wait(10.0)
@@ -167,6 +168,8 @@ def simulate(
                     talk.now(3, words, everywhere=True)
         finally:
             talk.settle()
+            for order in waiting:
+                talk.note(f"note: {order.node}: never begun: {FAULTS[order.kind]} for {order.seconds:g} s")
             took = time.monotonic() - begun
             resets = sum(nodes.resets(name) for name in nodes.names)
             costs = meter.words()

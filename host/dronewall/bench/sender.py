@@ -15,7 +15,7 @@ import paho.mqtt.client as mqtt
 
 from dronewall import wire
 from dronewall.bench.bundle import PIECE
-from dronewall.live.ingest import NOBODY, Account, LinkError, client_of
+from dronewall.live.ingest import NOBODY, Account, LinkError, client_of, hindrance
 
 ANSWER_S = 10.0  # for a reply to a piece; the node writes to its flash meanwhile
 ATTEMPTS = 6  # how often a piece is sent before the node is given up
@@ -96,7 +96,8 @@ class Wall:
         self.until(lambda: self._client.is_connected() or self._refusal, 10.0)
         if not self._client.is_connected():
             self._client.loop_stop()
-            raise LinkError(f"broker {host}:{port}: {self._refusal or 'no link within 10 s'}")
+            reason = self._refusal or f"no link within 10 s ({hindrance(self._address)})"
+            raise LinkError(f"broker {host}:{port}: {reason}")
         return self
 
     def __exit__(

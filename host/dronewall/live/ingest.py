@@ -160,7 +160,7 @@ class Ingest:
             if self.refusal:
                 raise LinkError(f"broker {where} refused us: {self.refusal}")
             if time.monotonic() > deadline:
-                raise LinkError(f"broker {where}: no link within {limit_s:g} s ({_hindrance(self._address)})")
+                raise LinkError(f"broker {where}: no link within {limit_s:g} s ({hindrance(self._address)})")
 
     def next(self, timeout_s: float | None = 0.0) -> Arrival | None:
         """The oldest message of the queue, None when none comes in time (0: none is there; None: waits for ever)."""
@@ -222,7 +222,7 @@ class Ingest:
         self.stop()
 
 
-def _hindrance(address: tuple[str, int]) -> str:
+def hindrance(address: tuple[str, int]) -> str:
     """Why an address cannot be reached, in words; that it can where it can."""
     try:
         socket.create_connection(address, timeout=2.0).close()
