@@ -1,4 +1,4 @@
-"""The whole node, firmware and virtual devices in 128 KB of heap, against a real broker: what it says, and when."""
+"""The whole node, its firmware in 128 KB of heap, against a real broker: what it says, and when."""
 
 import copy
 import json

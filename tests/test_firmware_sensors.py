@@ -10,7 +10,7 @@ from functools import reduce
 import pytest
 
 from dronewall import scenario
-from dronewall.live.devices import devices
+from dronewall.live.devices import DeviceError, devices
 from firmware_side import answer, interpreter
 from test_firmware_config import PRESENCE, READ, changed
 from test_firmware_node import TRUTH, broker, host, make  # noqa: F401
@@ -824,5 +824,5 @@ def test_a_sites_sensor_stands_on_its_bus_and_looks_where_the_site_says(tmp_path
 
 
 def test_a_site_with_two_sensors_on_a_nodes_one_uart_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="node P1: the board has one UART for a sensor, sensor side is the second"):
+    with pytest.raises(DeviceError, match="node P1: the board has one UART for a sensor, sensor side is the second"):
         site_devices(tmp_path, "radar", cam="presence", side="presence")

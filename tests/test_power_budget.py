@@ -91,15 +91,18 @@ def test_a_sites_duty_is_the_nodes_power(duty, power):
     assert power_of(duty) == power
 
 
-def test_the_configuration_of_a_sites_node_that_sleeps_is_one(tmp_path):
-    scenario = site(tmp_path, '{ awake = "duty", share = 0.25, sleep = "deep", cycle_s = 60 }')
+@pytest.mark.parametrize(("cycle_s", "asleep_s", "valid_s"), [(60, 45, 180), (43200, 32400, 86400)])
+def test_the_configuration_of_a_sites_node_that_sleeps_is_one(tmp_path, cycle_s, asleep_s, valid_s):
+    scenario = site(tmp_path, f'{{ awake = "duty", share = 0.25, sleep = "deep", cycle_s = {cycle_s} }}')
     (device,) = devices(scenario, "127.0.0.1", 1883, lambda latitude, longitude: 400.0)
     source = """
 import config
 node = config.settings(given)
 out = [node.mode, node.awake_s, node.asleep_s, node.valid_s, node.sensors[0].awake]
 """
-    assert answer(interpreter("cpython"), source, device.config) == ["deep", 15, 45, 180, "always"]
+    assert answer(interpreter("cpython"), source, device.config) == [
+        "deep", cycle_s - asleep_s, asleep_s, valid_s, "always"
+    ]  # fmt: skip
 
 
 def test_the_nodes_own_log_of_its_states_has_the_models_shares(micropython, host, tmp_path):  # noqa: F811

@@ -164,6 +164,7 @@ def _is_bad_input(error: Exception) -> bool:
         ("dronewall.live.ingest", ("LinkError",)),
         ("dronewall.live.telemetry_line", ("BridgeError",)),
         ("dronewall.live.recorder", ("RecordingError",)),
+        ("dronewall.live.devices", ("DeviceError",)),
         ("dronewall.live.simulate", ("MicroPythonMissing",)),
         ("dronewall.demo", ("NodesDied",)),
     ):

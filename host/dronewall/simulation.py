@@ -153,12 +153,7 @@ def simulate(
                 for over in [over for over in ends if over[0] <= now]:
                     ends.remove(over)
                     _strike(nodes, over[1], False)
-                for name, failure in nodes.failed().items():
-                    if name not in told:
-                        told.add(name)
-                        last = failure.lines[-1] if failure.lines else f"exit status {failure.status}"
-                        talk.settle()
-                        talk.note("note: node " + "".join(c if c.isprintable() else "?" for c in f"{name}: {last}"))
+                told |= nodes.failed().keys()  # their last words are in the log
                 if told == set(nodes.names):
                     raise demo.NodesDied("every node ended by itself; their last words are above")
                 often = talk.terminal or now >= shown + _ONE_LINE_S

@@ -20,6 +20,7 @@ DECLINATION_DEG = -5.2  # at Jacksboro (World Magnetic Model); it cancels out, n
 GNSS_SIGMA_M = 1.5  # horizontal, each axis: an ordinary receiver under an open sky
 COMPASS_SIGMA_DEG = 1.0  # what calibration leaves
 VALID_PERIODS = 3
+_VALID_S = 86_400  # a report counts for a day at most (firmware/README.md, `valid_s`)
 DRONE_PERIOD_S = 2
 KEEPALIVE_S = 10
 AWAKE_S = 10  # of a node that is woken by events, in each of its cycles: to join, report and listen
@@ -46,6 +47,10 @@ GroundHeight = Callable[[float, float], float]
 
 Track = Callable[[Drone], Sequence[Sequence[int]]]
 """A drone's flight: rows as in `Device.track`; none where it never flies."""
+
+
+class DeviceError(ValueError):
+    """A node that a site describes and the reference board cannot be: which one, and why."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,9 @@ def _wired(name: str, sensors: Sequence[dict[str, Any]], board_cdeg: int) -> dic
             continue
         bus, part = device
         if bus == "uart" and bus in world:
-            raise ValueError(f"node {name}: the board has one UART for a sensor, sensor {sensor['name']} is the second")
+            raise DeviceError(
+                f"node {name}: the board has one UART for a sensor, sensor {sensor['name']} is the second"
+            )
         world[bus] = {"uart": {"1": "receiver", "2": part}, "i2c": ["qmc5883l", "adxl345", part], "i2s": part}[bus]
         turned = board_cdeg if sensor["azimuth_source"] == "survey" else 0
         world.setdefault("mounts", {})[part] = (sensor["azimuth_cdeg"] - turned) % 36000
@@ -291,12 +298,14 @@ def _node_config(
         if entry["driver"] == "pir":
             pin = next(pins, None)
             if pin is None:
-                raise ValueError(f"node {node.name}: the board has pins for {len(_PIR_PINS)} presence sensors")
+                raise DeviceError(f"node {node.name}: the board has pins for {len(_PIR_PINS)} presence sensors")
             entry |= {"pin": pin, "settle_s": 5}
         sensors.append(entry)
     return {
         "period_s": period,
-        "valid_s": VALID_PERIODS * max(period, power["asleep_s"] and power["awake_s"] + power["asleep_s"]),
+        "valid_s": min(
+            _VALID_S, VALID_PERIODS * max(period, power["asleep_s"] and power["awake_s"] + power["asleep_s"])
+        ),
         "power": {key: value for key, value in power.items() if value},
         "moving": False,
         "position": position,
