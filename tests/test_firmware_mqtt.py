@@ -32,7 +32,9 @@ def run(micropython, source, port, **more):
 def start_mosquitto(program, port, folder, *lines):
     """A mosquitto that answers on 127.0.0.1."""
     path = folder / "mosquitto.conf"
-    path.write_text("\n".join([f"listener {port} 127.0.0.1", *(lines or ["allow_anonymous true"])]) + "\n")
+    path.write_text(
+        "\n".join([f"listener {port} 127.0.0.1", "set_tcp_nodelay true", *(lines or ["allow_anonymous true"])]) + "\n"
+    )
     process = subprocess.Popen([program, "-c", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 10
     while time.monotonic() < until:
@@ -63,6 +65,11 @@ def broker(request, require, free_port, tmp_path):
             yield embedded.port
 
 
+def at_once(_client, _data, sock):
+    """Small packets go when they are written (TCP_NODELAY): a reply must not wait for the other side's delayed ACK."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 class Listener:
     """What a host hears: (topic, payload, retained, QoS)."""
 
@@ -73,6 +80,7 @@ class Listener:
         self.client.on_connect = lambda client, *_: client.subscribe("#", 1)
         self.client.on_subscribe = lambda *_: ready.set()
         self.client.on_message = lambda _client, _data, m: self.heard.put((m.topic, m.payload, m.retain, m.qos))
+        self.client.on_socket_open = at_once
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
         assert ready.wait(10)
