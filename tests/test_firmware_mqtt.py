@@ -86,7 +86,7 @@ class Listener:
         assert ready.wait(10)
 
     def next(self):
-        return self.heard.get(timeout=10)
+        return self.heard.get(timeout=30)
 
     def close(self):
         self.client.disconnect()
