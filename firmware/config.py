@@ -9,9 +9,13 @@ import sys
 
 import board
 import wire
-from settings import Settings
 
 _LARGEST = 16_384  # [bytes] of config.json; eight of everything, indented by four, is 15 KB
+
+
+class Settings:
+    """What `settings` returns: the attributes are the keys of config.json (README.md); `sensors` is a list of Settings,
+    too."""
 
 
 class ConfigError(ValueError):

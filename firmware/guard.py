@@ -6,12 +6,11 @@ one within its own bound.
 """
 
 import asyncio
-import sys
 
 import board
 import clock
 import machine
-from log import failure, note
+from log import failure, note, once
 from micropython import const
 
 _LOOK_MS = const(250)
@@ -25,13 +24,7 @@ _feed = None  # the watchdog's; None before it runs
 
 def kept(name, *words):
     """What a function of flash.py returns. That file and store.py are loaded for the call alone."""
-    import flash
-
-    try:
-        return getattr(flash, name)(*words)
-    finally:
-        for module in ("flash", "store"):
-            sys.modules.pop(module, None)
+    return getattr(once("flash", "store"), name)(*words)
 
 
 def guarded(name, task, bound_ms):

@@ -9,12 +9,11 @@ What is needed once in a while (`wifi.py`, `ntp.py`, `secure.py`) is loaded for 
 
 import asyncio
 import os
-import sys
 
 import clock
 import mqtt
 import wire
-from log import log
+from log import log, once
 from micropython import const
 from outbox import Outbox
 
@@ -25,13 +24,6 @@ _STEADY_MS = const(30_000)  # a session that held that long was a good one: the 
 _LAST_WORDS_MS = const(300)  # from the chip's buffers into the air
 _REPLIES = const(8)
 _NTP_MS = const(64_000)  # until a server is asked again that did not answer; doubled up to six hours
-
-
-def _once(name):
-    """A module that is not kept."""
-    module = __import__(name)
-    del sys.modules[name]
-    return module
 
 
 class Link:
@@ -141,7 +133,7 @@ class Link:
             most = _BACKOFF_MOST_MS
             try:
                 if self.config.wifi:
-                    await _once("wifi").joined(self)
+                    await once("wifi").joined(self)
                 await self._session()
             except mqtt.MqttError as error:
                 log("link", error)
@@ -205,7 +197,7 @@ class Link:
         config, uptime = self.config, clock.uptime_ms()
         if config.ntp and uptime >= self._ntp_at and not (self.utc.source == "gnss" and self.utc.fresh(uptime)):
             self._ntp_at = uptime + self._ntp_wait  # nobody else asks meanwhile
-            self._ntp_wait = wait = await _once("ntp").told(self.utc, config.ntp, config.ntp_port, self._ntp_wait)
+            self._ntp_wait = wait = await once("ntp").told(self.utc, config.ntp, config.ntp_port, self._ntp_wait)
             self._ntp_at = uptime + wait
 
     def local(self, sensor):
@@ -227,7 +219,7 @@ class Link:
         self.session += 1
         client = self._client = mqtt.Client(self._received)
         try:
-            await _once("session").begun(self, client)
+            await once("session").begun(self, client)
             self.ready = True
             log("link", "ready, session %d" % self.session)
             self._watcher = asyncio.create_task(self._watch(client))

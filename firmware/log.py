@@ -18,6 +18,14 @@ _LONGEST = const(1024)  # [characters] of one entry: the end of a traceback says
 secrets = []  # texts that must not get into the files
 
 
+def once(name, *more):
+    """A module that is not kept: it is loaded for what follows and forgotten, and so are `more` that it loads."""
+    module = __import__(name)
+    for each in (name,) + more:
+        sys.modules.pop(each, None)
+    return module
+
+
 def _line(source, text):
     uptime = clock.uptime_ms()
     return "%d.%03d %s: %s\n" % (uptime // 1000, uptime % 1000, source, text)

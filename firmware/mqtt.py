@@ -8,10 +8,9 @@ How a session begins stands in `opening.py`, which is loaded for that and forgot
 """
 
 import asyncio
-import sys
 import time
 
-from log import failure
+from log import failure, once
 from micropython import const
 
 # [bytes] sent in one segment with what is in front of it: apart, the second would wait for the acknowledgement of the
@@ -78,10 +77,7 @@ class Client:
 
     async def connect(self, *told, **named):
         """Opens the session, see `opened` in opening.py. Raises OSError or MqttError."""
-        import opening
-
-        del sys.modules["opening"]
-        await opening.opened(self, *told, **named)
+        await once("opening").opened(self, *told, **named)
 
     async def publish(self, topic, payload, retained=False, qos=0):
         """Sends one message; with QoS 1 returns when the broker has it. Raises MqttError when the session

@@ -8,9 +8,8 @@ import clock
 import pose
 import power
 import wire
-from commands import Commands
 from link import Link
-from log import log
+from log import log, once
 from measure import Measured
 from micropython import const
 
@@ -56,17 +55,21 @@ class Node:
 
     `others`: the instruments that measure.py makes beside the receiver. Without a `receiver` the node is in safe mode:
     it has its link and answers commands, and that is all. Raises WireError where the configuration makes no valid
-    birth.
+    birth. What commands change: `period_s`; `identify_until`, the uptime [ms] until which the light blinks; and `then`,
+    what it has to do once it has replied: None, or (sleep, reboot or config, milliseconds).
     """
 
     def __init__(self, config, boot, resets, receiver, *others):
         self.config = config
         self.receiver = receiver
-        self._measured = Measured(config, receiver, *others)
+        self.measured = Measured(config, receiver, *others)
         if config.earliest_unix_ms:
-            self._measured.clock.provision(config.earliest_unix_ms, clock.uptime_ms())
-        self.link = Link(config, boot, self.birth, self._command, self._measured.clock)
-        self.commands = Commands(config, self.link.reply, self._measured.look)
+            self.measured.clock.provision(config.earliest_unix_ms, clock.uptime_ms())
+        self.link = Link(config, boot, self.birth, self._command, self.measured.clock)
+        self.period_s = config.period_s
+        self.identify_until = 0
+        self.then = None
+        self.ids = []
         self.boot = boot
         self.resets = resets
         self.reported = {sensor.name: _Reported() for sensor in config.sensors}
@@ -75,7 +78,7 @@ class Node:
 
     def clock(self):
         """UTC as it knows it."""
-        return self._measured.clock
+        return self.measured.clock
 
     def birth(self, session):
         """The fields of the birth message."""
@@ -87,12 +90,12 @@ class Node:
             "board": board.NAME,
             "boot": self.boot,
             "session": session,
-            "period_s": self.commands.period_s,
+            "period_s": self.period_s,
             "sensors": [{key: getattr(sensor, key) for key in keys} for sensor in self.config.sensors],
         }
 
     def _command(self, payload):
-        self.commands.take(payload, self._measured.clock.at(clock.uptime_ms()))
+        once("commands").take(self, payload, self.measured.clock.at(clock.uptime_ms()))
 
     def tasks(self):
         """(name, coroutine, bound) of each of the node's tasks. The bound [ms] is the longest time that a healthy one
@@ -113,7 +116,7 @@ class Node:
         """Measures and reports."""
         while True:
             uptime = clock.uptime_ms()
-            self._measured.step(uptime)
+            self.measured.step(uptime)
             for sensor in self.config.sensors:
                 self._report(sensor, uptime)
             await asyncio.sleep_ms(_STEP_MS)
@@ -137,7 +140,7 @@ class Node:
         self.link.health(
             {
                 "uptime_ms": uptime,
-                "time_unix_ms": self._measured.clock.at(uptime),
+                "time_unix_ms": self.measured.clock.at(uptime),
                 "boot": self.boot,
                 "battery_mv": mv,
                 "rssi_dbm": self.link.rssi_dbm(),
@@ -153,7 +156,7 @@ class Node:
         """Blinks while somebody looks for the node."""
         light = board.led()
         while True:
-            light.value(not light.value() if clock.uptime_ms() < self.commands.identify_until else 0)
+            light.value(not light.value() if clock.uptime_ms() < self.identify_until else 0)
             await asyncio.sleep_ms(250)
 
     def watch(self, sensor):
@@ -171,7 +174,7 @@ class Node:
             confidence_milli, azimuth_cdeg=0, elevation_cdeg=0, sigma_cdeg=None, range_cm=None, kind="unknown"
         ):
             uptime = clock.uptime_ms()
-            looks = self._measured.looks(sensor)
+            looks = self.measured.looks(sensor)
             # That somebody is there is worth a report even where nobody knows where the sensor looks.
             known = (looks[0] or 0,) + looks[1:3]
             azimuth, elevation, _ = pose.boresight(known, (azimuth_cdeg, elevation_cdeg, 0))
@@ -181,9 +184,9 @@ class Node:
             self.link.detection(
                 sensor.name,
                 {
-                    "time_unix_ms": self._measured.clock.at(uptime),
+                    "time_unix_ms": self.measured.clock.at(uptime),
                     "uptime_ms": uptime,
-                    "clock": self._measured.clock.source,
+                    "clock": self.measured.clock.source,
                     "boot": self.boot,
                     "seq": reported.detections,
                     "azimuth_cdeg": azimuth,
@@ -203,10 +206,8 @@ class Node:
         begun = self.link.ready and reported.session != self.link.session
         if reported.pose is not None and waited < _GAP_MS and not begun:
             return
-        azimuth, elevation, roll, azimuth_sigma, tilt_sigma = self._measured.looks(sensor)
-        period, asleep, valid = power.pace(
-            self.config, self.commands.period_s, self.config.asleep_s, self.config.valid_s
-        )
+        azimuth, elevation, roll, azimuth_sigma, tilt_sigma = self.measured.looks(sensor)
+        period, asleep, valid = power.pace(self.config, self.period_s, self.config.asleep_s, self.config.valid_s)
         awake, duty = sensor.awake, sensor.duty_milli
         if asleep and awake == "always":
             awake, duty = "duty", 1000 * self.config.awake_s // (self.config.awake_s + asleep)
@@ -225,14 +226,14 @@ class Node:
         }
         for key in _LIMITS:
             fields[key] = getattr(sensor, key)
-        at = self._measured.place(fields, uptime)
+        at = self.measured.place(fields, uptime)
         # A little early rather than a step late: the host counts the period, too.
         due = waited + _STEP_MS // 2 >= 1000 * period
         if not (due or begun or self._changed(reported.pose, fields)):
             return
         reported.seq = (reported.seq + 1) % _SEQ
-        fields["clock"] = self._measured.clock.source
-        fields["time_unix_ms"] = self._measured.clock.at(at)
+        fields["clock"] = self.measured.clock.source
+        fields["time_unix_ms"] = self.measured.clock.at(at)
         fields["uptime_ms"] = at
         fields["seq"] = reported.seq
         self.link.frustum(sensor.name, fields)

@@ -6,12 +6,11 @@ when it is needed).
 
 import asyncio
 import gc
-import sys
 
 import clock
 import guard
 import machine
-from log import log
+from log import log, once
 from micropython import const
 
 ACTIVE = const(0)
@@ -73,13 +72,10 @@ def judge(mv, low_mv, critical_mv):
 def resume(node, trial):
     """Gives a node what a deep sleep kept of it; `trial`: its configuration's (tried.py), or None."""
     if kept:
-        import asleep
-
-        asleep.resume(node)
-        del sys.modules["asleep"], asleep
+        once("asleep").resume(node)
     node.trial = trial
     if trial:
-        node.commands.resume(trial)
+        node.ids.append(trial[0])  # its command is not carried out again
     gc.collect()
 
 
@@ -94,7 +90,7 @@ def pace(config, period, asleep, valid):
 async def run(node):
     """Sleeps by the duty cycle, at the host's word, and when the battery is empty; restarts at the host's word.
     Neither before what waits has been sent, if that can be in time."""
-    config, link, commands = node.config, node.link, node.commands
+    config, link = node.config, node.link
     due = woke = clock.uptime_ms()
     online = None
     while True:
@@ -102,18 +98,17 @@ async def run(node):
         now = clock.uptime_ms()
         online = (online or now) if link.ready else None
         if node.trial:
-            import tried
-
-            node.trial = tried.step(node, now)
+            # Kept until it is over.
+            node.trial = __import__("tried").step(node, now)
             if not node.trial:
-                del sys.modules["tried"]
+                once("tried", "store")
         saving = config.mode == "modem" or battery > 0
         if saving != link.saving:
             link.save_power(saving)
             enter(MODEM if saving else ACTIVE)
         word = None
-        if commands.then:
-            word, ms = commands.then
+        if node.then:
+            word, ms = node.then
         elif battery == 2:
             word, ms = "stop", 1000 * CRITICAL_S
         elif config.asleep_s and now - woke >= 1000 * config.awake_s and not node.trial:
@@ -125,11 +120,8 @@ async def run(node):
                 log("power", word)
                 await guard.leave(link)
             await link.sleep()
-            import asleep
-
-            asleep.begin(node, ms, word)
-            del sys.modules["asleep"], asleep
+            once("asleep").begin(node, ms, word)
             link.asleep = False
-            commands.then = online = None
+            node.then = online = None
             due = woke = clock.uptime_ms()
             node.health()

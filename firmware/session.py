@@ -3,9 +3,9 @@ for that and forgotten.
 """
 
 import asyncio
-import sys
 
 import wire
+from log import once
 
 
 async def begun(link, client):
@@ -14,11 +14,7 @@ async def begun(link, client):
     wrap = None
     if config.tls:
         await link.time()
-        import secure
-
-        del sys.modules["secure"]
-        wrap = await secure.wrapper(config.tls, config.host, link.utc)
-        del secure
+        wrap = await once("secure").wrapper(config.tls, config.host, link.utc)
     else:
         asyncio.create_task(link.time())
     await client.connect(

@@ -149,7 +149,8 @@ def step(node, now):
                 log("config", error)
             return None
     elif trial[1]:
-        node.commands.tried(trial, node.clock().at(now))
+        reply = {"id": trial[0], "status": trial[1], "reason": trial[2], "time_unix_ms": node.clock().at(now)}
+        node.link.reply(reply)
         return trial[:1]
     elif node.link.ready:
         try:

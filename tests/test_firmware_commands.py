@@ -65,22 +65,20 @@ for module in (store, tried, config):
     module.open = lambda path, mode="r": File(path, mode)
 config.read = lambda path: config.settings(json.loads(files[path]))
 class Link:
-    ready, waits = True, False
+    ready, waits, told = True, False, []
+    def reply(self, fields): self.told.append((fields["id"], fields["status"], fields["reason"]))
     def waiting(self): return self.waits
 class Clock:
     def at(self, uptime): return None
-class Commands:
-    told = []
-    def tried(self, trial, now): self.told.append(trial)
 class Node:
-    link, commands, config = Link(), Commands(), None
+    link, config = Link(), None
     def clock(self): return Clock()
 def boot():
     # One start: what it runs with, and what it is told of a trial.
     # (config.start loads `tried` anew, and with it the real files.)
     tries = "config.new" in files or "config.tried" in files
     Node.config, Node.trial = tried.settings() if tries else (config.read("config.json"), None)
-    Node.commands.told = []
+    Link.told = []
     return Node.config.period_s
 def online():
     for _ in range(5):
@@ -142,7 +140,7 @@ while True:
     ran = boot()
     trial = Node.trial
     online()
-    out.append([stage, before, ran, trial and trial[1], [list(told) for told in Node.commands.told], period(),
+    out.append([stage, before, ran, trial and trial[1], [list(told) for told in Link.told], period(),
         sorted(name for name in files if name != "config.json" and name[-4:] != ".new")])
     if stage == "over":
         break
@@ -187,7 +185,7 @@ except SystemExit as end:
     out.append(str(end))
 out.append(boot())
 Node.trial = tried.step(Node(), 1)
-out += [Node.commands.told, Node.trial]
+out += [Link.told, Node.trial]
 Node.trial = tried.step(Node(), 2)
 out.append("config.tried" in files)
 Node.link.ready, Node.link.waits = True, True
@@ -218,14 +216,14 @@ tried._checked = full
 assert tried.taken("c1", '{"period_s": %d}' % given[1]) is None
 out = [boot()]
 online()
-out += [Node.commands.told[0][1], period()]
+out += [Link.told[0][1], period()]
 assert list(files) == ["config.json"]
 # A cut between the renaming and the patching: nothing is tried twice.
 assert tried.taken("c2", '{"period_s": 8}') is None
 files["config.tried"] = files.pop("config.new")
 assert boot() == out[2]
 online()
-assert Node.commands.told[0][:2] == ("c2", "failed")
+assert Link.told[0][:2] == ("c2", "failed")
 """
     )
     assert answer(side, source, [NODE, period]) == ends
@@ -282,9 +280,12 @@ class Config:
 import commands
 told = []
 commands.log = lambda source, text: told.append(str(text))
-take = commands.Commands(Config, told.append).take
+class Link:
+    reply = told.append
+class Node:
+    config, link, ids, trial = Config, Link, [], None
 for payload in given:
-    take(payload.encode(), None)
+    commands.take(Node, payload.encode(), None)
 out = told
 """
     head = '{"id":"c1","expires_unix_ms":1800000000000,"command":"config",'

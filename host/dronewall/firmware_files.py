@@ -70,8 +70,10 @@ def built(into: Path) -> Path:
 
 
 def _compile(compiler: str, path: Path, target: Path, name: Path) -> None:
-    # -O2 leaves asserts out and keeps line numbers; -s: the name that a traceback shows.
-    words = [compiler, "-O2", "-s", name.as_posix(), "-o", str(target.with_suffix(".mpy")), str(path)]
+    # -O2 leaves asserts out and keeps line numbers; -s: the name that a traceback shows. It is the module's, for a node
+    # has that one in its memory anyway.
+    shown = ".".join(name.with_suffix("").parts)
+    words = [compiler, "-O2", "-s", shown, "-o", str(target.with_suffix(".mpy")), str(path)]
     done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
         raise FirmwareError(f"{path}: {(done.stdout + done.stderr).strip()[-300:]}")
