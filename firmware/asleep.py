@@ -57,9 +57,10 @@ def go_on(config, boot, resets):
     """Sleeps on where the battery is critical, without a word: Wi-Fi's first current peak could end in a brown-out, and
     the next start in another one. That it is critical was told before the first such sleep."""
     from battery import read
+    from health import judge
 
     for _ in range(2):
-        power.judge(read(config), config.low_mv, config.critical_mv)
+        judge(read(config), config.low_mv, config.critical_mv)
     if power.battery == 2:
         kept = power.kept or [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b""]
         _deep(1000 * power.CRITICAL_S, boot, resets, kept[2], kept[6], kept[12])

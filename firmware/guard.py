@@ -7,7 +7,6 @@ one within its own bound.
 
 import asyncio
 
-import board
 import clock
 import machine
 from log import failure, note, once
@@ -86,7 +85,7 @@ async def watch(link, confirm_ms, safe):
     `confirm_ms`. A node in safe mode stays there until somebody acts: with `safe` no bad start is forgotten.
     """
     global _feed
-    _feed = machine.WDT(timeout=board.WATCHDOG_MS).feed if hasattr(machine, "WDT") else lambda: None
+    _feed = machine.WDT(timeout=once("board").WATCHDOG_MS).feed if hasattr(machine, "WDT") else lambda: None
     trial = kept("slot")
     if trial and trial[2] is None:
         trial = None

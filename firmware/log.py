@@ -19,7 +19,10 @@ secrets = []  # texts that must not get into the files
 
 
 def once(name, *more):
-    """A module that is not kept: it is loaded for what follows and forgotten, and so are `more` that it loads."""
+    """A module that is not kept: it is loaded for what follows and forgotten, and so are `more` that it loads. One that
+    somebody keeps stays."""
+    if name in sys.modules:
+        return sys.modules[name]
     module = __import__(name)
     for each in (name,) + more:
         sys.modules.pop(each, None)

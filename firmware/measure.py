@@ -1,13 +1,11 @@
 """What the instruments say: the node's place and clock from GNSS, the board's attitude from compass and
 accelerometer, which way the servo stands, and what of it is not believed."""
 
-import board
 import clock
 import pose
 from clock import Clock
 from log import log
 from micropython import const
-from sensors.gnss import Receiver
 
 _COMPASS_KEEPS_MS = const(3000)  # how long the last reading counts when the chip is silent
 _FIX_KEEPS_MS = const(5000)  # how long a drone's last fix counts
@@ -15,39 +13,6 @@ _FIX_KEEPS_MS = const(5000)  # how long a drone's last fix counts
 _LOWEST_CM = const(-50_000)
 _HIGHEST_CM = const(1_500_000)
 _FASTEST_CMPS = const(10_000)
-
-
-def _chips(config):
-    """(compass, accelerometer) as the configuration names them."""
-    if config.compass == "bno055":
-        from sensors import bno055
-
-        chip = bno055.Compass(board.sensor_uart(2, 115_200), config.hard_iron)
-        return chip, chip
-    from sensors import adxl345, qmc5883
-
-    bus = board.i2c()
-    return qmc5883.Compass(bus, config.hard_iron), adxl345.Accelerometer(bus, not config.moving)
-
-
-def instruments(config):
-    """(receiver, compass, accelerometer, mast, servo) of the reference board; all but the first None where nothing asks
-    for them."""
-    chips, mast, servo = (None, None), None, None
-    surveyed = [sensor for sensor in config.sensors if sensor.azimuth_source == "survey"]
-    if config.watch or len(surveyed) < len(config.sensors):
-        chips = _chips(config)
-    if config.watch and surveyed:
-        from mast import Mast
-
-        angles = [(sensor.azimuth_cdeg, sensor.elevation_cdeg, sensor.roll_cdeg) for sensor in surveyed]
-        mast = Mast([config.compass, config.hard_iron, angles])
-    if config.servo:
-        from servo import Servo
-
-        pulses = [None if number is None else board.servo(number) for number in config.servo[:2]]
-        servo = Servo(config.servo, pulses)
-    return (Receiver(board.gnss_uart()),) + chips + (mast, servo)
 
 
 class _Smooth:

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 
-import board
 import clock
 import pose
 import power
@@ -13,8 +12,6 @@ from log import log, once
 from measure import Measured
 from micropython import const
 
-_VERSION = "0.1.0"
-
 _STEP_MS = const(500)  # between two looks at the compass
 _GAP_MS = const(1000)  # at least, between two reports of one sensor, however much it moves
 _HEALTH_MS = const(60_000)
@@ -22,7 +19,7 @@ _ANGLE_BAND_CDEG = const(150)  # a change worth a report: four sigmas of the smo
 _POSITION_BAND_CM = const(500)
 _MOVING_BAND_CM = const(5000)
 _SEQ = const(1 << 24)  # the wire's bound
-_LIMITS = ("shape", "hfov_cdeg", "vfov_cdeg", "range_min_cm", "range_max_cm")
+LIMITS = ("shape", "hfov_cdeg", "vfov_cdeg", "range_min_cm", "range_max_cm")
 
 _POSE = (
     "position_source",
@@ -82,35 +79,10 @@ class Node:
 
     def birth(self, session):
         """The fields of the birth message."""
-        keys = ("name", "driver", "model") + _LIMITS
-        return {
-            "firmware": _VERSION,
-            "version": getattr(self.config, "version", 0),
-            "mode": "normal" if self.receiver else "safe",
-            "board": board.NAME,
-            "boot": self.boot,
-            "session": session,
-            "period_s": self.period_s,
-            "sensors": [{key: getattr(sensor, key) for key in keys} for sensor in self.config.sensors],
-        }
+        return once("session").birth(self, session)
 
     def _command(self, payload):
         once("commands").take(self, payload, self.measured.clock.at(clock.uptime_ms()))
-
-    def tasks(self):
-        """(name, coroutine, bound) of each of the node's tasks. The bound [ms] is the longest time that a healthy one
-        stands still; drivers say theirs as BOUND_MS, where it is not a minute."""
-        tasks = [
-            ("link", self.link.run(), 450_000),  # the longest back-off is 375 s
-            ("health", self.run_health(), 150_000),
-            ("power", power.run(self), 60_000),
-            ("light", self.run_light(), 30_000),
-        ]
-        if self.receiver:
-            tasks += [("pose", self.run_pose(), 30_000), ("gnss", self.receiver.run(), 30_000)]
-        for sensor in self.config.sensors:
-            tasks.append((sensor.name, self.watch(sensor), getattr(sensor.module, "BOUND_MS", 60_000)))
-        return tasks
 
     async def run_pose(self):
         """Measures and reports."""
@@ -130,31 +102,11 @@ class Node:
 
     def health(self):
         """Says how it is now."""
-        uptime, config = clock.uptime_ms(), self.config
-        mv = None
-        if config.battery[0] != "none":
-            from battery import read
-
-            mv = read(config)
-        power.judge(mv, config.low_mv, config.critical_mv)
-        self.link.health(
-            {
-                "uptime_ms": uptime,
-                "time_unix_ms": self.measured.clock.at(uptime),
-                "boot": self.boot,
-                "battery_mv": mv,
-                "rssi_dbm": self.link.rssi_dbm(),
-                "heap_free_bytes": gc.mem_free(),
-                "resets": self.resets,
-                "queue_drops": self.link.drops,
-                "awake_milli": power.awake_milli(),
-                "reset": power.cause(),
-            }
-        )
+        once("health", "battery").tell(self)
 
     async def run_light(self):
         """Blinks while somebody looks for the node."""
-        light = board.led()
+        light = once("board").led()
         while True:
             light.value(not light.value() if clock.uptime_ms() < self.identify_until else 0)
             await asyncio.sleep_ms(250)
@@ -224,7 +176,7 @@ class Node:
             "boot": self.boot,
             "valid_s": valid,
         }
-        for key in _LIMITS:
+        for key in LIMITS:
             fields[key] = getattr(sensor, key)
         at = self.measured.place(fields, uptime)
         # A little early rather than a step late: the host counts the period, too.

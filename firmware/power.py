@@ -5,11 +5,9 @@ when it is needed).
 """
 
 import asyncio
-import gc
 
 import clock
 import guard
-import machine
 from log import log, once
 from micropython import const
 
@@ -27,56 +25,17 @@ spent = [0, 0, 0, 0]  # ms in each state until `since`
 since = 0  # uptime
 battery = 0  # 0 enough, 1 low, 2 critical
 kept = []  # what a deep sleep left (asleep.py)
-_state = ACTIVE
-_verdict = 0
+state = ACTIVE
+verdict = 0  # of the last voltage
 
 
-def enter(state):
+def enter(new):
     """From now on the node is in that state; what it was in before comes back."""
-    global _state, since
-    now, before = clock.uptime_ms(), _state
+    global state, since
+    now, before = clock.uptime_ms(), state
     spent[before] += now - since
-    _state, since = state, now
+    state, since = new, now
     return before
-
-
-def awake_milli():
-    """The share of the time since power-on, in thousandths, that was not slept."""
-    enter(_state)
-    return 1000 * (spent[ACTIVE] + spent[MODEM]) // (sum(spent) or 1)
-
-
-def cause():
-    """The wire's word for why the node started; None where the chip does not say."""
-    # The ESP32 port calls a restart by software HARD_RESET or, in older versions, SOFT_RESET; the chip's reset pin, and
-    # a brown-out, too, are a power-on.
-    return (None, "power", "soft", "watchdog", "sleep", "soft")[machine.reset_cause()]
-
-
-def judge(mv, low_mv, critical_mv):
-    """Takes the battery's voltage [mV] or None. It is low or critical once two voltages in succession say so, and no
-    longer once two are a thirty-second over the bound: so much a cell recovers when its load goes."""
-    global battery, _verdict
-    level = 0
-    if mv is not None:
-        if mv < critical_mv + (battery == 2) * critical_mv // 32:
-            level = 2
-        elif mv < low_mv + (battery > 0) * low_mv // 32:
-            level = 1
-    if level == _verdict != battery:
-        battery = level
-        log("power", "battery %s: %s mV" % (("enough", "low", "critical")[level], mv))
-    _verdict = level
-
-
-def resume(node, trial):
-    """Gives a node what a deep sleep kept of it; `trial`: its configuration's (tried.py), or None."""
-    if kept:
-        once("asleep").resume(node)
-    node.trial = trial
-    if trial:
-        node.ids.append(trial[0])  # its command is not carried out again
-    gc.collect()
 
 
 def pace(config, period, asleep, valid):
@@ -98,10 +57,8 @@ async def run(node):
         now = clock.uptime_ms()
         online = (online or now) if link.ready else None
         if node.trial:
-            # Kept until it is over.
+            # Loaded until the trial is over.
             node.trial = __import__("tried").step(node, now)
-            if not node.trial:
-                once("tried", "store")
         saving = config.mode == "modem" or battery > 0
         if saving != link.saving:
             link.save_power(saving)

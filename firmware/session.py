@@ -7,6 +7,25 @@ import asyncio
 import wire
 from log import once
 
+_VERSION = "0.1.0"
+
+
+def birth(node, session):
+    """The fields of the birth message."""
+    from node import LIMITS
+
+    keys = ("name", "driver", "model") + LIMITS
+    return {
+        "firmware": _VERSION,
+        "version": getattr(node.config, "version", 0),
+        "mode": "normal" if node.receiver else "safe",
+        "board": once("board").NAME,
+        "boot": node.boot,
+        "session": session,
+        "period_s": node.period_s,
+        "sensors": [{key: getattr(sensor, key) for key in keys} for sensor in node.config.sensors],
+    }
+
 
 async def begun(link, client):
     """Opens the session of a Link with that Client. Raises OSError or MqttError."""

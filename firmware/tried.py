@@ -147,6 +147,7 @@ def step(node, now):
                 os.remove(_TRIED)
             except OSError as error:
                 log("config", error)
+            sys.modules.pop("tried", None)
             return None
     elif trial[1]:
         reply = {"id": trial[0], "status": trial[1], "reason": trial[2], "time_unix_ms": node.clock().at(now)}

@@ -93,7 +93,7 @@ whole = -used()
 def started():
     import main
 
-    node, _ = main._node()
+    node, _ = main.once("parts").node()
     import wire
 
     wire.encode("birth", node.birth(1))

@@ -62,7 +62,7 @@ clock.uptime_ms = lambda: now[0]
 def turn(ms): now[0] += ms
 async def sleep_ms(ms): turn(ms)
 asyncio.sleep_ms = sleep_ms
-import power
+import health, power
 """
 FAKE_NODE = """
 class Link:
@@ -101,7 +101,7 @@ def test_a_battery_is_low_once_two_voltages_say_so_and_well_again_a_thirty_secon
         + """
 out = []
 for mv in given:
-    power.judge(mv, 3300, 3000)
+    health.judge(mv, 3300, 3000)
     out.append(power.battery)
 """
     )
@@ -115,12 +115,12 @@ def test_the_share_of_time_awake_is_that_of_the_states(side):
     source = (
         STAGE
         + """
-out = [power.awake_milli()]
+out = [health.awake_milli()]
 for state, ms in ((power.MODEM, 100), (power.LIGHT, 300), (power.DEEP, 1200), (power.ACTIVE, 400)):
     turn(ms)
     power.enter(state)
 turn(2000)
-out += [power.awake_milli(), power.spent]
+out += [health.awake_milli(), power.spent]
 """
     )
     # 100 ms active, 300 modem, 1200 light, 400 deep, 2000 active: 2400 of 4000 awake; nothing has passed at first

@@ -8,8 +8,8 @@ later, is a broken sensor or one that the sun shines on; a cut wire reads low, l
 
 import asyncio
 
-import board
 import clock
+from log import once
 from micropython import const
 
 _POLL_MS = const(50)  # an output pulse lasts 2 s
@@ -63,7 +63,7 @@ class Presence:
 
 async def watch(settings, detected, trouble):
     """Polls the pin for ever; `detected(confidence_milli)` for each presence."""
-    pin = board.input_pin(settings[0])
+    pin = once("board").input_pin(settings[0])
     presence = Presence(*settings[1:])
     while True:
         if presence.step(pin.value(), clock.uptime_ms()):
