@@ -52,7 +52,7 @@ def servo(number):
     from machine import PWM, Pin
 
     pwm = PWM(Pin(number), freq=50, duty_ns=0)
-    return lambda width_us: pwm.duty_ns(width_us * 1000)
+    return lambda value: pwm.duty_ns(value * 1000)
 
 
 _i2c = []
@@ -67,12 +67,12 @@ def i2c():
     return _i2c[0]
 
 
-def microphone(rate, room):
-    """A microphone on I2S at `rate` [Hz]: words of 32 bits, the left channel; `room`: bytes that may wait."""
+def microphone(rate, number):
+    """A microphone on I2S at `rate` [Hz]: words of 32 bits, the left channel; `number`: bytes that may wait."""
     from machine import I2S, Pin
 
     wires = {"sck": Pin(I2S_SCK), "ws": Pin(I2S_WS), "sd": Pin(I2S_SD)}
-    return I2S(0, mode=I2S.RX, bits=32, format=I2S.MONO, rate=rate, ibuf=room, **wires)
+    return I2S(0, mode=I2S.RX, bits=32, format=I2S.MONO, rate=rate, ibuf=number, **wires)
 
 
 def adc(number):

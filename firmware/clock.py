@@ -1,4 +1,4 @@
-"""Time without an epoch: milliseconds since power-on, and UTC once somebody has told it.
+"""Time without an epoch: ms since power-on, and UTC once somebody has told it.
 
 `time.time()` counts from 2000 on the ESP32 and from 1970 on the unix port. Nothing here asks it: UTC comes
 from the calendar date in the receiver's sentence, counted in days.
@@ -11,7 +11,7 @@ from micropython import const
 # 2025-01-01: a receiver without an almanac says 1980, or a multiple of 1024 weeks off
 _EARLIEST_MS = const(1_735_689_600_000)
 _LATEST_MS = const(4_070_908_800_000)  # 2099-01-01: the wire ends with 2099, and the clock must run on
-_RANKS = ("none", "provisioned", "rtc", "ntp", "gnss")
+_RANKS = const(("none", "provisioned", "rtc", "ntp", "gnss"))
 _MEASURED = const(3)  # ranks from here on know the time to a second
 _JUMP_MS = const(2000)
 _DRIFT = const(10_000)  # a crystal errs by 100 ppm at most
@@ -40,19 +40,19 @@ def advance(ms):
     _uptime += ms
 
 
-def unix_ms(year, month, day, milliseconds):
-    """UTC in Unix milliseconds of a calendar date and the milliseconds of that day; ValueError where there is
+def unix_ms(year, month, day, ms):
+    """UTC in Unix ms of a calendar date and the ms of that day; ValueError where there is
     no such day.
 
     Days from the civil date: Fliegel and van Flandern, Comm. ACM 11 (1968) 657, in a year that begins in
     March.
     """
-    if not (1 <= month <= 12 and 1 <= day <= 31 and 0 <= milliseconds <= 86_400_999):
+    if not (1 <= month <= 12 and 1 <= day <= 31 and 0 <= ms <= 86_400_999):
         raise ValueError("no such date: %d-%d-%d" % (year, month, day))
     if month <= 2:
         year, month = year - 1, month + 12
     days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + day - 1
-    return (days - 719_468) * 86_400_000 + milliseconds
+    return (days - 719_468) * 86_400_000 + ms
 
 
 class Clock:

@@ -9,8 +9,9 @@ import sys
 
 import board
 import wire
+from micropython import const
 
-_LARGEST = 16_384  # [bytes] of config.json; eight of everything, indented by four, is 15 KB
+_LARGEST = const(16_384)  # [bytes] of config.json; eight of everything, indented by four, is 15 KB
 
 
 class Settings:
@@ -126,7 +127,7 @@ class Section:
         value = self.text(key, 32)
         if value is not None:
             for c in value:
-                if not ("a" <= c <= "z" or "A" <= c <= "Z" or "0" <= c <= "9" or c in "_-"):
+                if not (97 <= ord(c) | 32 <= 122 or 48 <= ord(c) <= 57 or c in "_-"):
                     self.problem(key, value, "letters, digits, _ and - expected")
                     return None
         return value

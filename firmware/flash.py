@@ -11,10 +11,11 @@ import store
 from log import log, note
 from micropython import const
 
-_BOOT, SLOTS = "boot", "slots"
+_BOOT = const("boot")
+SLOTS = const("slots")
 _MOST = const(1_048_575)  # the wire's bound
 BAD = const(3)  # so many bad starts, and the next one is in safe mode
-_CAUSES = ("unknown", "power", "reset", "watchdog", "sleep", "soft")  # machine.reset_cause() of the ESP32
+_CAUSES = const(("unknown", "power", "reset", "watchdog", "sleep", "soft"))  # machine.reset_cause() of the ESP32
 
 
 def _counters():

@@ -26,10 +26,10 @@ def kept(name, *words):
     return getattr(once("flash", "store"), name)(*words)
 
 
-def guarded(name, task, bound_ms):
-    """A coroutine that runs `task`, beats with it, and resets the node when it fails. `bound_ms`: the longest time
+def guarded(name, task, bound):
+    """A coroutine that runs `task`, beats with it, and resets the node when it fails. `bound`: the longest time
     between two of its steps, None where it may wait for ever."""
-    beat = [name, clock.uptime_ms(), bound_ms]
+    beat = [name, clock.uptime_ms(), bound]
     _beats.append(beat)
     thrown = None
     while True:
@@ -78,11 +78,11 @@ def restart():
     _restart = clock.uptime_ms()
 
 
-async def watch(link, confirm_ms, safe):
+async def watch(link, ms, safe):
     """Feeds the watchdog of a healthy node, for ever.
 
     Firmware on trial has proven itself when the `link` is ready, and is given up where that takes longer than
-    `confirm_ms`. A node in safe mode stays there until somebody acts: with `safe` no bad start is forgotten.
+    `ms`. A node in safe mode stays there until somebody acts: with `safe` no bad start is forgotten.
     """
     global _feed
     _feed = machine.WDT(timeout=once("board").WATCHDOG_MS).feed if hasattr(machine, "WDT") else lambda: None
@@ -113,8 +113,8 @@ async def watch(link, confirm_ms, safe):
                 note("guard", "version %d is online and stays" % trial[1])
                 kept("choose", trial[0], trial[1])
                 trial = None
-            elif now > confirm_ms:
-                note("guard", "version %d did not come online in %d s" % (trial[1], confirm_ms // 1000))
+            elif now > ms:
+                note("guard", "version %d did not come online in %d s" % (trial[1], ms // 1000))
                 kept("choose", trial[0], trial[1], 0)
                 machine.reset()
         elif not well and (now > _LONG_MS or (ready is not None and now - ready > _STEADY_MS)):

@@ -41,14 +41,14 @@ class Link:
         self.saving = False
         self._drops = 0
         self.config = config
-        self._boot = boot
+        self.boot = boot
         self.birth = birth
-        self._command = command
-        self._client = None
+        self.command = command
+        self.client = None
         self._wake = asyncio.Event()
         self._frusta = {}  # sensor: payload, the latest only
         self._names = [sensor.name for sensor in config.sensors]
-        self._outbox = Outbox("/".join([config.wall, config.node] + self._names), config.detections)
+        self.outbox = Outbox("/".join([config.wall, config.node] + self._names), config.detections)
         self._replies = []  # payloads
         self._health = None
         self.wlan = None
@@ -71,13 +71,13 @@ class Link:
     def drops(self):
         """What was lost before it was sent: detections and replies that a full queue dropped, and messages that the
         wire cannot say."""
-        return self._drops + self._outbox.drops
+        return self._drops + self.outbox.drops
 
     def detection(self, sensor, fields):
         """Puts a detection at the end of the queue."""
         fields["sensor_index"] = self._names.index(sensor)
         try:
-            self._outbox.append(fields)
+            self.outbox.append(fields)
             self._wake.set()
         except wire.WireError as error:
             self._unsaid(error)
@@ -94,7 +94,7 @@ class Link:
 
     def waiting(self):
         """Whether something of worth has not been sent yet."""
-        return bool(self._replies or self._frusta or self._outbox.count or self._health)
+        return bool(self._replies or self._frusta or self.outbox.count or self._health)
 
     def replied(self):
         """Whether every reply has been acknowledged."""
@@ -177,12 +177,12 @@ class Link:
             self.ready = False
             state = self.state(state)
             try:
-                await asyncio.wait_for_ms(self._client.disconnect(self.topic("state"), state), 1000)
+                await asyncio.wait_for_ms(self.client.disconnect(self.topic("state"), state), 1000)
             except asyncio.TimeoutError:
                 pass
-        elif self._client:
+        elif self.client:
             # Half-way into a session: its will must not be told.
-            await self._client.disconnect()
+            await self.client.disconnect()
 
     def topic(self, kind, sensor=None):
         """The topic of one of this node's messages."""
@@ -190,7 +190,7 @@ class Link:
 
     def state(self, state):
         """The message that says it of this boot and session."""
-        return wire.encode("state", {"state": state, "boot": self._boot, "session": self.session})
+        return wire.encode("state", {"state": state, "boot": self.boot, "session": self.session})
 
     async def time(self):
         """Asks the time server where that is due: every six hours, and only while GNSS says nothing."""
@@ -209,7 +209,7 @@ class Link:
         if retained:
             return
         if topic == self.topic("command"):
-            return self._command(payload)
+            return self.command(payload)
         for sensor in self.config.sensors:
             if topic == self.local(sensor):
                 sensor.module.take(sensor.settings, payload)
@@ -217,7 +217,7 @@ class Link:
     async def _session(self):
         # Counted before the attempt: one that seems to have failed may have left a will at the broker.
         self.session += 1
-        client = self._client = mqtt.Client(self._received)
+        client = self.client = mqtt.Client(self._received)
         try:
             await once("session").begun(self, client)
             self.ready = True
@@ -240,7 +240,7 @@ class Link:
         self._wake.set()
 
     async def _send_detection(self, client):
-        box = self._outbox
+        box = self.outbox
         number, packed = box.oldest()
         try:
             fields = wire.unpack(packed)[1]
@@ -271,7 +271,7 @@ class Link:
             except mqtt.MqttError:
                 self._frusta.setdefault(sensor, payload)
                 raise
-        elif self._outbox.count:
+        elif self.outbox.count:
             await self._send_detection(client)
         elif self._health is not None:
             payload, self._health = self._health, None

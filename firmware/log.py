@@ -11,7 +11,8 @@ import sys
 import clock
 from micropython import const
 
-_FILE, _OLD = "faults.log", "faults.old"
+_FILE = const("faults.log")
+_OLD = const("faults.old")
 _MOST = const(4096)  # [bytes] of one file; LittleFS gives out blocks of that size
 _LONGEST = const(1024)  # [characters] of one entry: the end of a traceback says most
 

@@ -52,43 +52,46 @@ class Measured:
 
     def __init__(self, config, receiver, compass=None, accelerometer=None, mast=None, servo=None):
         self.clock = Clock()
-        self._config = config
-        self._receiver = receiver
-        self._compass = compass
-        self._accelerometer = accelerometer
-        self._mast = mast
-        self._servo = servo
+        self.config = config
+        self.receiver = receiver
+        self.compass = compass
+        self.accelerometer = accelerometer
+        self.mast = mast
+        self.servo = servo
         share = 2 if config.moving else 8
-        self._field, self._acceleration = _Smooth(share), _Smooth(share)
-        self._average = pose.Average()
+        self.field, self.acceleration = _Smooth(share), _Smooth(share)
+        if not (config.survey or config.moving):
+            from average import Average
+
+            self.average = Average()
         self._last_fix = self._last_utc = None
         self._place_suspect = self._clock_suspect = False
         self._climb = None  # height [cm], uptime, speed upwards [cm/s]
-        self._board = None  # azimuth (true) or None, elevation, roll, dip
+        self.board = None  # azimuth (true) or None, elevation, roll, dip
         self._troubles = {}
 
     @property
     def suspect(self):
-        return self._place_suspect or self._clock_suspect or self._turned()
+        return self._place_suspect or self._clock_suspect or self.turned()
 
-    def _turned(self):
-        return self._mast is not None and self._mast.turned
+    def turned(self):
+        return self.mast is not None and self.mast.turned
 
     def step(self, uptime):
         """Reads the instruments."""
         self._take_fix()
         self._take_time()
-        if self._compass is not None:
+        if self.compass is not None:
             self._take_attitude(uptime)
 
-    def _trouble(self, source, error):
+    def trouble(self, source, error):
         """Logs a chip's silence when it begins and when it ends, not twice a second."""
         if str(error) != self._troubles.get(source, "None"):
             log(source, "works" if error is None else error)
         self._troubles[source] = str(error)
 
     def _take_time(self):
-        utc = self._receiver.utc
+        utc = self.receiver.utc
         if utc is self._last_utc:
             return
         self._last_utc = utc
@@ -97,7 +100,7 @@ class Measured:
             self._clock_suspect = self.clock.set(utc[0], utc[1], "gnss") is False
 
     def _take_fix(self):
-        receiver, config = self._receiver, self._config
+        receiver, config = self.receiver, self.config
         fix = receiver.fix
         if fix is None or fix is self._last_fix:
             return
@@ -108,7 +111,7 @@ class Measured:
         if config.survey:
             self._place_suspect = pose.is_jump(fix.latitude_e7, fix.longitude_e7, config.survey, fix.sigma_cm)
         elif not config.moving:
-            self._average.add(
+            self.average.add(
                 fix.latitude_e7,
                 fix.longitude_e7,
                 fix.height_cm,
@@ -116,7 +119,7 @@ class Measured:
                 fix.height_sigma_cm,
                 fix.uptime // 1000,
             )
-            self._place_suspect = self._average.suspect
+            self._place_suspect = self.average.suspect
         else:
             self._place_suspect = False
             last, speed = self._climb, 0
@@ -125,32 +128,32 @@ class Measured:
             self._climb = (fix.height_cm, fix.uptime, speed)
 
     def _take_attitude(self, uptime):
-        self._board = None
+        self.board = None
         for source, read, smooth in (
-            ("compass", self._compass.field, self._field),
-            ("accelerometer", self._accelerometer.acceleration, self._acceleration),
+            ("compass", self.compass.field, self.field),
+            ("accelerometer", self.accelerometer.acceleration, self.acceleration),
         ):
             try:
                 vector = read()
             except OSError as error:
-                self._trouble(source, error)
+                self.trouble(source, error)
                 continue
-            self._trouble(source, None)
+            self.trouble(source, None)
             if vector is not None:
                 smooth.add(vector, uptime)
-        acceleration, field = self._acceleration.vector(uptime), self._field.vector(uptime)
+        acceleration, field = self.acceleration.vector(uptime), self.field.vector(uptime)
         if acceleration is None:
             return
         azimuth = None
         try:
             azimuth, elevation, roll, dip = pose.attitude(acceleration, field)
             if azimuth is not None:
-                azimuth = (azimuth + self._config.declination_cdeg) % 36000
-            self._board = (azimuth, elevation, roll, dip)
+                azimuth = (azimuth + self.config.declination_cdeg) % 36000
+            self.board = (azimuth, elevation, roll, dip)
         except ValueError as error:
-            self._trouble("attitude", error)
-        if self._mast:
-            self._mast.step(acceleration, azimuth, uptime)
+            self.trouble("attitude", error)
+        if self.mast:
+            self.mast.step(acceleration, azimuth, uptime)
 
     def _foot(self, sensor):
         """(attitude of what carries the sensor, or of the foot of its servo, and its mount on that) [cdeg]."""
@@ -158,19 +161,19 @@ class Measured:
         if sensor.azimuth_source == "survey":
             # The foot of a surveyed servo stands level.
             return (azimuth, 0, 0), (0, elevation, roll)
-        board = self._board
+        board = self.board
         return (board[0] or 0, board[1], board[2]), mount
 
     def look(self, name, azimuth, elevation):
         """Turns the servo so that the sensor of that name looks there [cdeg]; why it cannot, or None."""
         from servo import aim
 
-        for sensor in self._config.sensors:
+        for sensor in self.config.sensors:
             if sensor.name == name and sensor.servo:
                 if self.looks(sensor)[0] is None:
                     return "where it looks now is not known"
                 foot, mount = self._foot(sensor)
-                return self._servo.turn(aim(foot, mount, azimuth, elevation), clock.uptime_ms())
+                return self.servo.turn(aim(foot, mount, azimuth, elevation), clock.uptime_ms())
         return "no %s on a servo" % name
 
     def looks(self, sensor):
@@ -178,18 +181,18 @@ class Measured:
         mount = (sensor.azimuth_cdeg, sensor.elevation_cdeg, sensor.roll_cdeg)
         azimuth_sigma, tilt_sigma = sensor.azimuth_sigma_cdeg, sensor.tilt_sigma_cdeg
         survey = sensor.azimuth_source == "survey"
-        if self._turned() if survey else self._board is None:
+        if self.turned() if survey else self.board is None:
             # The mast may hang any way: what the mount says is a guess.
             return None, mount[1], mount[2], 18000, 9000
         if survey and not sensor.servo:
             return mount + (azimuth_sigma, tilt_sigma)
-        known = survey or self._board[0] is not None
+        known = survey or self.board[0] is not None
         if known and not survey:
-            azimuth_sigma <<= 3 - self._compass.calibrated
-            azimuth_sigma = pose.azimuth_sigma(azimuth_sigma, tilt_sigma, self._board[3])
+            azimuth_sigma <<= 3 - self.compass.calibrated
+            azimuth_sigma = pose.azimuth_sigma(azimuth_sigma, tilt_sigma, self.board[3])
         foot, mount = self._foot(sensor)
         if sensor.servo:
-            pan, tilt, left = self._servo.angles(clock.uptime_ms())
+            pan, tilt, left = self.servo.angles(clock.uptime_ms())
             foot = pose.boresight(foot, (pan, tilt, 0))
             # It may still be anywhere on its way.
             azimuth_sigma, tilt_sigma = min(18000, azimuth_sigma + left), min(9000, tilt_sigma + left)
@@ -198,7 +201,7 @@ class Measured:
 
     def place(self, fields, uptime):
         """Puts position, accuracy and motion into `fields`; returns the uptime at which they held."""
-        config, fix = self._config, self._last_fix
+        config, fix = self.config, self._last_fix
         fields["position_source"] = source = config.position_source
         if config.survey:
             latitude, longitude, height, sigma = config.survey
@@ -208,16 +211,16 @@ class Measured:
             sigma, height_sigma = fix.sigma_cm, fix.height_sigma_cm
             # The report is about the moment of the fix: a drone is 12 m further a second later.
             uptime = fix.uptime
-            motion = self._receiver.motion
+            motion = self.receiver.motion
             if motion and abs(motion[2] - fix.uptime) <= 1000 and (motion[1] is not None or motion[0] == 0):
                 east, north = pose.components(motion[0], motion[1] or 0)
                 up = self._climb[2]
                 if max(abs(east), abs(north), abs(up)) <= _FASTEST_CMPS:
                     fields["velocity_east_cmps"], fields["velocity_north_cmps"] = east, north
                     fields["velocity_up_cmps"] = up
-        elif not config.moving and self._average.count:
-            latitude, longitude, height = self._average.position()
-            sigma, height_sigma = self._average.sigma_cm, self._average.height_sigma_cm
+        elif not config.moving and self.average.count:
+            latitude, longitude, height = self.average.position()
+            sigma, height_sigma = self.average.sigma_cm, self.average.height_sigma_cm
         else:
             source = None
         if source is None:

@@ -62,15 +62,15 @@ class Client:
     def __init__(self, received, response_s=10):
         self.lost = asyncio.Event()
         self.reason = ""
-        self._received = received
+        self.received = received
         self.response_ms = response_s * 1000
         self.socket = None
         self.stream = None
         self._lock = asyncio.Lock()
         self._tasks = []
-        self._refused = self._id = 0
-        self._waiting = {}  # packet id: (Event, ticks when sent)
-        self._sent = self._pinged = time.ticks_ms()
+        self.refused = self.id = 0
+        self.waiting = {}  # packet id: (Event, ticks when sent)
+        self.sent = self._pinged = time.ticks_ms()
         self._ping = False  # a PINGREQ is out and not answered
         self._head = bytearray(2)
         self._digit = memoryview(self._head)[1:]
@@ -88,18 +88,18 @@ class Client:
         """Subscribes and waits for the answer. Raises MqttError, also where the broker refuses."""
         await self._say(0x82, 1, b"", field(topic) + bytes([qos]))
 
-    async def _say(self, head, numbered, body, tail):
-        # A packet whose `tail` follows its number; one with a number waits for the answer.
-        if numbered:
-            self._id = self._id % 65535 + 1
+    async def _say(self, head, number, body, more):
+        # A packet whose `more` follows its number; one with a number waits for the answer.
+        if number:
+            self.id = self.id % 65535 + 1
             event = asyncio.Event()
-            self._waiting[self._id] = (event, time.ticks_ms())
-            body += self._id.to_bytes(2, "big")
-        await self.send(packet(head, body, len(tail)), tail)
-        if numbered:
+            self.waiting[self.id] = (event, time.ticks_ms())
+            body += self.id.to_bytes(2, "big")
+        await self.send(packet(head, body, len(more)), more)
+        if number:
             await event.wait()
             if self.reason:
-                raise MqttError(self.reason, self._refused)
+                raise MqttError(self.reason, self.refused)
 
     async def disconnect(self, topic=None, payload=None):
         """Ends the session so that the broker keeps the will to itself; a last retained message (QoS 0) may
@@ -131,11 +131,11 @@ class Client:
                 self.end("the broker takes nothing")
             except (OSError, ValueError) as error:  # ValueError: a certificate that TLS does not believe
                 if isinstance(error, ValueError) or error.errno == ALERT:
-                    self._refused = -1
-                self.end("%s: %s" % ("TLS" if self._refused else "write failed", str(error).strip()))
+                    self.refused = -1
+                self.end("%s: %s" % ("TLS" if self.refused else "write failed", str(error).strip()))
         if self.reason:
-            raise MqttError(self.reason, self._refused)
-        self._sent = time.ticks_ms()
+            raise MqttError(self.reason, self.refused)
+        self.sent = time.ticks_ms()
 
     async def read(self):
         """(first byte, body, whether it is whole) of the next packet; the body's tail beyond what a command needs is
@@ -167,9 +167,9 @@ class Client:
                 raise EOFError
             at += count or 0
 
-    def begin(self, keepalive_ms):
+    def begin(self, ms):
         """The session is open."""
-        self._tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._keep(keepalive_ms))]
+        self._tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._keep(ms))]
 
     async def _receive(self):
         try:
@@ -183,14 +183,14 @@ class Client:
                         await self.send(b"\x40\2" + body[end : end + 2])
                         end += 2
                     try:
-                        self._received(topic, bytes(memoryview(body)[end:]) if whole else None, bool(head & 1))
+                        self.received(topic, bytes(memoryview(body)[end:]) if whole else None, bool(head & 1))
                     except Exception as error:
                         # Whatever a message does to him who takes it, the session goes on.
                         failure("mqtt", error)
                 elif kind == 4 or kind == 9:  # PUBACK, SUBACK
-                    waiting = self._waiting.pop(body[0] << 8 | body[1], None)
+                    waiting = self.waiting.pop(body[0] << 8 | body[1], None)
                     if kind == 9 and body[2] & 128:
-                        self._refused = 128
+                        self.refused = 128
                         raise MqttError("subscription refused")
                     if waiting:
                         waiting[0].set()
@@ -205,20 +205,17 @@ class Client:
         except Exception as error:  # IndexError, UnicodeError: no MQTT; MemoryError: too much of it
             self.end("protocol: %s" % error)
 
-    async def _keep(self, keepalive_ms):
+    async def _keep(self, ms):
         while True:
-            await asyncio.sleep_ms(min(1000, keepalive_ms // 4))
+            await asyncio.sleep_ms(min(1000, ms // 4))
             now = time.ticks_ms()
-            for _, sent in self._waiting.values():
+            for _, sent in self.waiting.values():
                 if time.ticks_diff(now, sent) > self.response_ms:
                     return self.end("no acknowledgement")
             if self._ping:
                 if time.ticks_diff(now, self._pinged) > self.response_ms:
                     return self.end("no answer to a ping")
-            elif (
-                time.ticks_diff(now, self._sent) > keepalive_ms // 2
-                or time.ticks_diff(now, self._pinged) > keepalive_ms
-            ):
+            elif time.ticks_diff(now, self.sent) > ms // 2 or time.ticks_diff(now, self._pinged) > ms:
                 # Also while we send: with QoS 0 alone a dead link would not be noticed.
                 self._ping, self._pinged = True, now
                 try:
@@ -234,9 +231,9 @@ class Client:
         self.lost.set()
         if self.socket:
             self.socket.close()
-        for event, _ in self._waiting.values():
+        for event, _ in self.waiting.values():
             event.set()
-        self._waiting = {}
+        self.waiting = {}
         for task in self._tasks:
             if task is not asyncio.current_task():
                 task.cancel()

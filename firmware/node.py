@@ -21,16 +21,18 @@ _MOVING_BAND_CM = const(5000)
 _SEQ = const(1 << 24)  # the wire's bound
 LIMITS = ("shape", "hfov_cdeg", "vfov_cdeg", "range_min_cm", "range_max_cm")
 
-_POSE = (
-    "position_source",
-    "azimuth_source",
-    "suspect",
-    "tilt_sigma_cdeg",
-    "azimuth_cdeg",
-    "elevation_cdeg",
-    "roll_cdeg",
-    "latitude_e7",
-    "longitude_e7",
+_POSE = const(
+    (
+        "position_source",
+        "azimuth_source",
+        "suspect",
+        "tilt_sigma_cdeg",
+        "azimuth_cdeg",
+        "elevation_cdeg",
+        "roll_cdeg",
+        "latitude_e7",
+        "longitude_e7",
+    )
 )
 
 

@@ -15,7 +15,7 @@ from micropython import const
 
 _START = const(128)
 _LENGTH = const(1920)
-_HEAD = "<IBBB"  # CRC32 of the names, slot of the oldest, how many, bytes of each
+_HEAD = const("<IBBB")  # CRC32 of the names, slot of the oldest, how many, bytes of each
 _FIRST = const(12)  # where the ring begins
 MOST = const(68)  # (1920 - 4 of rtc.py - 12) / 28
 
@@ -24,52 +24,52 @@ class Outbox:
     """`names`: what the sensors' places mean, any text; `most` detections are kept. `drops`: how many were lost."""
 
     def __init__(self, names, most):
-        self.count = self.drops = self._gone = self._at = 0
-        self._most = most
+        self.count = self.drops = self._gone = self.at = 0
+        self.most = most
         self._names = crc32(names.encode())
         self._bytes = wire.packed("detection")[1]
-        self._slots = (_LENGTH - 4 - _FIRST) // self._bytes
+        self.slots = (_LENGTH - 4 - _FIRST) // self._bytes
         self._ring, whole = rtc.section(_START, _LENGTH)
         kept, at, count, size = struct.unpack_from(_HEAD, self._ring)
         if not whole:
             if any(self._ring):
-                self._lost(1, "unreadable")  # as many as were in it; nobody knows
-        elif kept != self._names or size != self._bytes or at >= self._slots or count > self._slots:
+                self.lost(1, "not readable")  # as many as were in it; nobody knows
+        elif kept != self._names or size != self._bytes or at >= self.slots or count > self.slots:
             if count:
-                self._lost(count, "of another configuration")
+                self.lost(count, "of another configuration")
         else:
-            self._at, self.count = at, count
+            self.at, self.count = at, count
             if count > most:
-                self._lost(count - most, "too many")
-                self._at, self.count = (at + count - most) % self._slots, most
+                self.lost(count - most, "more than fit")
+                self.at, self.count = (at + count - most) % self.slots, most
             if count:
                 log("outbox", "%d of a former boot" % self.count)
 
-    def _lost(self, count, why):
+    def lost(self, count, why):
         log("outbox", "%d lost, %s" % (count, why))
         self.drops += count
 
-    def _seal(self):
-        struct.pack_into(_HEAD, self._ring, 0, self._names, self._at, self.count, self._bytes)
+    def seal(self):
+        struct.pack_into(_HEAD, self._ring, 0, self._names, self.at, self.count, self._bytes)
         rtc.seal(_START, _LENGTH)
 
     def _slot(self, i):
-        start = _FIRST + (self._at + i) % self._slots * self._bytes
+        start = _FIRST + (self.at + i) % self.slots * self._bytes
         return self._ring[start : start + self._bytes]
 
     def append(self, fields):
         """Puts a detection at the end, with its `sensor_index`; a full queue drops its oldest. WireError where it is
         none."""
         data = wire.pack("detection", fields)
-        if self.count == self._most:
+        if self.count == self.most:
             self.drops += 1
-            self._next()
+            self.next()
         self._slot(self.count)[:] = data
         self.count += 1
-        self._seal()
+        self.seal()
 
-    def _next(self):
-        self._at = (self._at + 1) % self._slots
+    def next(self):
+        self.at = (self.at + 1) % self.slots
         self.count -= 1
         self._gone += 1
 
@@ -80,7 +80,7 @@ class Outbox:
     def sent(self, number):
         """Takes the detection of that number out; one that a full queue dropped meanwhile was not lost after all."""
         if number == self._gone:
-            self._next()
-            self._seal()
+            self.next()
+            self.seal()
         else:
             self.drops -= 1

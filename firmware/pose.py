@@ -19,25 +19,21 @@ _ONE = const(1 << 24)  # length of a unit vector
 
 # atan(2**-i) in microdegrees; the turns shrink by the same factor each time they run: their gain is undone by
 # _GAIN / 2**30.
-_ARCTANGENT = (
+_ARCTANGENT = const((
     45000000, 26565051, 14036243, 7125016, 3576334, 1789911, 895174, 447614, 223811, 111906, 55953,
     27976, 13988, 6994, 3497, 1749, 874, 437, 219, 109, 55, 27,
-)  # fmt: skip
+))  # fmt: skip
 _GAIN = const(652032874)
 
 # sin(0.02 degree): closer to the vertical than this a boresight has no azimuth of its own.
 _VERTICAL = const(5857)
 
 _JUMP_CM = const(10_000)  # a fixed post's fix that far from its mean is not the post having moved
-_SETTLED = const(10)  # fixes before a mean is trusted to call another fix a jump
-# GNSS errors (ionosphere, multipath) keep for ten minutes: more fixes do not average them away
-_DECORRELATION_S = const(600)
-_FLOOR_CM = const(100)  # and what never averages away
 
 
-def wrapped(angle, half_turn):
-    """`angle` brought into -half_turn <= angle < half_turn, in the unit of both."""
-    return (angle + half_turn) % (2 * half_turn) - half_turn
+def wrapped(angle, most):
+    """`angle` brought into -most <= angle < most, in the unit of both."""
+    return (angle + most) % (2 * most) - most
 
 
 def turned(x, y, angle):
@@ -74,8 +70,8 @@ def polar(x, y):
     return (length + (1 << shift >> 1)) >> shift, wrapped(angle, _HALF_TURN)
 
 
-def _cdeg(micro):
-    return (micro + _MICRO // 2) // _MICRO
+def _cdeg(angle):
+    return (angle + _MICRO // 2) // _MICRO
 
 
 def hypotenuse(*legs):
@@ -92,10 +88,10 @@ def components(length, azimuth_cdeg):
     return (east + 128) >> 8, (north + 128) >> 8
 
 
-def towards(forward, right):
-    """(length, azimuth [cdeg]) of a vector on the level, the length in its unit, rounded; -18000 <= azimuth <
-    18000."""
-    length, angle = polar(forward, right)
+def towards(x, y):
+    """(length, azimuth [cdeg]) of a vector on the level, `x` forward and `y` right, the length in its unit, rounded;
+    -18000 <= azimuth < 18000."""
+    length, angle = polar(x, y)
     return length, _cdeg(angle)
 
 
@@ -158,26 +154,26 @@ def boresight(board, mount):
     return _cdeg(turn) % 36000, _cdeg(elevation), roll
 
 
-def azimuth_sigma(compass_cdeg, tilt_cdeg, dip_cdeg):
-    """1 sigma [cdeg] of an azimuth by compass: the compass's own on a level board, and the tilt's error times
-    tan(dip).
+def azimuth_sigma(azimuth, elevation, angle):
+    """1 sigma [cdeg] of an azimuth by compass: the compass's own on a level board (`azimuth`), and the tilt's error
+    (`elevation`) times the tangent of the field's dip (`angle`).
 
     With the field 65 degrees below the horizontal half a degree of tilt is one of azimuth: the tilt is
     usually the larger part. Source: derivative of the tilt compensation by the tilt (NXP AN4248, section 4).
     At most 18000.
     """
-    level, down = turned(_ONE, 0, dip_cdeg * _MICRO)
+    level, down = turned(_ONE, 0, angle * _MICRO)
     if level <= 0:
         return 18000
-    return min(18000, hypotenuse(compass_cdeg, tilt_cdeg * abs(down) // level))
+    return min(18000, hypotenuse(azimuth, elevation * abs(down) // level))
 
 
-def apart(latitude_e7, longitude_e7, from_latitude_e7, from_longitude_e7):
-    """(east, north) [cm] from one place to another near it, on the sphere of 6 371 000 m, the short way round
-    the globe."""
+def apart(latitude_e7, longitude_e7, *known):
+    """(east, north) [cm] to one place from another near it, the `known` latitude_e7 and longitude_e7, on the sphere of
+    6 371 000 m, the short way round the globe."""
     # 1e-7 degree of latitude is 1.111949 cm.
-    north = ((latitude_e7 - from_latitude_e7) * 1_111_949 + 500_000) // 1_000_000
-    east = (wrapped(longitude_e7 - from_longitude_e7, 1_800_000_000) * 1_111_949 << 8) // 1_000_000
+    north = ((latitude_e7 - known[0]) * 1_111_949 + 500_000) // 1_000_000
+    east = (wrapped(longitude_e7 - known[1], 1_800_000_000) * 1_111_949 << 8) // 1_000_000
     return (turned(east, 0, latitude_e7 // 10)[0] + 128) >> 8, north
 
 
@@ -186,78 +182,3 @@ def is_jump(latitude_e7, longitude_e7, known, sigma_cm):
     of it."""
     distance = hypotenuse(*apart(latitude_e7, longitude_e7, known[0], known[1]))
     return distance > max(_JUMP_CM, 10 * sigma_cm)
-
-
-class Average:
-    """The mean position of a post that does not move, and which fixes it will not believe.
-
-    The sums are kept as differences from the first fix, so that 180 degrees of longitude is a place like any
-    other. `sigma_cm`, `height_sigma_cm`: 1 sigma of the mean; `suspect`: the last fix was a jump without a
-    motion.
-    """
-
-    def __init__(self):
-        self.count = 0
-        self.suspect = False
-        self._first = None  # latitude_e7, longitude_e7, height_cm
-        self._sums = [0, 0, 0, 0, 0]  # differences of those three, sigma, height sigma
-        self._since_s = 0
-        self._seconds = 0
-
-    def add(self, latitude_e7, longitude_e7, height_cm, sigma_cm, height_sigma_cm, uptime_s):
-        """Takes one fix; False where it is a jump and was left out."""
-        if self._first is None:
-            self._first = (latitude_e7, longitude_e7, height_cm)
-            self._since_s = uptime_s
-        elif self.count >= _SETTLED:
-            mean = self.position()
-            self.suspect = is_jump(latitude_e7, longitude_e7, mean, sigma_cm)
-            if self.suspect:
-                return False
-        first, sums = self._first, self._sums
-        sums[0] += latitude_e7 - first[0]
-        sums[1] += wrapped(longitude_e7 - first[1], 1_800_000_000)
-        sums[2] += height_cm - first[2]
-        sums[3] += sigma_cm
-        sums[4] += height_sigma_cm
-        self.count += 1
-        self._seconds = uptime_s - self._since_s
-        return True
-
-    def position(self):
-        """(latitude_e7, longitude_e7, height_cm), rounded; None before the first fix."""
-        if not self.count:
-            return None
-        first, sums, half = self._first, self._sums, self.count // 2
-        return (
-            first[0] + (sums[0] + half) // self.count,
-            wrapped(first[1] + (sums[1] + half) // self.count, 1_800_000_000),
-            first[2] + (sums[2] + half) // self.count,
-        )
-
-    @property
-    def sigma_cm(self):
-        """1 sigma of the mean on each horizontal axis [cm]; only after the first fix."""
-        return self._shrunk(self._sums[3])
-
-    @property
-    def height_sigma_cm(self):
-        """The same of the height."""
-        return self._shrunk(self._sums[4])
-
-    def _shrunk(self, total):
-        """The mean of the sigmas over the root of the number of *independent* fixes, but not under the
-        floor."""
-        mean = total // self.count
-        independent = 100 + 100 * self._seconds // _DECORRELATION_S
-        shrunk = mean * 10 // root(independent)
-        return min(mean, max(_FLOOR_CM, shrunk))
-
-
-def root(square):
-    """The integer square root, by Newton's rule."""
-    found = square
-    better = (found + 1) // 2
-    while better < found:
-        found, better = better, (better + square // better) // 2
-    return found

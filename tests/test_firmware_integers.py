@@ -25,8 +25,8 @@ def test_the_webassembly_build_has_integers_of_a_boards_width():
 @pytest.mark.parametrize("longitude", [WEST, WEST + 1, -(2**30) - 1, -(2**30), 2**30 - 1, 2**30, EAST - 1, EAST])
 def test_a_longitude_goes_through_mean_and_message_to_the_last_digit(side, longitude):
     source = """
-import pose, wire
-mean = pose.Average()
+import average, pose, wire
+mean = average.Average()
 for second in range(3):
     mean.add(-900000000, given, 40000, 150, 300, second)
 latitude, longitude, height = mean.position()

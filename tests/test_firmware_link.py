@@ -187,7 +187,7 @@ link.detection("near", detection(1, confidence_milli=1001))
 link.frustum("near", {})
 link.reply({"id": "a", "status": "failed", "reason": "\\n"})
 link.health({"uptime_ms": -1})
-out = [link.drops, link._outbox.count, len(link._frusta), len(link._replies), link._health, link.waiting()]
+out = [link.drops, link.outbox.count, len(link._frusta), len(link._replies), link._health, link.waiting()]
 """
     assert answer(micropython, LINK + source) == [4, 0, 0, 0, None, False]
 
@@ -751,10 +751,10 @@ Config.host, Config.port, Config.user, Config.password, Config.keepalive_s = "12
 link = Link(Config, 1, lambda session: {}, None, clock.Clock())
 async def go():
     task = asyncio.create_task(link.run())
-    while not link._client or not link._client.stream:
+    while not link.client or not link.client.stream:
         await asyncio.sleep_ms(10)
     await link.sleep()
-    out.append([link.session, link._client.reason, link.ready])
+    out.append([link.session, link.client.reason, link.ready])
     await asyncio.sleep_ms(500)
     out.append(link.session)
     link.asleep = False

@@ -81,7 +81,7 @@ def test_tilt_does_not_turn_the_azimuth_where_the_field_dips_steeply(side):
 @pytest.mark.parametrize("vectors", [([0, 0, 0], [1, 0, 0]), ([0, 0, 256], [0, 0, -500]), ([0, 0, 256], [0, 0, 0])])
 def test_a_vector_that_says_nothing_is_refused(side, vectors):
     source = """
-import pose
+import average, pose
 try:
     out = pose.attitude(*given)
 except ValueError as error:
@@ -122,8 +122,8 @@ def test_a_mount_on_a_board_looks_where_the_hand_says(side, board, mount, expect
 def test_positions_are_held_where_a_32_bit_float_has_steps_of_40_cm(side):
     # 471234567 and its neighbours are one value in a float of 24 bits.
     source = """
-import pose
-mean = pose.Average()
+import average, pose
+mean = average.Average()
 for offset in (0, 1, 2):
     mean.add(471234567 + offset, 1712345671 + offset, 40000 + offset, 150, 300, 0)
 out = [mean.position(), pose.apart(471234568, 100, 471234567, 100), pose.apart(0, 1799999999, 0, 1799999998)]
@@ -136,8 +136,8 @@ out = [mean.position(), pose.apart(471234568, 100, 471234567, 100), pose.apart(0
 
 def test_the_mean_of_both_sides_of_180_degrees_is_180_degrees(side):
     source = """
-import pose
-mean = pose.Average()
+import average, pose
+mean = average.Average()
 for longitude in given:
     mean.add(-170000000, longitude, 0, 150, 300, 0)
 out = mean.position()
@@ -159,7 +159,7 @@ def test_across_180_degrees_is_the_short_way(side):
 def test_at_the_poles_every_longitude_is_the_same_place(side):
     # 90 degrees are 900000000, over 2**29; what stands beside the pole by 1e-7 degree is 1.11 cm away.
     source = """
-import pose
+import average, pose
 out = [pose.apart(900000000, longitude, 900000000, 0) for longitude in (1, 900000000, 1799999999, -1800000000)]
 out.append(pose.apart(-900000000, 1234567890, -899999999, 1234567890))
 out.append(pose.is_jump(900000000, 1799999999, (899999991, 0), 1))
@@ -181,8 +181,8 @@ def test_a_month_of_fixes_is_averaged_to_the_last_digit(side):
     # Sums of 20 000 fixes beyond what 32 bits hold, and uptimes of a month in seconds; -1799999993 is 7e-7 degree off
     # the meridian. Half of the fixes lie 3 to one side, half 1 to the other: the mean lies 1 aside, exactly.
     source = """
-import pose
-mean = pose.Average()
+import average, pose
+mean = average.Average()
 for i in range(20000):
     aside = 3 if i % 2 else -1
     longitude_e7 = pose.wrapped(given + aside, 1800000000)
@@ -196,8 +196,8 @@ out = [mean.position(), mean.count]
 
 def test_a_jump_moves_no_post_and_is_suspect(side):
     source = """
-import pose
-mean = pose.Average()
+import average, pose
+mean = average.Average()
 for second in range(20):
     mean.add(365000000, -843000000, 40000, 150, 300, second)
 taken = mean.add(365100000, -843000000, 40000, 150, 300, 20)  # 1.1 km north
@@ -210,10 +210,10 @@ out.append(mean.suspect)
 
 def test_averaging_helps_only_as_errors_become_independent(side):
     source = """
-import pose
+import average, pose
 out = []
 for seconds, sigma in given:
-    mean = pose.Average()
+    mean = average.Average()
     for second in (0, seconds):
         mean.add(365000000, -843000000, 40000, sigma, sigma, second)
     out.append(mean.sigma_cm)
@@ -237,7 +237,7 @@ def test_the_azimuth_pays_for_tilt_where_the_field_dips(side):
 
 def test_lengths_and_components_are_those_of_the_right_triangle(side):
     source = """
-import pose
+import average, pose
 out = [pose.hypotenuse(3, 4), pose.hypotenuse(0, 0), pose.hypotenuse(-30000, 40000), pose.hypotenuse(2, 3, 6)]
 out += [pose.components(1234, azimuth) for azimuth in (0, 9000, 18000, 27000, 3000)]
 """

@@ -23,25 +23,25 @@ class Accelerometer:
 
     def __init__(self, i2c, slow=False):
         self._i2c = i2c
-        self._rate = 0x04 if slow else 0x0A
-        self._ready = False
-        self._data = bytearray(6)
+        self.rate = 0x04 if slow else 0x0A
+        self.ready = False
+        self.data = bytearray(6)
 
     def acceleration(self):
-        data = self._data
+        data = self.data
         try:
-            if not self._ready:
+            if not self.ready:
                 self._i2c.readfrom_mem_into(_ADDRESS, _DEVID, memoryview(data)[:1])
                 if data[0] != _EXPECTED:
                     raise OSError("no ADXL345 at 0x53")
                 # DATA_FORMAT: full resolution, +-2 g, 256 counts a g; BW_RATE; POWER_CTL: measure
-                for register, value in ((0x31, 0x08), (0x2C, self._rate), (0x2D, 0x08)):
+                for register, value in ((0x31, 0x08), (0x2C, self.rate), (0x2D, 0x08)):
                     self._i2c.writeto_mem(_ADDRESS, register, bytes([value]))
-                self._ready = True
+                self.ready = True
                 return None
             self._i2c.readfrom_mem_into(_ADDRESS, _DATAX0, data)
         except OSError:
-            self._ready = False
+            self.ready = False
             raise
         if not any(data):
             return None  # it has not measured yet

@@ -17,7 +17,7 @@ _GST_KEEPS_MS = const(5000)
 # Standard, 5th edition, 2020, section 3.4), which is 3.6 m, and the rest for atmosphere and receiver.
 _UERE_CM = const(400)
 _SIGMA_MOST_CM = const(65_500)  # the wire's bound
-_ASK_GST = b"$PUBX,40,GST,0,1,0,0,0,0*5A\r\n"
+_ASK_GST = const(b"$PUBX,40,GST,0,1,0,0,0,0*5A\r\n")
 
 
 def scaled(text, decimals, signed=False):
@@ -32,23 +32,23 @@ def scaled(text, decimals, signed=False):
     digits = whole + fraction[:decimals]
     for digit in whole + fraction:
         if not 48 <= digit <= 57:
-            raise ValueError("not a number")
+            raise ValueError
     return sign * int(digits or b"0") * 10 ** (decimals - min(len(fraction), decimals))
 
 
-def _angle_e7(text, side, negative, most):
+def _angle_e7(text, kind, low, most):
     """Degrees and minutes, ddmm.mmmm or dddmm.mmmm, as 1e-7 degree."""
     point = text.find(b".")
     point = len(text) if point < 0 else point
     if point < 3:
-        raise ValueError("no degrees")
+        raise ValueError
     degrees, minutes = scaled(text[: point - 2], 0), scaled(text[point - 2 :], 7)
-    if minutes >= 600_000_000 or side not in (b"N", b"S", b"E", b"W"):
-        raise ValueError("no such angle")
+    if minutes >= 600_000_000 or kind not in (b"N", b"S", b"E", b"W"):
+        raise ValueError
     angle = degrees * 10_000_000 + (minutes + 30) // 60
     if angle > most:
-        raise ValueError("no such angle")
-    return -angle if side == negative else angle
+        raise ValueError
+    return -angle if kind == low else angle
 
 
 def _day_ms(text):
@@ -56,7 +56,7 @@ def _day_ms(text):
     value = scaled(text, 3)
     hours, minutes, rest = value // 10_000_000, value // 100_000 % 100, value % 100_000
     if hours > 23 or minutes > 59 or rest > 60_999:
-        raise ValueError("no such time")
+        raise ValueError
     return (hours * 60 + minutes) * 60_000 + rest
 
 
@@ -91,9 +91,9 @@ class Nmea:
         self._rest = b""
         self._gst = None  # sigma [cm], height sigma [cm], uptime
 
-    def feed(self, chunk, uptime):
+    def feed(self, data, uptime):
         """Takes bytes that arrived at `uptime` [ms]."""
-        lines = (self._rest + chunk).split(b"\n")
+        lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         if len(self._rest) > _LONGEST:
             # Not NMEA, or the line feed was lost: whatever begins with the last $ may still become a
@@ -110,12 +110,12 @@ class Nmea:
         star = len(line) - 3
         try:
             if star < 5 or line[star] != 42:
-                raise ValueError("no checksum")
+                raise ValueError
             found = 0
             for byte in line[:star]:
                 found ^= byte
             if found != int(line[star + 1 :], 16):
-                raise ValueError("checksum")
+                raise ValueError
             fields = line[:star].split(b",")
             kind = fields[0][-3:]
             if kind == b"GGA":
@@ -123,7 +123,7 @@ class Nmea:
             elif kind == b"RMC":
                 self._rmc(fields, uptime)
             elif kind == b"GST":
-                self._gst_(fields, uptime)
+                self._sigmas(fields, uptime)
             self.sentences += 1
         except (ValueError, IndexError, TypeError):
             # TypeError: a field is empty that must not be.
@@ -139,7 +139,7 @@ class Nmea:
         if gst and uptime - gst[2] > _GST_KEEPS_MS:
             gst = None
         if height is None or not (gst or hdop):
-            raise ValueError("a fix without height or accuracy")
+            raise ValueError
         latitude = _angle_e7(fields[2], fields[3], b"S", 900_000_000)
         longitude = _angle_e7(fields[4], fields[5], b"W", 1_800_000_000)
         if gst:
@@ -164,7 +164,7 @@ class Nmea:
             # 1 knot is 1852 m/h = 51.4444 cm/s
             self.motion = ((knots_milli * 514_444 + 5_000_000) // 10_000_000, scaled(fields[8], 2), uptime)
 
-    def _gst_(self, fields, uptime):
+    def _sigmas(self, fields, uptime):
         latitude, longitude, height = (scaled(fields[i], 2) for i in (6, 7, 8))
         if latitude is None or longitude is None or height is None:
             return  # the receiver has no fix

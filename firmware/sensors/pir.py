@@ -32,32 +32,30 @@ def wakes(settings):
 
 
 class Presence:
-    """The debounced output: `step` is given the pin's level and the time.
+    """The debounced output by the times of `options`: `step` is given the pin's level and the time.
 
-    `stuck`: it has been high for `stuck_ms`, and tells of nothing until it has been low.
+    `stuck`: it has been high for `stuck` ms, and tells of nothing until it has been low.
     """
 
-    def __init__(self, settle_ms, hold_ms, repeat_ms, stuck_ms):
+    def __init__(self, *times):
         self.stuck = False
-        self._settle_ms = settle_ms
-        self._hold_ms = hold_ms
-        self._repeat_ms = repeat_ms
-        self._stuck_ms = stuck_ms
-        self._level = self._present = 0
-        self._since = self._told = 0
+        self._times = times  # settle, hold, repeat, stuck [ms]
+        self.level = self._present = 0
+        self.since = self.told = 0
 
     def step(self, level, uptime):
         """True when a presence begins or has lasted for another `repeat_ms`. `uptime` in ms since
         power-on."""
-        if level != self._level:
-            self._level, self._since = level, uptime
-        held = uptime - max(self._since, self._settle_ms)
-        if held < self._hold_ms:
+        settle, hold, repeat, stuck = self._times
+        if level != self.level:
+            self.level, self.since = level, uptime
+        held = uptime - max(self.since, settle)
+        if held < hold:
             level = self._present
-        self.stuck = bool(level) and (self.stuck or held >= self._stuck_ms)
-        if self.stuck or (level == self._present and not (level and uptime - self._told >= self._repeat_ms)):
+        self.stuck = bool(level) and (self.stuck or held >= stuck)
+        if self.stuck or (level == self._present and not (level and uptime - self.told >= repeat)):
             return False
-        self._present, self._told = level, uptime
+        self._present, self.told = level, uptime
         return bool(level)
 
 

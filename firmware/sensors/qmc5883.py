@@ -7,15 +7,6 @@ degree.
 
 from micropython import const
 
-_L = const(0x0D)
-_L_CHIP = (_L, 0x06, 0x00)  # address, status register, first data register
-# soft reset; set/reset period; continuous, 50 Hz, 8 G, OSR 512
-_L_SETUP = ((0x0A, 0x80), (0x0B, 0x01), (0x09, 0x15))
-_P = const(0x2C)
-_P_CHIP = (_P, 0x09, 0x01)
-# soft reset; axes' signs; 8 G; normal, 50 Hz
-_P_SETUP = ((0x0B, 0x80), (0x29, 0x06), (0x0B, 0x08), (0x0A, 0xC5))
-
 _READY = const(1)  # bits of the status, the same in both
 _OVERFLOW = const(2)
 
@@ -37,25 +28,28 @@ class Compass:
 
     def __init__(self, i2c, hard_iron=(0, 0, 0)):
         self._i2c = i2c
-        self._hard_iron = hard_iron
+        self.hard_iron = hard_iron
         self._chip = None  # address, status register, first data register
-        self._status = bytearray(1)
-        self._data = bytearray(6)
+        self.status = bytearray(1)
+        self.data = bytearray(6)
         self.overflows = 0
 
     def _find(self):
-        for address, register, expected, setup, chip in (
-            (_L, 0x0D, 0xFF, _L_SETUP, _L_CHIP),
-            (_P, 0x00, 0x80, _P_SETUP, _P_CHIP),
+        # Address, identity's register and value; setup, pairs of register and value; status and first data register.
+        for address, register, expected, setup, *chip in (
+            # soft reset; set/reset period; continuous, 50 Hz, 8 G, OSR 512
+            (0x0D, 0x0D, 0xFF, b"\x0a\x80\x0b\x01\x09\x15", 0x06, 0x00),
+            # soft reset; axes' signs; 8 G; normal, 50 Hz
+            (0x2C, 0x00, 0x80, b"\x0b\x80\x29\x06\x0b\x08\x0a\xc5", 0x09, 0x01),
         ):
             try:
-                self._i2c.readfrom_mem_into(address, register, self._status)
+                self._i2c.readfrom_mem_into(address, register, self.status)
             except OSError:
                 continue
-            if self._status[0] == expected:
-                for register, value in setup:
-                    self._i2c.writeto_mem(address, register, bytes([value]))
-                self._chip = chip
+            if self.status[0] == expected:
+                for i in range(0, len(setup), 2):
+                    self._i2c.writeto_mem(address, setup[i], setup[i + 1 : i + 2])
+                self._chip = [address] + chip
                 return
         raise OSError("no QMC5883L or QMC5883P on the bus")
 
@@ -64,17 +58,17 @@ class Compass:
             self._find()
         address, status, data = self._chip
         try:
-            self._i2c.readfrom_mem_into(address, status, self._status)
-            if not self._status[0] & _READY:
+            self._i2c.readfrom_mem_into(address, status, self.status)
+            if not self.status[0] & _READY:
                 return None
-            self._i2c.readfrom_mem_into(address, data, self._data)
+            self._i2c.readfrom_mem_into(address, data, self.data)
         except OSError:
             self._chip = None
             raise
-        if self._status[0] & _OVERFLOW:
+        if self.status[0] & _OVERFLOW:
             self.overflows += 1
             return None
-        found, off = self._data, self._hard_iron
+        found, off = self.data, self.hard_iron
         return (
             signed(found[0], found[1]) - off[0],
             signed(found[2], found[3]) - off[1],
