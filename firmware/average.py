@@ -72,14 +72,5 @@ class Average:
         floor."""
         mean = total // self.count
         independent = 100 + 100 * self._seconds // _DECORRELATION_S
-        shrunk = mean * 10 // root(independent)
+        shrunk = mean * 10 // pose.root(independent)
         return min(mean, max(_FLOOR_CM, shrunk))
-
-
-def root(square):
-    """The integer square root, by Newton's rule."""
-    found = square
-    better = (found + 1) // 2
-    while better < found:
-        found, better = better, (better + square // better) // 2
-    return found

@@ -12,9 +12,9 @@ from log import log, note
 from micropython import const
 
 _BOOT = const("boot")
-SLOTS = const("slots")
+_SLOTS = const("slots")
 _MOST = const(1_048_575)  # the wire's bound
-BAD = const(3)  # so many bad starts, and the next one is in safe mode
+_BAD = const(3)  # so many bad starts, and the next one is in safe mode
 _CAUSES = const(("unknown", "power", "reset", "watchdog", "sleep", "soft"))  # machine.reset_cause() of the ESP32
 
 
@@ -30,7 +30,7 @@ def counted(boots, resets, bad=0):
     at any moment leaves the old numbers or the new ones. A flash that cannot be written is told, and the node runs
     with the numbers that it would have."""
     old = _counters()
-    new = (old[0] + boots) % _MOST, (old[1] + resets) % _MOST, 0 if bad is None else min(old[2] + bad, BAD)
+    new = (old[0] + boots) % _MOST, (old[1] + resets) % _MOST, 0 if bad is None else min(old[2] + bad, _BAD)
     if list(new) != old:
         try:
             store.write(_BOOT, b"%d %d %d " % new, True)
@@ -46,7 +46,7 @@ def begun():
     cause = machine.reset_cause() if hasattr(machine, "reset_cause") else 1
     # After power-on nothing failed. A sleep ends a run that went well; whatever else comes may be a panic.
     boot, resets, bad = counted(1, int(cause == 3), 0 if cause == 1 else None if cause == 4 else 1)
-    safe = bad >= BAD
+    safe = bad >= _BAD
     if cause != 4:
         mode = ", safe mode" if safe else ""
         note("main", "boot %d after %s%s" % (boot, _CAUSES[cause if cause < 6 else 0], mode))
@@ -56,7 +56,7 @@ def begun():
 def slot():
     """(folder, version, tries or None once it has proven itself) of the firmware that runs; None where it was
     installed without a loader."""
-    data = store.read(SLOTS, True)
+    data = store.read(_SLOTS, True)
     try:
         folder, version, tries = data.decode().split()
         return folder, int(version), None if tries == "-" else int(tries)
@@ -67,4 +67,4 @@ def slot():
 def choose(folder, version, tries="-"):
     """The loader will start that folder: as one that has proven itself, or for so many tries. OSError where the flash
     cannot be written."""
-    store.write(SLOTS, b"%s %d %s " % (folder.encode(), version, str(tries).encode()), True)
+    store.write(_SLOTS, b"%s %d %s " % (folder.encode(), version, str(tries).encode()), True)

@@ -8,7 +8,7 @@ from log import log, once
 
 
 async def _tasks(node, safe):
-    log("main", "node %s/%s" % (node.config.wall, node.config.node))
+    log("main", "the node %s/%s" % (node.config.wall, node.config.node))
     watch = guard.watch(node.link, 1000 * getattr(node.config, "confirm_s", 180), safe)
     await asyncio.gather(*[guard.guarded(*task) for task in once("parts").tasks(node) + [("guard", watch, None)]])
 
@@ -26,7 +26,7 @@ def run():
         asyncio.run(_tasks(node, safe))
     except KeyboardInterrupt:
         asyncio.run(node.link.close())
-        log("main", "stopped")
+        log("main", "stopped by hand")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ class _Smooth:
     does to a post's is over in four seconds."""
 
     def __init__(self, share):
-        self._share = share  # one part in this is new
+        self.share = share  # one part in this is new
         self._sums = None
         self.uptime = 0
 
@@ -32,7 +32,7 @@ class _Smooth:
         else:
             most = max([abs(value) for value in sums]) + 256
             for i in range(3):
-                sums[i] += max(-most, min(most, (vector[i] << 8) - sums[i])) // self._share
+                sums[i] += max(-most, min(most, (vector[i] << 8) - sums[i])) // self.share
         self.uptime = uptime
 
     def vector(self, uptime):

@@ -104,7 +104,7 @@ class Node:
 
     def health(self):
         """Says how it is now."""
-        once("health", "battery").tell(self)
+        once("health").tell(self)
 
     async def run_light(self):
         """Blinks while somebody looks for the node."""

@@ -33,14 +33,14 @@ class Outbox:
         kept, at, count, size = struct.unpack_from(_HEAD, self._ring)
         if not whole:
             if any(self._ring):
-                self.lost(1, "not readable")  # as many as were in it; nobody knows
+                self.lost(1, "unreadable")  # as many as were in it; nobody knows
         elif kept != self._names or size != self._bytes or at >= self.slots or count > self.slots:
             if count:
                 self.lost(count, "of another configuration")
         else:
             self.at, self.count = at, count
             if count > most:
-                self.lost(count - most, "more than fit")
+                self.lost(count - most, "too many")
                 self.at, self.count = (at + count - most) % self.slots, most
             if count:
                 log("outbox", "%d of a former boot" % self.count)

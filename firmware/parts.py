@@ -21,8 +21,14 @@ def node():
         settings.asleep_s = 0
     else:
         parts = _instruments(settings)
+    import board
     from node import Node
 
+    settings.board = board.NAME
+    del board
+    if settings.battery[0] == "none":  # a gauge shares the bus, which board.py knows
+        sys.modules.pop("board", None)
+    gc.collect()
     try:
         node = Node(settings, boot, resets, *parts)
     except ValueError as error:
@@ -36,8 +42,6 @@ def node():
     node.trial = trial
     if trial:
         node.ids.append(trial[0])  # its command is not carried out again
-    if settings.battery[0] == "none":  # a gauge shares the bus, which board.py knows
-        sys.modules.pop("board", None)
     gc.collect()
     return node, safe
 

@@ -182,3 +182,12 @@ def is_jump(latitude_e7, longitude_e7, known, sigma_cm):
     of it."""
     distance = hypotenuse(*apart(latitude_e7, longitude_e7, known[0], known[1]))
     return distance > max(_JUMP_CM, 10 * sigma_cm)
+
+
+def root(value):
+    """The integer square root, by Newton's rule."""
+    found = value
+    better = (found + 1) // 2
+    while better < found:
+        found, better = better, (better + value // better) // 2
+    return found

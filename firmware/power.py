@@ -16,7 +16,7 @@ MODEM = const(1)
 LIGHT = const(2)
 DEEP = const(3)
 CRITICAL_S = const(3600)  # a wake costs two seconds of CPU: under a thousandth of the time
-LONGER = const(4)  # times as long between reports while the battery is low
+_LONGER = const(4)  # times as long between reports while the battery is low
 
 _LISTEN_MS = const(2000)  # online before a sleep, for the host to send what it held
 _LINGER_MS = const(15_000)  # at most, after it should sleep, for the link and for what waits; Wi-Fi takes that long
@@ -41,7 +41,7 @@ def enter(new):
 def pace(config, period, asleep, valid):
     """(period, asleep, valid) [s] with the battery as it is: if low, reports are rarer and count longer."""
     if battery:
-        period, asleep = LONGER * period, LONGER * asleep
+        period, asleep = _LONGER * period, _LONGER * asleep
         valid = max(valid, min(86400, 3 * max(period, asleep and asleep + config.awake_s)))
     return period, asleep, valid
 

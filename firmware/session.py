@@ -19,7 +19,7 @@ def birth(node, session):
         "firmware": _VERSION,
         "version": getattr(node.config, "version", 0),
         "mode": "normal" if node.receiver else "safe",
-        "board": once("board").NAME,
+        "board": node.config.board,
         "boot": node.boot,
         "session": session,
         "period_s": node.period_s,

@@ -424,7 +424,7 @@ def changed(folder, *changes):
 
 
 def newer(folder):
-    return changed(folder, ("node.py", '_VERSION = "0.1.0"', '_VERSION = "0.9.9"'))
+    return changed(folder, ("session.py", '_VERSION = "0.1.0"', '_VERSION = "0.9.9"'))
 
 
 @pytest.fixture

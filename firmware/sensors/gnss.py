@@ -176,22 +176,22 @@ class Receiver(Nmea):
 
     def __init__(self, uart):
         super().__init__()
-        self._uart = uart
+        self.uart = uart
 
     def skip(self):
         """Passes over what came during a sleep: it tells a time that is past."""
-        while self._uart.readinto(bytearray(256)):
+        while self.uart.readinto(bytearray(256)):
             pass
 
     async def run(self):
         """Reads for ever."""
         # u-blox receivers are silent about their accuracy until asked; others pass the sentence over.
-        self._uart.write(_ASK_GST)
+        self.uart.write(_ASK_GST)
         buffer = bytearray(256)
         view = memoryview(buffer)
         while True:
-            if self._uart.any():
-                count = self._uart.readinto(buffer)
+            if self.uart.any():
+                count = self.uart.readinto(buffer)
                 if count:
                     self.feed(bytes(view[:count]), clock.uptime_ms())
             await asyncio.sleep_ms(_POLL_MS)

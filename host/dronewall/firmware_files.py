@@ -72,7 +72,7 @@ def built(into: Path) -> Path:
 def _compile(compiler: str, path: Path, target: Path, name: Path) -> None:
     # -O2 leaves asserts out and keeps line numbers; -s: the name that a traceback shows. It is the module's, for a node
     # has that one in its memory anyway.
-    shown = ".".join(name.with_suffix("").parts)
+    shown = ".".join(name.with_suffix("").parts).removesuffix(".__init__")
     words = [compiler, "-O2", "-s", shown, "-o", str(target.with_suffix(".mpy")), str(path)]
     done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
