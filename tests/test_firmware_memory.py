@@ -161,6 +161,7 @@ def table(modules):
 @pytest.mark.parametrize(("heap", "least"), [(HEAP, 30), ("96k", 4)])
 def test_everything_that_a_node_loads_fits_its_budget_and_leaves_room(micropython, folder, heap, least):
     found = answer(micropython, LOADED, False, folder, heap)
+    # Where this jumps by 7 KB, the table of names has passed 620 and doubled: some names must go.
     assert found["whole"] < 60 * KB, found
     # The lowest mark: while the configuration is read, or when the birth has been made.
     assert found["least"] > least * KB, found

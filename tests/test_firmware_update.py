@@ -624,10 +624,10 @@ def test_firmware_that_proves_itself_and_then_fails_ends_in_safe_mode_where_it_c
     online(host)
     failing = "        while True:\n            if self.link.ready:\n                await asyncio.sleep_ms(2000)\n"
     failing += "                raise OSError('out of order')\n"
-    failing += "            uptime = clock.uptime_ms()\n            self._measured"
+    failing += "            uptime = clock.uptime_ms()\n            self.measured"
     change = (
         "node.py",
-        "        while True:\n            uptime = clock.uptime_ms()\n            self._measured",
+        "        while True:\n            uptime = clock.uptime_ms()\n            self.measured",
         failing,
     )
     bad = bundle(changed(tmp_path / "bad", change), "jacksboro/P4", 6, KEY)
