@@ -75,6 +75,7 @@ async def _open(client, host, port, wrap):
     family, kind, protocol, _, address = mqtt.known[2]
     client.socket = plain = socket.socket(family, kind, protocol)
     plain.setblocking(False)
+    plain.setsockopt(6, 1, 1)  # IPPROTO_TCP, TCP_NODELAY: an acknowledgement and a reply go at once
     try:
         plain.connect(address)
     except OSError as error:
