@@ -34,8 +34,10 @@ class Wall:
         self._asked: set[tuple[str, str]] = set()
         self._changed = threading.Condition()
         self._refusal = ""
+        self._listens = False
         client = client_of(account)
         client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         self._client = client
 
@@ -73,8 +75,13 @@ class Wall:
             self._refusal = str(code) if code.is_failure else ""
             self._changed.notify_all()
         if not code.is_failure:
-            for kind in ("birth", "state", "reply"):
-                client.subscribe(f"dw/{wire.VERSION}/{self._wall}/+/{kind}", qos=1)
+            kinds = ("birth", "state", "reply")
+            client.subscribe([(f"dw/{wire.VERSION}/{self._wall}/+/{kind}", 1) for kind in kinds])
+
+    def _on_subscribe(self, _client: mqtt.Client, _data: Any, _number: int, _codes: Any, _properties: Any) -> None:
+        with self._changed:
+            self._listens = True
+            self._changed.notify_all()
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         try:
@@ -93,8 +100,9 @@ class Wall:
         host, port = self._address
         self._client.connect_async(host, port, keepalive=10)
         self._client.loop_start()
-        self.until(lambda: self._client.is_connected() or self._refusal, 10.0)
-        if not self._client.is_connected():
+        # Whoever asks before the broker has noted what we listen to misses the reply.
+        self.until(lambda: self._listens or self._refusal, 10.0)
+        if not self._listens:
             self._client.loop_stop()
             reason = self._refusal or f"no link within 10 s ({hindrance(self._address)})"
             raise LinkError(f"broker {host}:{port}: {reason}")
