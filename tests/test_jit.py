@@ -52,8 +52,9 @@ def engine(tmp_path: Path) -> Path:
 
 def started(engine: Path, cache: Path, code: str = RUN, **environment: str) -> subprocess.Popen[str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("NUMBA_", "XDG_"))}
+    # Without .pyc files: they are told apart by second and size alone, and a test rewrites a source in less.
     return subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, "-B", "-c", code],
         cwd=engine.parent,
         env={**kept, "PYTHONPATH": str(engine.parent), "DRONEWALL_CACHE": str(cache), **environment},
         stdout=subprocess.PIPE,
