@@ -19,7 +19,7 @@ I2S_SCK = 14
 I2S_WS = 13
 I2S_SD = 35
 BATTERY = 36  # through a divider; another of ADC1 where config.json says so
-WATCHDOG_MS = 30_000  # three times what a silent peer may hold up a TLS handshake, which blocks every task
+WATCHDOG_MS = 30_000  # three times a slice of a light sleep, during which nothing runs
 
 FLASH = (6, 7, 8, 9, 10, 11)  # wired to the flash chip inside the module
 STRAPPING = (0, 2, 5, 12, 15)  # read at reset: a sensor that holds one can stop the boot

@@ -17,7 +17,6 @@ def node():
     log.secrets += [settings.password] + [password for _, password in settings.wifi]
     parts = (None,)
     if safe:
-        settings.sensors = []
         settings.asleep_s = 0
     else:
         parts = _instruments(settings)
@@ -35,6 +34,9 @@ def node():
         if not trial or trial[1]:
             raise
         guard.failed("config", error)  # the next start takes the old one
+    if safe:
+        # Not before: what waits in the queue is told by the names of the sensors.
+        settings.sensors = []
     import power
 
     if power.kept:

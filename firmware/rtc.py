@@ -3,7 +3,7 @@ them.
 
 ESP32 data sheet v4.6, section 4.1.2: 8 KB of RTC slow memory. MicroPython gives 2,048 bytes of it
 (`machine.RTC.memory`) and lets no reset clear them (ports/esp32/machine_rtc.c, RTC_NOINIT_ATTR). Bytes 0-127 are
-`power.py`'s, 128-2047 `outbox.py`'s. Not tried on a chip.
+`asleep.py`'s, 128-2047 `outbox.py`'s. Not tried on a chip.
 """
 
 from binascii import crc32

@@ -1,9 +1,12 @@
 """firmware/log.py and guard.py: what is kept of faults, which tasks are alive, what a start after a fault is like."""
 
 import re
+import struct
+from binascii import crc32
 
 import pytest
 
+from dronewall import wire
 from dronewall.bench.sender import Wall
 from firmware_side import answer, board
 from test_firmware_mqtt import end, start_mosquitto
@@ -215,5 +218,29 @@ def test_a_node_in_safe_mode_has_its_link_and_nothing_else(micropython, host, tm
         assert (reply["status"], reply["reason"]) == ("refused", "this node was set up without a loader")
         assert {report.kind for report in host.reports} == {"birth", "state", "reply", "health"}
         assert "safe mode" in (folder / "faults.log").read_text()
+    finally:
+        node.kill()
+
+
+def test_what_waited_in_the_queue_is_sent_by_a_node_in_safe_mode(micropython, host, tmp_path):
+    folder = tmp_path / "node"
+    folder.mkdir()
+    node = Node(micropython, folder, host.port, sensors=[looking("compass")])
+    (folder / "boot").write_bytes(seal(b"7 3 3 "))
+    # As firmware/outbox.py lays it out: the names, slot of the oldest, one detection of 28 bytes.
+    waiting = {
+        "sensor_index": 0, "clock": "none", "seq": 4, "uptime_ms": 90_500, "boot": 7, "azimuth_cdeg": 31_007,
+        "elevation_cdeg": 12, "confidence_milli": 800, "class": "person",
+    }  # fmt: skip
+    ring = bytearray(1916)
+    struct.pack_into("<IBBB", ring, 0, crc32(b"jacksboro/P4/cam"), 0, 1, 28)
+    ring[12:40] = wire.pack("detection", waiting)
+    (folder / "rtc").write_bytes(bytes(128) + crc32(ring).to_bytes(4, "little") + ring)
+    node.command.append("3")  # the watchdog: the memory has outlived it
+    node.start()
+    try:
+        assert host.until("birth")[0].values["mode"] == "safe"
+        (found,) = host.until("detection")
+        assert (found.sensor, found.values["boot"], found.values["seq"]) == ("cam", 7, 4)
     finally:
         node.kill()
