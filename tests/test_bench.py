@@ -40,6 +40,7 @@ def _ran(script, out, *told):
     return ran.stdout
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_the_viewshed_benchmark_writes_its_section_and_its_chart(tmp_path):
     said = _ran("viewshed.py", tmp_path, "--json", str(tmp_path / "figures.json"))
@@ -59,6 +60,7 @@ def test_the_viewshed_benchmark_writes_its_section_and_its_chart(tmp_path):
         assert exact["wrong"] == exact["grazes"]
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_the_field_benchmark_writes_its_section_beside_the_other(tmp_path):
     (tmp_path / "RESULTS.md").write_text("# Measured\n\n<!-- viewshed -->\nkept\n<!-- /viewshed -->\n")
@@ -205,6 +207,7 @@ def test_results_go_to_the_page_beside_the_benchmarks():
     assert Path(_module("measure").RESULTS) == BENCHMARKS / "RESULTS.md"
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_the_benchmark_of_drones_writes_its_section(tmp_path):
     _ran("patrol.py", tmp_path, "--json", str(tmp_path / "figures.json"))
