@@ -44,22 +44,11 @@ def nearest(word, known):
 
 
 def refusal(number):
-    """Why a pin must not carry a sensor (a few words), or None where it may.
-
-    The chip would allow the strapping pins; we refuse them by choice, because the fault they make (a node
-    that starts on the bench and not on the mast) is found too late.
-    """
-    if not 0 <= number <= 39 or number in board.ABSENT:
-        return "not led out of the ESP32-WROOM-32"
-    for pins, reason in (
-        (board.FLASH, "the flash chip's"),
-        (board.STRAPPING, "a strapping pin, read at reset"),
-        (board.CONSOLE, "the console's"),
-        (board.TAKEN, "taken by the board itself"),
-    ):
-        if number in pins:
-            return reason
-    return None
+    """Why a pin must not carry a sensor (a few words), or None where it may."""
+    for word in ("gnss", "i2c", "led"):
+        if number in board.pins(word):
+            return "taken by the board itself"
+    return board.refusal(number)
 
 
 _claimed = {}  # pin: the section that has it, while one configuration is read
@@ -182,7 +171,7 @@ class Section:
 
     def free_pin(self, key):
         """The number of a pin that may carry a sensor."""
-        number = self.integer(key, 0, 39)
+        number = self.integer(key, 0, 48)
         if number is not None:
             reason = refusal(number)
             if reason:
@@ -191,13 +180,22 @@ class Section:
             self.claim(key, number)
         return number
 
-    def claim(self, key, *pins):
-        """Takes `pins`, of which the board has one each; a problem where another section has one."""
-        for pin in pins:
-            other = _claimed.setdefault(pin, self.path)
-            if other != self.path:
-                self.problems.append("%s.%s: wants pin %d, which %s has" % (self.path, key, pin, other))
+    def claim(self, key, *wanted):
+        """Takes pins, of which the board has one each: numbers, or the words of rows in board.py. A problem where
+        another section has one, or the chip has none."""
+        for want in wanted:
+            pins = board.pins(want) if type(want) is str else [want]
+            if not pins:
+                reason = "no pins are free for that"
+                if want == "uart2":
+                    reason = "it has %d UARTs, the console's and the receiver's" % board.pins("uarts")[0]
+                self.problems.append("%s.%s: wants %s, not on an %s: %s" % (self.path, key, want, board.CHIP, reason))
                 return
+            for pin in pins:
+                other = _claimed.setdefault(pin, self.path)
+                if other != self.path:
+                    self.problems.append("%s.%s: wants pin %d, which %s has" % (self.path, key, pin, other))
+                    return
 
     def end(self):
         """Refuses what nobody asked for."""
@@ -313,7 +311,7 @@ def _asleep(node, problems):
         sensor = node.sensors[i]
         if sensor.awake == "event":
             pin = sensor.module.wakes(sensor.settings) if hasattr(sensor.module, "wakes") else None
-            if pin in board.WAKING:
+            if pin in board.pins("waking"):
                 node.waking.append(pin)
             else:
                 problems.append("sensors[%d].awake: a pin that wakes the chip expected for event, not %s" % (i, pin))
@@ -338,7 +336,7 @@ def _position(section):
 def _compass(section, node):
     node.compass = section.choice("driver", ("qmc5883", "bno055"), "qmc5883")
     if node.compass == "bno055":
-        section.claim("driver", board.UART2_TX, board.UART2_RX)
+        section.claim("driver", "uart2")
     node.watch = section.flag("watch", False)
     if node.watch and node.moving:
         section.problem("watch", True, "false, for what moves turns")
@@ -355,7 +353,7 @@ def _servo(section):
     for axis in ("pan", "tilt"):
         key = axis + "_pin"
         servo.append(None if axis == "tilt" and section.value(key, None) is None else section.free_pin(key))
-        if servo[-1] in board.INPUT_ONLY or (servo[-1] is not None and servo[-1] in servo[:-1]):
+        if servo[-1] in board.pins("input_only") or (servo[-1] is not None and servo[-1] in servo[:-1]):
             section.problem(key, servo[-1], "a free output expected")
     for i, axis in enumerate(("pan", "tilt")):
         most = 18000 if axis == "pan" else 9000
@@ -374,10 +372,11 @@ def _servo(section):
 def _battery(section):
     """(kind, pin, divider) of the battery's gauge; the keys of its guard are read beside it."""
     kind = section.choice("battery", ("none", "adc", "ina219"), "none")
-    pin = section.integer("battery_pin", 0, 39, board.BATTERY)
+    adc1 = board.pins("adc1")
+    pin = section.integer("battery_pin", 0, 48, board.pins("battery")[0])
     divider = section.integer("divider_milli", 1000, 30_000, 2000)
-    if pin is not None and pin not in board.ADC1:
-        section.problem("battery_pin", pin, "a pin of ADC1 expected: %s" % ", ".join(map(str, board.ADC1)))
+    if pin is not None and pin not in adc1:
+        section.problem("battery_pin", pin, "a pin of ADC1 expected: %s" % ", ".join(map(str, adc1)))
     elif kind == "adc":
         section.claim("battery_pin", pin)
     return kind, pin, divider

@@ -344,21 +344,6 @@ out = [[sensor.name, sensor.model["kind"]] for sensor in node.sensors]
     assert answer(side, source, cwd=tmp_path) == [["cam", "camera"], ["near", "table"]]
 
 
-def test_the_readmes_wiring_is_the_boards():
-    source = """
-import board, config
-out = {name: getattr(board, name) for name in dir(board)}
-out = {name: value for name, value in out.items() if type(value) is int and name != "WATCHDOG_MS"}
-out = [out, [n for n in range(40) if not config.refusal(n)], list(board.INPUT_ONLY)]
-"""
-    pins, free, inputs = answer(interpreter("cpython"), source)
-    rows = [line.split("|")[3:5] for line in section("Wiring").splitlines() if re.match(r"\|.*\d.*`", line)]
-    told = {name.strip().strip("`"): numbers for numbers, name in rows}
-    presence = [int(number) for number in told.pop("sensors[].pin").split(",")]
-    assert {name: int(number) for name, number in told.items()} == pins
-    assert set(presence) <= set(free) - set(inputs)
-
-
 @pytest.mark.needs("mpy-cross")
 def test_the_readmes_commands_put_every_file_onto_a_board(tmp_path):
     block = re.search(r"```sh\n(.*?)```", section("Onto a board"), re.DOTALL)[1]

@@ -16,8 +16,8 @@ The background is the level that is exceeded four times in five: it rises by 0.1
 import asyncio
 from array import array
 
-import board
 import clock
+from log import once
 from micropython import const
 
 _RATE = const(16_000)
@@ -34,7 +34,7 @@ _EIGHTHS = (0, 102, 194, 277, 352, 422, 486, 546, 602)  # 2000 * log10(1 + i / 8
 
 def options(section):
     """(shift of the upper corner, of the lower one, threshold [cdB], hold [ms], repeat [ms])"""
-    section.claim("driver", board.I2S_SCK, board.I2S_WS, board.I2S_SD)
+    section.claim("driver", "i2s")
     shifts = []
     for key, hz in (("high_hz", 637), ("low_hz", 80)):
         hz = section.integer(key, 40, 1273, hz)
@@ -122,7 +122,7 @@ async def watch(settings, detected, trouble):
     high, low = settings[:2]
     background = Background(*settings[2:])
     samples = array("h", [0] * (2 * _SAMPLES))
-    microphone = board.microphone(_RATE, 4096)
+    microphone = once("board").microphone(_RATE, 4096)
     while True:
         # What waits there fills it at once; only the first time it takes the 32 ms.
         microphone.readinto(samples)

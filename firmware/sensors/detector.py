@@ -12,8 +12,8 @@ computer is there and sees nothing: something is due every `silent_s`. The topic
 
 import json
 
-import board
 import wire
+from log import once
 from micropython import const
 
 from sensors import serial, told
@@ -27,7 +27,7 @@ def options(section):
     """[baud or None (MQTT), silent [ms], Told, where messages go once it runs]"""
     baud = None
     if section.choice("source", ("uart", "mqtt"), "uart") == "uart":
-        section.claim("source", board.UART2_TX, board.UART2_RX)
+        section.claim("source", "uart2", "sensor")
         baud = section.integer("baud", 4800, 921_600, 115_200)
     silent = (section.integer("silent_s", 0, 3600, 60) or 0) * 1000
     return [baud, silent, told.options(section, 200), None]
@@ -95,6 +95,6 @@ async def watch(settings, detected, trouble):
         if found and told.news(None, found[1], found[4] or 0, uptime):
             detected(*found[:3], sigma_cdeg=found[3], range_cm=found[4], kind=found[5])
 
-    uart = board.sensor_uart(2, baud) if baud else _Post()
+    uart = once("board").sensor_uart(2, baud) if baud else _Post()
     settings[3] = uart
     await serial.listen(uart, serial.Lines(_LONGEST, line), silent, trouble)

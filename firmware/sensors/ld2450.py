@@ -5,8 +5,8 @@ Written from Hi-Link "HLK-LD2450 Serial Communication Protocol" V1.03, sections 
 on a chip: whether its x grows to the right, as seen by the radar, is what `mirrored` is for.
 """
 
-import board
 import pose
+from log import once
 from micropython import const
 
 from sensors import serial, told
@@ -25,7 +25,7 @@ _SIGMA_CDEG = const(500)  # assumed: two antennas half a wave apart; the protoco
 
 def options(section):
     """(hold [ms], mirrored, Told)"""
-    section.claim("driver", board.UART2_TX, board.UART2_RX)
+    section.claim("driver", "uart2", "sensor")
     return (
         section.integer("hold_ms", 0, 5000, 300),
         section.flag("mirrored", False),
@@ -81,4 +81,4 @@ class Frames:
 async def watch(settings, detected, trouble):
     """Reads the radar for ever."""
     frames = Frames(settings, detected)
-    await serial.listen(board.sensor_uart(2, _BAUD), frames, _SILENT_MS, trouble, _SETUP)
+    await serial.listen(once("board").sensor_uart(2, _BAUD), frames, _SILENT_MS, trouble, _SETUP)

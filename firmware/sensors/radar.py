@@ -11,8 +11,8 @@ relative (R) to the radar, whose zero lies along the sensor's boresight; status 
 checksum is a sign of life. Not tried on a radar.
 """
 
-import board
 import pose
+from log import once
 from micropython import const
 
 from sensors import serial, told
@@ -24,7 +24,7 @@ _LONGEST = const(120)  # [bytes] the standard says 82
 
 def options(section):
     """(baud, slowest target [cm/s], sigma [cdeg], silent [ms], Told)"""
-    section.claim("driver", board.UART2_TX, board.UART2_RX)
+    section.claim("driver", "uart2", "sensor")
     return (
         section.integer("baud", 4800, 921_600, 38_400),  # IEC 61162-2
         section.integer("speed_min_cmps", 0, 10_000, 50),
@@ -67,4 +67,4 @@ async def watch(settings, detected, trouble):
             if status != b"L" and speed >= slowest and told.news(number, azimuth, distance, uptime):
                 detected(900 if status == b"T" else 600, azimuth, 0, sigma, distance)
 
-    await serial.listen(board.sensor_uart(2, baud), serial.Lines(_LONGEST, line), silent, trouble)
+    await serial.listen(once("board").sensor_uart(2, baud), serial.Lines(_LONGEST, line), silent, trouble)

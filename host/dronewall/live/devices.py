@@ -24,7 +24,7 @@ _VALID_S = 86_400  # a report counts for a day at most (firmware/README.md, `val
 DRONE_PERIOD_S = 2
 KEEPALIVE_S = 10
 AWAKE_S = 10  # of a node that is woken by events, in each of its cycles: to join, report and listen
-_PIR_PINS = (27, 32, 33, 13, 14, 18, 19, 23)  # free ones of firmware/board.py
+_PIR_PINS = (34, 32, 33, 13, 14, 18, 19, 27)  # firmware/board.py: `pir`, then what few nodes use
 # driver: the bus and the file of firmware/unix/devices/ that speaks on it.
 _DEVICES = {
     "acoustic": ("i2s", "inmp441"),
