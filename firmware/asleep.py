@@ -1,10 +1,11 @@
 """Light and deep sleep: what wakes the node, and what it keeps of itself in the RTC memory, whose bytes 0 to 127 are
 this file's.
 
-In a light sleep everything stands still and the RAM stays; a deep sleep ends as a start with DEEPSLEEP_RESET, and only
-the RTC memory stays. It is no new boot: `boot`, `session`, every `seq` and the uptime go on, and the flash is not
-written. The ESP32's own clock runs through it (`time.time_ns`; its quartz rests, so it drifts by some thousandths): the
-host is told `clock: rtc`. Not tried on a chip.
+In a light sleep everything stands still and the RAM stays, and what hangs on a switched supply is off. A deep sleep
+ends as a start with DEEPSLEEP_RESET, and only the RTC memory stays; the switches are off by their own resistors. It is
+no new boot: `boot`, `session`, every `seq` and the uptime go on, and the flash is not written. The ESP32's own clock
+runs through it (`time.time_ns`; its quartz rests, so it drifts by some thousandths): the host is told `clock: rtc`. Not
+tried on a chip.
 """
 
 import struct
@@ -24,6 +25,7 @@ _SECTION = const(128)  # [bytes] of RTC memory
 # sleep, deep sleep, battery; then of each sensor the last seq of its frusta and of its detections, 3 bytes each
 _KEPT = "<IIIIIQQQQQQB48s"
 _SLICE_MS = const(10_000)  # of a light sleep: a third of the watchdog's time
+_ALMOST_MS = const(3_000_000)
 _EARLY_MS = const(100)  # a sleep that was shorter by that was ended by a pin
 
 
@@ -88,11 +90,10 @@ def begin(node, ms, word):
 
         pins = [board.input_pin(number) for number in config.waking if word == "cycle"]
         # One that is high now would end the sleep at once.
-        esp32.wake_on_ext1(tuple([pin for pin in pins if not pin.value()]), esp32.WAKEUP_ANY_HIGH)
+        wake = esp32.wake_on_gpio if board.CHIP == "esp32c3" else esp32.wake_on_ext1
+        wake(tuple([pin for pin in pins if not pin.value()]), esp32.WAKEUP_ANY_HIGH)
     if config.mode != "deep" and word != "stop":
-        _light(ms)
-        if node.receiver:
-            node.receiver.skip()
+        _rest(node, ms)
         return
     seqs = b""
     for sensor in config.sensors:
@@ -100,6 +101,27 @@ def begin(node, ms, word):
         seqs += reported.seq.to_bytes(3, "little") + reported.detections.to_bytes(3, "little")
     utc = node.clock().at(clock.uptime_ms()) or 0
     _deep(ms, node.boot, node.resets, node.link.session, utc, seqs)
+
+
+def _rest(node, ms):
+    # A light sleep, without what hangs on a switch. A BNO055 keeps its supply: it would have to learn its calibration
+    # anew.
+    receiver, config, utc = node.receiver, node.config, node.clock()
+    sensor = power.uart if config.compass != "bno055" else []
+    if receiver:
+        board.supply(1, 0)
+    if sensor:
+        board.supply(2, 0)
+    _light(ms)
+    if receiver:
+        receiver.skip()
+        # A surveyed post needs the time alone: less than ten minutes old (of the hour that `fresh` gives) is enough for
+        # one more turn, unless that is long.
+        turn = config.asleep_s and config.awake_s < 600
+        if not (turn and config.survey and utc.source == "gnss" and utc.fresh(clock.uptime_ms() + _ALMOST_MS)):
+            board.gnss_uart(receiver.uart)
+    if sensor:
+        board.sensor_uart(2, sensor[1], sensor[0])
 
 
 def _light(ms):

@@ -3,8 +3,7 @@
 A radio's burst pulls a tired battery down by tenths of a volt for a millisecond: a reading is the median of five.
 """
 
-import board
-from log import log
+from log import log, once
 from micropython import const
 
 _READINGS = const(5)
@@ -26,13 +25,14 @@ def read(settings):
     values = []
     try:
         if kind == "adc":
-            adc = board.adc(pin)
+            adc = once("board").adc(pin)
             # Tenths of a millivolt: the product stays under 2**30.
             values = [adc.read_uv() // 100 * divider // 10_000 for _ in range(_READINGS)]
         else:
             from sensors.ina219 import voltage_mv
 
-            values = [voltage_mv(board.i2c()) for _ in range(_READINGS)]
+            bus = once("board").i2c()
+            values = [voltage_mv(bus) for _ in range(_READINGS)]
     except OSError as failed:
         error = str(failed)
     if [error] != _silent:

@@ -99,32 +99,43 @@ def refusal(number, chip=None):
     return None
 
 
-def supply(word, on):
-    """Switches what hangs on the `word`_power pin, where this board has one."""
+def supply(number, on):
+    """Switches the supply of what talks on UART `number` (1 the receiver, 2 a sensor), where this board has a switch.
+    Off: the line to it is none, too, for a chip without a supply would draw its current from there."""
     from machine import Pin
 
-    for number in pins(word + "_power"):
-        Pin(number, Pin.OUT, value=on)
+    power, tx = (("gnss_power", "gnss_tx"), ("sensor_power", "uart2_tx"))[number - 1]
+    for each in pins(power):
+        Pin(each, Pin.OUT, value=on)
+        if not on:
+            Pin(pins(tx)[0], Pin.IN)
 
 
-def gnss_uart():
-    """The UART that the GNSS receiver talks on, the receiver's supply on; reads never wait (`timeout=0`)."""
-    from machine import UART, Pin
-
-    supply("gnss", 1)
-    tx, rx = pins("gnss")[:2]
+def gnss_uart(again=None):
+    """The UART that the GNSS receiver talks on, the receiver's supply on; reads never wait (`timeout=0`). `again`: the
+    one that there is, after its supply was off."""
     # 9600 baud is what every NMEA receiver speaks when it leaves the shop; the buffer holds a second of it.
-    return UART(1, baudrate=9600, tx=Pin(tx), rx=Pin(rx), rxbuf=1024, timeout=0)
+    return _uart(1, 9600, again, *pins("gnss")[:2])
 
 
-def sensor_uart(number, baud):
+def sensor_uart(number, baud, again=None):
     """UART 2, for the one device that talks on it, its supply on; reads never wait. None is left beside it: 0 is the
-    console's, 1 the receiver's."""
-    from machine import UART, Pin
+    console's, 1 the receiver's. `again` as of gnss_uart."""
+    import power
 
-    supply("sensor", 1)
-    tx, rx = pins("uart2")
-    return UART(number, baudrate=baud, tx=Pin(tx), rx=Pin(rx), rxbuf=1024, timeout=0)
+    uart = _uart(number, baud, again, *pins("uart2"))
+    power.uart[:] = [uart, baud]
+    return uart
+
+
+def _uart(number, baud, again, tx, rx):
+    import machine
+
+    supply(number, 1)
+    wires = {"baudrate": baud, "tx": machine.Pin(tx), "rx": machine.Pin(rx), "rxbuf": 1024, "timeout": 0}
+    if again:
+        again.init(**wires)
+    return again or machine.UART(number, **wires)
 
 
 def servo(number):

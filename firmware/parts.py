@@ -25,7 +25,7 @@ def node():
 
     settings.board = board.NAME
     del board
-    if settings.battery[0] == "none":  # a gauge shares the bus, which board.py knows
+    if settings.battery[0] != "ina219":  # which shares the bus that board.py knows
         sys.modules.pop("board", None)
     gc.collect()
     try:
@@ -40,7 +40,7 @@ def node():
     import power
 
     if power.kept:
-        log.once("asleep").resume(node)
+        log.once("asleep", "board").resume(node)
     node.trial = trial
     if trial:
         node.ids.append(trial[0])  # its command is not carried out again

@@ -27,6 +27,7 @@ battery = 0  # 0 enough, 1 low, 2 critical
 kept = []  # what a deep sleep left (asleep.py)
 state = ACTIVE
 verdict = 0  # of the last voltage
+uart = []  # UART 2 and its baud rate, where a sensor talks on it
 
 
 def enter(new):
@@ -77,7 +78,7 @@ async def run(node):
                 log("power", word)
                 await guard.leave(link)
             await link.sleep()
-            once("asleep").begin(node, ms, word)
+            once("asleep", "board").begin(node, ms, word)
             link.asleep = False
             node.then = online = None
             due = woke = clock.uptime_ms()

@@ -1,25 +1,37 @@
 """What a node that sleeps or restarts needs from whoever starts it: power again, with the cause of the start."""
 
+import functools
 import json
 import struct
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
-from firmware_side import NODE_HEAP, board
+from firmware_side import NODE_HEAP, answer, board
 from test_firmware_unix import WORLD
 
 RESET, ASLEEP = 42, 43  # exit statuses (firmware/unix/machine.py)
 PWRON, SOFT, DEEPSLEEP = 1, 5, 4  # causes of a start
 
 
+@functools.cache
+def supplies() -> dict[str, int]:
+    """{UART: the pin that switches what is behind it} of the board that is played (firmware/board.py)."""
+    pins = answer(sys.executable, "import board\nout = board.CHIPS['esp32']")
+    assert isinstance(pins, dict)
+    return {"1": pins["gnss_power"], "2": pins["sensor_power"]}
+
+
 class Board:
-    """A simulated board in a folder of its own: started again as often as it resets or sleeps, until `off`."""
+    """A simulated board in a folder of its own, with its switched supplies: started again as often as it resets or
+    sleeps, until `off`."""
 
     def __init__(self, micropython: str, folder: Path, config: dict, world: dict | None = None) -> None:
         self.folder = folder
-        told = {**WORLD, "start_unix_ms": int(time.time() * 1000), "pir": [], **(world or {})}
+        now = int(time.time() * 1000)
+        told = {**WORLD, "start_unix_ms": now, "pir": [], "supply": supplies(), **(world or {})}
         (folder / "config.json").write_text(json.dumps(config))
         (folder / "world.json").write_text(json.dumps(told))
         (folder / "track").write_bytes(struct.pack("<7i", 0, 365000000, -843000000, 40000, 4500, 0, 0))

@@ -1,6 +1,7 @@
 """How a node sleeps and what it keeps: its states, its battery's guard, its counters over a deep sleep."""
 
 import copy
+import re
 import time
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from dronewall.live.ingest import Ingest
 from dronewall.live.state import State
 from firmware_side import answer, board, interpreter
-from sleepers import DEEPSLEEP, PWRON, Board
+from sleepers import DEEPSLEEP, PWRON, Board, supplies
 from test_firmware_config import CAMERA, NODE, PRESENCE, READ, changed
 from test_firmware_node import Host, broker, host  # noqa: F401
 
@@ -51,6 +52,11 @@ class machine:
         machine.said.append(ms)
         turn(ms if machine.pin is None else min(ms, machine.pin))
     pin = None
+    class Pin:
+        IN, OUT, levels = 1, 3, {}
+        def __init__(self, number, mode=-1, value=None):
+            self.number = number
+            if mode != -1: self.levels[number] = value
     class RTC:
         def memory(self, data=None):
             if data is not None: machine.memory = bytes(data)
@@ -73,11 +79,14 @@ class Link:
     async def sleep(self): self.said.append((now[0], "sleeping"))
     async def close(self): self.said.append((now[0], "disconnected"))
 class Clock:
+    source = "none"
     def at(self, uptime): return 1800000000000 + uptime
 class Receiver:
+    class uart:
+        def init(**wires): machine.Pin.levels.pop(wires["tx"].number)
     def skip(self): pass
 class Config:
-    mode, awake_s, asleep_s, waking, sensors = given[0], given[1], given[2], [], []
+    mode, awake_s, asleep_s, waking, sensors, compass, survey = given[0], given[1], given[2], [], [], "qmc5883", None
 class Node:
     config, link, then, receiver, trial, boot, resets = Config, Link(), None, Receiver(), None, 5, 1
     def clock(self): return Clock()
@@ -171,6 +180,117 @@ out = [run(), Link.said]
     _, said = answer(side, source, ["light", 10, 60, 0])
     assert said[1][1] == "health"
     assert said[1][0] - said[0][0] == 3000
+
+
+SWITCHED = (
+    STAGE
+    + FAKE_NODE
+    + """
+import board, power
+from machine import Pin
+board.CHIP, Config.compass = given[4:6]
+said, levels = [], Pin.levels
+names = given[6]
+def seen(word):
+    said.append([now[0], word] + [levels.get(number, "line") for number in names])
+class Sensor:
+    def init(**wires): levels.pop(wires["tx"].number); said.append(sorted(wires.items())[0][1])
+lightsleep = machine.lightsleep
+def asleep(ms):
+    seen("asleep")
+    lightsleep(ms)
+machine.lightsleep = asleep
+power.uart[:] = [Sensor, 256000]
+for number in names[:2]: levels[number] = 1
+class Node(Node):
+    def health(self):
+        seen("awake")
+        if now[0] > given[3]: raise KeyboardInterrupt
+node = Node()
+"""
+)
+
+
+@pytest.mark.parametrize("chip", ["esp32", "esp32s3"])
+def test_what_hangs_on_a_switch_is_off_while_the_node_sleeps_lightly_and_on_again_after_it(side, chip):
+    pins = answer(interpreter("cpython"), "import board\nout = board.CHIPS[given]", chip)
+    names = [pins[name] for name in ("gnss_power", "sensor_power", "gnss_tx", "uart2_tx")]
+    given = ["light", 10, 10, 30_000, chip, "qmc5883", names]
+    first, baud, second, *_ = answer(side, SWITCHED + "run()\nout = said", given)
+    # A line that is an input (None) feeds nothing; afterwards both are the UARTs' again.
+    assert first[1:] == ["asleep", 0, 0, None, None]
+    assert baud == 256_000
+    assert second[1:] == ["awake", 1, 1, "line", "line"]
+    # A BNO055 on UART 2 would forget its calibration.
+    first, second, *_ = answer(side, SWITCHED + "run()\nout = said", [*given[:5], "bno055", names])
+    assert first[1:] == ["asleep", 0, 1, None, "line"]
+    assert second[1:] == ["awake", 1, 1, "line", "line"]
+
+
+def test_a_chip_without_a_second_uart_sleeps_without_it(side):
+    pins = answer(interpreter("cpython"), "import board\nout = board.CHIPS['esp32c3']")
+    names = [pins["gnss_power"], 99, pins["gnss_tx"]]
+    given = ["light", 10, 10, 30_000, "esp32c3", "qmc5883", names]
+    first, second, *_ = answer(side, SWITCHED + "power.uart.clear()\nrun()\nout = said", given)
+    assert first[1:] == ["asleep", 0, 1, None]
+    assert second[1:] == ["awake", 1, 1, "line"]
+
+
+def test_a_surveyed_post_leaves_its_receiver_off_while_its_time_is_less_than_ten_minutes_old(side):
+    source = (
+        SWITCHED
+        + """
+power.uart.clear()
+Config.survey = [0, 0, 0, 100]
+from clock import Clock
+utc, heard = Clock(), [0]
+def at_wake():
+    if levels[names[0]]:
+        utc.set(1_800_000_000_000 + now[0], now[0], "gnss")
+at_wake()
+Node.clock = lambda node: utc
+health = Node.health
+def awake(node):
+    at_wake()
+    health(node)
+Node.health = awake
+run()
+out = [[row[0], row[2]] for row in said if row[1] == "awake"]
+"""
+    )
+    names = [23, 99]
+    turns = answer(side, source, ["light", 10, 110, 1_500_000, "esp32", "qmc5883", names])
+    # Every two minutes; when it wakes ten minutes and more after the time was last heard, the receiver is on.
+    told = 0
+    for uptime, on in turns:
+        assert on == (uptime - told >= 600_000), turns
+        told = uptime if on else told
+    assert sum(on for _, on in turns) == 2
+    # A turn that is awake for ten minutes needs it.
+    turns = answer(side, source, ["light", 600, 10, 1_500_000, "esp32", "qmc5883", names])
+    assert [on for _, on in turns] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("chip", "word"), [("esp32", "ext1"), ("esp32s3", "ext1"), ("esp32c3", "gpio")])
+def test_a_pin_wakes_each_chip_by_the_call_that_it_has(side, chip, word):
+    source = (
+        SWITCHED
+        + """
+class esp32: WAKEUP_ANY_HIGH = True
+waking = []
+setattr(esp32, "wake_on_" + given[7], lambda pins, level: waking.append([[pin.number for pin in pins], level]))
+sys.modules["esp32"] = esp32
+class Presence:
+    def __init__(self, number): self.number = number
+    def value(self): return 0
+power.uart.clear()
+board.input_pin, Config.waking = Presence, [3]
+run()
+out = waking[0]
+"""
+    )
+    # MicroPython, ports/esp32/modesp32.c: the C3 has wake_on_gpio and no wake_on_ext1.
+    assert answer(side, source, ["light", 10, 10, 0, chip, "qmc5883", [1, 99], word]) == [[3], True]
 
 
 def test_a_low_battery_makes_a_node_save_and_an_empty_one_stops_it_for_an_hour_at_a_time(side):
@@ -318,6 +438,35 @@ def test_a_node_that_sleeps_is_one_node_to_the_host(start, broker, mode):  # noq
         assert "rtc" in clocks
     else:
         assert slept.causes == [PWRON]
+
+
+SOON = {"gnss": {"sigma_cm": 100, "fix_after_ms": 500, "baud": 9600}}
+
+
+def switched(board, uart):
+    """What the console says of that UART's supply, in order."""
+    return re.findall(rf"supply at pin {supplies()[uart]}: (\w+)", board.said())
+
+
+def test_a_receiver_has_its_supply_after_each_deep_sleep_and_tells_the_time(start, host):  # noqa: F811
+    board = start(SOON, power={"mode": "deep", "awake_s": 3, "asleep_s": 1}, position={"source": "gnss"})
+    for _ in range(2):
+        host.until(lambda report: report.kind == "frustum" and report.values["clock"] == "gnss")
+        host.until(lambda report: report.kind == "state" and report.values["state"] == "sleeping")
+    # Nobody switches it off but the switch's own resistor. Nothing is on UART 2.
+    assert switched(board, "1")[:2] == ["on", "on"]
+    assert switched(board, "2") == []
+
+
+def test_receiver_and_radar_are_off_in_a_light_sleep_and_a_radar_is_not_told_as_silent_for_it(start, host):  # noqa: F811
+    world = {**SOON, "uart": {"1": "receiver", "2": "ld2450"}, "intruders": []}
+    power = {"mode": "light", "awake_s": 3, "asleep_s": 11}  # longer than a radar may be silent (10 s)
+    board = start(world, power=power, position={"source": "gnss"}, sensors=[{**CAMERA, "driver": "ld2450"}])
+    for _ in range(2):
+        host.until(lambda report: report.kind == "state" and report.values["state"] == "sleeping")
+    assert switched(board, "1")[:3] == switched(board, "2")[:3] == ["on", "off", "on"]
+    assert "silent" not in board.said()
+    assert {report.values["duty"] for report in host.reports if report.kind == "frustum"} == {3 / 14 // 0.001 / 1000}
 
 
 def test_a_presence_wakes_a_node_from_its_deep_sleep_and_is_reported(start, host):  # noqa: F811

@@ -168,7 +168,7 @@ def test_of_a_hundred_targets_sixteen_are_remembered(side):
     assert answer(side, source, [(i, None, 600 * (i % 25) - 9000, 0) for i in range(100)]) == [100, 16]
 
 
-def test_the_radar_is_set_to_several_targets_at_its_start_and_after_every_silence_and_its_silence_is_told(side):
+def test_the_radar_is_set_to_several_targets_when_it_speaks_and_after_every_silence_and_its_silence_is_told(side):
     source = (
         ASIDE
         + """
@@ -176,7 +176,7 @@ from sensors import ld2450, serial
 from sensors.told import Told
 serial.asyncio, serial.clock = Asyncio, Clock
 frame = bytes(given)
-uart = Uart([(t, frame) for t in range(0, 5000, 100)] + [(20_000, b"rubbish")] +
+uart = Uart([(t, frame) for t in range(700, 5000, 100)] + [(20_000, b"rubbish")] +
     [(t, frame) for t in range(40_000, 60_000, 100)])
 board.sensor_uart = lambda number, baud: uart
 drive(ld2450.watch((0, False, Told(500, 600_000)), detected, trouble))
@@ -185,7 +185,8 @@ out = [seen, troubles, [[t, bytes(data).hex() if sys.implementation.name == "cpy
 """
     )
     seen, troubles, written = answer(side, source, list(EXAMPLE))
-    assert [row[0] for row in seen] == [300]
+    assert [row[0] for row in seen] == [700]
+    assert written[0][0] == 700  # not before: who has just got its supply hears nothing yet
     # V1.03, "Send command and ACK": enable configuration (00FF), multi-target tracking (0090), end (00FE).
     commands = ["fdfcfbfa0400ff00010004030201", "fdfcfbfa0200900004030201", "fdfcfbfa0200fe0004030201"]
     assert [data for _, data in written[:3]] == commands
@@ -194,7 +195,52 @@ out = [seen, troubles, [[t, bytes(data).hex() if sys.implementation.name == "cpy
     silent, works = troubles[1][0], troubles[2][0]
     assert 14_900 <= silent <= 15_100  # ten seconds after the last frame
     assert 40_000 <= works <= 40_400
-    assert len(written) == 3 * 4  # at the start, and every ten seconds of silence
+    assert len(written) == 3 * 4  # with its first frame, and every ten seconds of silence
+
+
+def test_after_a_sleep_a_sensor_has_its_time_to_speak_and_is_set_up_again(side):
+    source = (
+        ASIDE
+        + """
+from sensors import ld2450, serial
+from sensors.told import Told
+class Asleep(Asyncio):
+    async def sleep_ms(ms):
+        now[0] += 30_000 if now[0] == 5000 else ms  # the board sleeps lightly, and the radar has no supply
+        if now[0] > end: raise EOFError
+    sleep_ms = staticmethod(sleep_ms)
+serial.asyncio, serial.clock = Asleep, Clock
+frame = bytes(given)
+uart = Uart([(t, frame) for t in range(0, 5000, 100)] + [(t, frame) for t in range(37_000, 41_000, 100)])
+board.sensor_uart = lambda number, baud: uart
+drive(ld2450.watch((0, False, Told(500, 600_000)), detected, trouble))
+out = [troubles, [t for t, _ in uart.written]]
+"""
+    )
+    troubles, written = answer(side, source, list(EXAMPLE))
+    # Awake at 35 s, it speaks at 37 s; after 41 s it says nothing more.
+    assert [text for _, text in troubles] == [None, "silent"]
+    assert 50_900 <= troubles[1][0] <= 51_100
+    assert len(written) == 9
+    assert written[0] == 0
+    assert 37_000 <= written[3] <= 37_100
+
+
+def test_a_receiver_is_asked_for_its_accuracy_whenever_it_has_begun_to_speak(side):
+    source = (
+        ASIDE
+        + """
+from sensors import gnss
+gnss.asyncio, gnss.clock = Asyncio, Clock
+uart = Uart([(1000 * second, given.encode()) for second in (3, 4, 5, 6, 7, 20, 21, 22, 23, 24)])
+drive(gnss.Receiver(uart).run())
+out = [[t, bytes(data).decode()] for t, data in uart.written]
+"""
+    )
+    # PUBX,40: u-blox 8 / M8 Receiver description (UBX-13003221), "RATE": GST once a second on UART 1. What has had no
+    # supply has forgotten it, and hears nothing before it speaks.
+    ask = "$PUBX,40,GST,0,1,0,0,0,0*5A\r\n"
+    assert answer(side, source, sentence("GNRMC,,V,,,,,,,,,,N") + "\r\n") == [[3000, ask], [20_000, ask]]
 
 
 def sentence(body):

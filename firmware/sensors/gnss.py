@@ -11,6 +11,7 @@ import clock
 from micropython import const
 
 _POLL_MS = const(50)  # 48 bytes at 9600 baud; the UART's buffer holds a second
+_SILENT_MS = const(1500)  # it speaks once a second: who has been silent for longer may have had no supply
 _LONGEST = const(120)  # [bytes] the standard says 82, receivers with long fractions write more
 _GST_KEEPS_MS = const(5000)
 # 1 sigma of one range, for receivers without GST: 7 m in 95 % for the signal in space alone (GPS SPS Performance
@@ -185,13 +186,18 @@ class Receiver(Nmea):
 
     async def run(self):
         """Reads for ever."""
-        # u-blox receivers are silent about their accuracy until asked; others pass the sentence over.
-        self.uart.write(_ASK_GST)
         buffer = bytearray(256)
         view = memoryview(buffer)
+        heard = -_SILENT_MS
         while True:
             if self.uart.any():
                 count = self.uart.readinto(buffer)
                 if count:
-                    self.feed(bytes(view[:count]), clock.uptime_ms())
+                    uptime = clock.uptime_ms()
+                    if uptime - heard >= _SILENT_MS:
+                        # u-blox receivers are silent about their accuracy until asked, and forget it without a supply;
+                        # others pass the sentence over.
+                        self.uart.write(_ASK_GST)
+                    heard = uptime
+                    self.feed(bytes(view[:count]), uptime)
             await asyncio.sleep_ms(_POLL_MS)

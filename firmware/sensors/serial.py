@@ -8,6 +8,7 @@ from micropython import const
 
 _POLL_MS = const(50)  # at 256000 baud 1280 bytes; who talks that fast sends 300 a second
 _COUNT_MS = const(60_000)
+_SLEPT_MS = const(1000)  # between two looks: this board has slept
 
 
 class Lines:
@@ -40,27 +41,34 @@ class Lines:
 async def listen(uart, frames, silent_ms, trouble, setup=()):
     """Gives the bytes of `uart` to `frames` (`feed` and `bad`, as Lines has) for ever.
 
-    Writes the commands of `setup` first, and again whenever no whole frame has come for `silent_ms` [ms], which is
-    a trouble until one comes; 0: silence is none.
+    Writes the commands of `setup` when the sensor has begun to speak (also after a sleep, for it may have had no
+    supply), and whenever no whole frame has come for `silent_ms` [ms], which is a trouble until one comes; 0: silence
+    is none.
     """
     buffer = bytearray(256)
     view = memoryview(buffer)
-    heard = clock.uptime_ms() - silent_ms
+    heard = last = clock.uptime_ms()
     counted, told = 0, -_COUNT_MS
-    first = True
+    fresh = True
     while True:
         uptime = clock.uptime_ms()
-        if first or (silent_ms and uptime - heard >= silent_ms):
-            if not first:
-                trouble("silent")
-            first, heard = False, uptime
+        if uptime - last >= _SLEPT_MS:
+            heard, fresh = uptime, True
+        last = uptime
+        count = uart.any() and uart.readinto(buffer)
+        good = count and frames.feed(bytes(view[:count]), uptime)
+        if good:
+            heard = uptime
+            trouble(None)
+        silent = silent_ms and uptime - heard >= silent_ms
+        if silent:
+            heard = uptime
+            trouble("silent")
+        if silent or (good and fresh):
+            fresh = False
             for command in setup:
                 uart.write(command)
                 await asyncio.sleep_ms(100)
-        count = uart.any() and uart.readinto(buffer)
-        if count and frames.feed(bytes(view[:count]), uptime):
-            heard = uptime
-            trouble(None)
         if frames.bad != counted and uptime - told >= _COUNT_MS:
             counted, told = frames.bad, uptime
             log("sensor", "%d broken messages" % counted)

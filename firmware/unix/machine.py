@@ -97,21 +97,29 @@ class RTC:
 
 
 class Pin:
-    """A pin: an output keeps its value, an input shows the presence sensor's level, or low."""
+    """A pin: an output keeps its value, an input shows the presence sensor's level, or low. `levels` has what each
+    output was told last, None for what became an input."""
 
     IN = 1
     OUT = 3
     PULL_UP = 2
     PULL_DOWN = 1
+    levels = {}
 
     def __init__(self, number, mode=-1, pull=None, value=0):
         self.number = number
-        self._level = value
+        if mode != -1:
+            self._drive(value if mode == self.OUT else None)
         self._pir = world().pir.get(number) if mode == self.IN else None
+
+    def _drive(self, level):
+        if level != self.levels.get(self.number, 0) and self.number in world().supply.values():
+            print("supply at pin %d: %s" % (self.number, "on" if level else "off"))
+        self.levels[self.number] = level
 
     def value(self, level=None):
         if level is not None:
-            self._level = level
+            self._drive(level)
         elif self._pir:
             every = self._pir.get("every_ms")
             if every and world().elapsed() % every >= every - self._pir["high_ms"]:
@@ -122,11 +130,11 @@ class Pin:
             found = _module("scene").seen(*[self._pir[key] for key in ("azimuth_cdeg", "hfov_cdeg", "range_cm")])
             return int(bool([target for target in found if target[3]]))
         else:
-            return self._level
+            return self.levels.get(self.number) or 0
 
 
 class _Nothing:
-    """A UART to which nothing is wired."""
+    """A UART to which nothing is wired, or nothing that has a supply."""
 
     waiting = b""
 
@@ -139,31 +147,50 @@ class _Nothing:
 
 class UART:
     """A UART and the device behind it: `Device(baud, room)` with `waiting` (bytes that have arrived and were not read),
-    `run()`, which brings that up to now, and `hear(data)`. Reads never wait."""
+    `run()`, which brings that up to now, and `hear(data)`. Reads never wait. A device whose `supply` pin (world.json)
+    is low is none, and begins anew with the supply."""
 
-    def __init__(self, number, baudrate, tx=None, rx=None, rxbuf=256, timeout=0):
-        self._name = name = world().uart.get(number)
-        self._device = _module(name).Device(baudrate, rxbuf) if name else _Nothing()
+    def __init__(self, number, baudrate, **wires):
+        self._name = world().uart.get(number)
+        self._supply = world().supply.get(number)
+        self._device = None
+        self.init(baudrate, **wires)
+
+    def init(self, baudrate, tx=None, rx=None, rxbuf=256, timeout=0):
+        self._baud, self._room = baudrate, rxbuf
+        self._tx = tx.number if tx else None
+        Pin.levels.pop(self._tx, None)
+
+    def _behind(self):
+        if not self._name or not (self._supply is None or Pin.levels.get(self._supply)):
+            self._device = None
+            return _Nothing()
+        if not self._device:
+            self._device = _module(self._name).Device(self._baud, self._room)
+        return self._device
 
     def any(self):
-        self._device.run()
+        device = self._behind()
+        device.run()
         fault = broken(self._name)
         if fault == "silent":
-            self._device.waiting = b""
-        elif fault and self._device.waiting:
+            device.waiting = b""
+        elif fault and device.waiting:
             # As many bytes as before, of no meaning: a loose wire, a wrong voltage, another device's bus.
-            self._device.waiting = os.urandom(len(self._device.waiting))
-        return len(self._device.waiting)
+            device.waiting = os.urandom(len(device.waiting))
+        return len(device.waiting)
 
     def readinto(self, buffer):
         """How many bytes came, None when none did."""
         size = min(self.any(), len(buffer))
-        buffer[:size] = self._device.waiting[:size]
-        self._device.waiting = self._device.waiting[size:]
+        device = self._behind()
+        buffer[:size] = device.waiting[:size]
+        device.waiting = device.waiting[size:]
         return size or None
 
     def write(self, data):
-        self._device.hear(data)
+        if Pin.levels.get(self._tx, 1) is not None:  # as an input its pin drives no line
+            self._behind().hear(data)
         return len(data)
 
 

@@ -53,7 +53,8 @@ class World:
     `dip` [radians, down positive] and `gauss` of the magnetic field, `deviation` [cdeg] and `lean` [radians] that the
     calibration of compass and accelerometer left behind, `gnss` (sigma [m], first fix after [ms], baud),
     `pir` {pin: its entry}, `uart` {number: device}, `i2c` [device], `absent` the I2C addresses at which nobody answers
-    all the same, `seed`, `told` what only some devices ask for.
+    all the same, `supply` {UART: the pin that switches what is behind it}, `seed`, `told` what only some devices ask
+    for.
     """
 
     def __init__(self):
@@ -81,6 +82,7 @@ class World:
         self.absent = told.get("absent", ())
         self.uart = {int(number): name for number, name in told.get("uart", {"1": "receiver"}).items()}
         self.i2c = told.get("i2c", ("qmc5883l", "adxl345"))
+        self.supply = {int(number): pin for number, pin in told.get("supply", {}).items()}
         self._battery = told.get("battery")
         self._charge = None
 
