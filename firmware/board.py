@@ -54,10 +54,10 @@ uarts      3                        3         2
 """)
 WATCHDOG_MS = 30_000  # three times a slice of a light sleep, during which nothing runs
 
-# "Generic ESP32S3 module with ESP32S3"; who plays a board (unix port, CPython) plays an ESP32.
-CHIP = getattr(sys.implementation, "_machine", "").split(" with ")[-1].lower()
-if CHIP[:5] != "esp32":
-    CHIP = "esp32"
+# "Generic ESP32S3 module with ESP32S3", "NanoS3 with ESP32-S3-FN8", "... with ESP32-PICO-D4" (MicroPython,
+# ports/esp32/boards); who plays a board (unix port, CPython) plays an ESP32.
+CHIP = getattr(sys.implementation, "_machine", "").split(" with ")[-1].lower().replace("-", "")
+CHIP = CHIP[:7] if CHIP[:5] == "esp32" and CHIP[5:6] in "schp" and CHIP[6:7].isdigit() else "esp32"
 NAME = CHIP + "-reference-1"
 
 

@@ -121,6 +121,25 @@ def test_a_board_with_more_uarts_than_its_chip_is_refused():
     assert told.startswith("uart2_tx: a UART more than the 2")
 
 
+@pytest.mark.parametrize(
+    ("machine", "chip"),
+    [
+        # MICROPY_HW_BOARD_NAME " with " MICROPY_HW_MCU_NAME: ports/esp32/boards of MicroPython
+        ("Generic ESP32 module with ESP32", "esp32"),
+        ("Generic ESP32 module with SPIRAM with ESP32", "esp32"),
+        ("Generic ESP32S3 module with Octal-SPIRAM with ESP32S3", "esp32s3"),
+        ("ESP32C3 module with ESP32C3", "esp32c3"),
+        ("NanoS3 with ESP32-S3-FN8", "esp32s3"),
+        ("a board with ESP32-PICO-D4", "esp32"),
+        ("a board with ESP32-D0WDQ6", "esp32"),
+        ("a board with ESP32-C6FH4", "esp32c6"),
+    ],
+)
+def test_the_chip_is_the_one_that_micropython_names(machine, chip):
+    source = "sys.implementation._machine = given\nimport board\nout = [board.CHIP, board.NAME]"
+    assert answer(interpreter("cpython"), source, machine) == [chip, f"{chip}-reference-1"]
+
+
 def test_a_chip_without_a_column_is_named(side):
     source = """
 import board
