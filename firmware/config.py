@@ -175,7 +175,8 @@ class Section:
         if number is not None:
             reason = refusal(number)
             if reason:
-                self.problem(key, number, "a free pin expected, this one is " + reason)
+                free = [str(each) for each in range(49) if not refusal(each)]
+                self.problem(key, number, "a free pin expected, this one is %s (free: %s)" % (reason, ", ".join(free)))
                 return None
             self.claim(key, number)
         return number

@@ -226,6 +226,19 @@ def test_a_part_that_a_chip_has_no_pins_for_is_refused_on_that_chip_alone(side, 
     assert answer(side, READ, ["esp32s3", {**NODE, "sensors": [sensor]}]) == [1, []]
 
 
+def test_a_refused_pin_is_told_with_those_that_are_free(side):
+    found = answer(side, READ, ["esp32c3", {**NODE, "sensors": [{**PRESENCE, "pin": 8}]}])
+    # All but the chip's own and those of receiver, bus and light: the battery's and the presence sensor's are left.
+    assert found == (
+        "sensors[0].pin: a free pin expected, this one is a strapping pin, read at reset (free: 0, 3), not 8"
+    )
+
+
+def test_a_node_carries_neither_other_chips_numbers_nor_the_benchs_checks(micropython):
+    source = "import board\nout = [name for name in ('CHIPS', 'mistakes', 'pins') if hasattr(board, name)]"
+    assert answer(micropython, source) == ["pins"]
+
+
 def test_what_hangs_on_a_switch_has_its_pin_to_itself(side):
     sensors = [{**CAMERA, "driver": "ld2450"}, {**PRESENCE, "pin": 27}]
     assert answer(side, READ, ["esp32", {**NODE, "sensors": sensors}]) == (
