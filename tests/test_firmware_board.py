@@ -115,6 +115,11 @@ def test_a_board_with_a_mistake_is_refused_by_its_name(chip, name, number, told)
     assert any(text.startswith(told) for text in found), found
 
 
+@pytest.mark.parametrize(("chip", "number"), [("esp32", 27), ("esp32s3", 21), ("esp32c3", 5)])
+def test_a_pin_that_wakes_need_not_be_of_adc1(chip, number):
+    assert not [text for text in answer(interpreter("cpython"), MISTAKES, [chip, {"pir": number}]) if "wake" in text]
+
+
 def test_a_board_with_more_uarts_than_its_chip_is_refused():
     wrong = ["esp32c3", {"uart2_tx": 3, "uart2_rx": 0, "pir": None, "battery": None}]
     (told,) = answer(interpreter("cpython"), MISTAKES, wrong)
