@@ -45,12 +45,28 @@ def bundle_of(site: Path, name: str, key: Path, number: int, output: Path, verbo
 
         read = scenario.read(site)
         _check(read, site, name)
-        content = bundle(_compiled(Path(folder)), f"{read.site.name}/{name}", number, key_of(key))
+        content = bundle(_compiled(Path(folder) / "firmware"), f"{read.site.name}/{name}", number, key_of(key))
         try:
             output.write_bytes(content)
         except OSError as error:
             raise BundleError(f"{output}: cannot be written ({error.strerror})") from None
         talk.step(1, f"{output}: version {number} for {read.site.name}/{name}, {len(content)} bytes")
+
+
+@node.command()
+@click.argument("folder", type=_FILE)
+@loudness
+def build(folder: Path, verbose: int, quiet: bool) -> None:
+    """Compile the firmware of this dronewall into FOLDER, as a board has it."""
+    with Talk(1, verbose, quiet) as talk:
+        from dronewall.bench.bundle import BundleError
+
+        try:
+            _compiled(folder)
+        except OSError as error:
+            raise BundleError(f"{folder}: cannot be written ({error.strerror})") from None
+        sizes = [path.stat().st_size for path in folder.rglob("*.mpy")]
+        talk.step(1, f"{folder}: {len(sizes)} modules, {sum(sizes)} bytes")
 
 
 @node.command()
@@ -152,7 +168,7 @@ def _signer(read: "Scenario", chosen: list[str], keys: Path, number: int | None,
     from dronewall.bench.bundle import bundle, key_of
 
     signed_with = {name: key_of(keys / f"{name}.key") for name in chosen}
-    tree = _compiled(folder)
+    tree = _compiled(folder / "firmware")
 
     def make(name: str, before: int) -> tuple[int, bytes]:
         version = number if number is not None else before + 1
@@ -182,7 +198,7 @@ def _compiled(folder: Path) -> Path:
     from dronewall.bench.bundle import BundleError
 
     try:
-        return firmware_files.built(folder / "firmware")
+        return firmware_files.built(folder)
     except firmware_files.FirmwareError as error:
         raise BundleError(str(error)) from None
 
