@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import termios
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ import pytest
 
 from conftest import ROOT
 from dronewall import firmware_files
+from fake_board import FakeBoard
 
 sys.path.insert(0, str(ROOT / "tools" / "platformio" / "builder"))
 import bench
@@ -268,28 +268,23 @@ def test_what_is_missing_is_said_with_the_next_step(pio: Pio, checkout: Path, wo
     assert ran(checkout) == []
 
 
-def test_the_monitor_speaks_as_the_node_does(
-    pio: Pio, environment: dict[str, str], require: Callable[[str], str], checkout: Path
+@pytest.mark.needs("micropython", "esptool")
+def test_the_monitor_is_micropythons_console(
+    pio: Pio, environment: dict[str, str], require: Callable[[str], str], checkout: Path, tmp_path: Path
 ) -> None:
     pio(checkout, "pkg", "install")  # as the guide says: the monitor alone does not
-    node, port = pty.openpty()
-    words = [require("platformio"), "device", "monitor", "--port", os.ttyname(port)]
-    typed = bytearray()
-
-    def prompt() -> None:
-        typed.extend(os.read(node, 1))
-        os.write(node, b">>> ")
-
-    threading.Thread(target=prompt, daemon=True).start()
-    hears = ("Quit:", node, b"2.500 link: online\r\n")
-    types = ("link: online", None, b"\r")
-    leaves = (">>> ", None, b"\x03")
-    told = said(words, checkout, environment, hears, types, leaves)
-    assert "2.500 link: online" in told, told
-    assert termios.tcgetattr(port)[4:6] == [termios.B115200, termios.B115200]
-    assert typed == b"\r", "what MicroPython takes for Enter"
-    os.close(node)
-    os.close(port)
+    with FakeBoard(tmp_path / "board") as board:
+        line = re.search(r"^pio (device monitor) --port \S+ (.+)$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+        assert line
+        words = [require("platformio"), *line[1].split(), "--port", board.port, *line[2].split()]
+        types = ("Quit:", None, b"\rprint(6 * 7000)\r")  # the Enter key
+        loops = ("42000", None, b'exec("print(6 * 8000)\\nwhile True: pass")\r')
+        stops = ("48000", None, b"\x03")
+        told = said(words, checkout, environment, types, loops, stops, ("KeyboardInterrupt", None, b"\x1d"))
+        assert "KeyboardInterrupt" in told, told
+        port = os.open(board.port, os.O_RDWR | os.O_NOCTTY)
+        assert termios.tcgetattr(port)[4:6] == [termios.B115200, termios.B115200]
+        os.close(port)
 
 
 def test_nothing_is_asked_of_the_network(pio: Pio, checkout: Path, knocked: socket.socket) -> None:
