@@ -312,8 +312,6 @@ def test_every_command_of_the_guide_runs(pio: Pio, checkout: Path) -> None:
         words = line.split()
         if words[:2] == ["device", "monitor"]:  # needs a terminal, and has a test of its own
             continue
-        local = LOCAL.replace("P4", "") if "P5" in words else LOCAL
-        (checkout / "platformio_local.ini").write_text(local, encoding="utf-8")
         done = pio(checkout, *words)
         assert done.returncode == 0, f"pio {line}\n{done.stdout}"
     assert "node provision examples/jacksboro.toml P5 --port /dev/ttyUSB0 --secrets secrets" in ran(checkout)
@@ -380,7 +378,7 @@ def test_provisioning_wants_site_secrets_and_node(option: str) -> None:
         bench.words("provision", told, "P", ["--yes"])
 
 
-def test_a_node_may_be_given_with_the_words_that_follow() -> None:
+@pytest.mark.parametrize(("node", "more"), [("P4", ["--yes"]), ("", ["P4", "--yes"]), ("P3", ["P4", "--yes"])])
+def test_the_node_is_the_files_unless_the_words_that_follow_name_one(node: str, more: list[str]) -> None:
     expected = ["provision", "a.toml", "P4", "--port", "P", "--secrets", "s", "--yes"]
-    assert bench.words("provision", TOLD, "P", ["P4", "--yes"]) == expected
-    assert bench.words("provision", {**TOLD, "custom_node": "P4"}, "P", ["--yes"]) == expected
+    assert bench.words("provision", {**TOLD, "custom_node": node}, "P", more) == expected

@@ -55,7 +55,8 @@ def port(told: str, ports: Iterable[tuple[str, str]], boards: Iterable[str]) -> 
 
 def words(target: str, told: Mapping[str, str], port: str, more: list[str]) -> list[str]:
     """What follows `dronewall node`: the target's command with its port, what platformio.ini has `told` about it
-    (custom_site, custom_node, custom_secrets, custom_image), and what `more` was given with `pio run -a`.
+    (custom_site, custom_node, custom_secrets, custom_image), and what `more` was given with `pio run -a`. When
+    provisioning, the first word of `more` is the node, unless it is an option.
 
     BenchError names the option that is missing.
     """
@@ -68,12 +69,13 @@ def words(target: str, told: Mapping[str, str], port: str, more: list[str]) -> l
         for option, what in (("custom_site", "site file"), ("custom_secrets", "folder of the nodes' secrets")):
             if not told.get(option):
                 raise BenchError(f"which {what}? expected {option} = ... in platformio_local.ini")
-        node = [told["custom_node"]] if told.get("custom_node") else more[:1]
-        if not node or node[0].startswith("-"):
+        named = bool(more) and not more[0].startswith("-")
+        node = more[0] if named else told.get("custom_node", "")
+        if not node:
             raise BenchError(
                 f"which node of {told['custom_site']}? expected custom_node = ... in platformio_local.ini, "
                 "or `pio run -t provision -a NODE`"
             )
-        rest = more if told.get("custom_node") else more[1:]
-        return ["provision", told["custom_site"], *node, "--port", port, "--secrets", told["custom_secrets"], *rest]
+        rest = more[1:] if named else more
+        return ["provision", told["custom_site"], node, "--port", port, "--secrets", told["custom_secrets"], *rest]
     return [target, "--port", port, *more]

@@ -6,6 +6,7 @@ and would swallow a question or a bar that moves.
 
 import contextlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def _bench(target: str) -> Callable[..., int]:
         except bench.BenchError as error:
             print(error, file=sys.stderr)
             return 2
-        print(" ".join(["dronewall", *words[1:]]))
+        print(shlex.join(["dronewall", *words[1:]]))
         return _status(words)
 
     return run
