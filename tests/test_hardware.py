@@ -14,6 +14,7 @@ import yaml
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "hardware"))
+import airtime
 import draw_wiring
 
 HARDWARE = ROOT / "hardware"
@@ -313,3 +314,80 @@ def test_a_pin_that_is_moved_is_found_and_drawn(tmp_path):
     assert refused.returncode == 2
     assert refused.stderr.startswith("templates/servo.yml: title came")
     assert "Traceback" not in refused.stderr
+
+
+def headed(text, head):
+    """The rows of the table whose head begins so, as lists of cells."""
+    lines = text.splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith(head))
+    rows = []
+    for line in lines[at + 2 :]:
+        if not line.startswith("|"):
+            return rows
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+# --- what a message costs on LoRa ---
+
+
+def test_the_time_on_the_air_is_that_of_semtechs_formula():
+    # By hand from AN1200.13: SF7, 125 kHz: a symbol is 1.024 ms; 48 bytes: (384 - 28 + 44) / 28 = 14.3, 15 x 5 symbols
+    assert airtime.air_time(48, 7) == pytest.approx((12.25 + 8 + 75) * 1.024e-3)
+    # SF12: 32.768 ms, over 16 ms, so two bits less: (384 - 48 + 44) / 40 = 9.5, 10 x 5 symbols
+    assert airtime.air_time(48, 12) == pytest.approx((12.25 + 8 + 50) * 32.768e-3)
+    # A public worksheet of AN1200.13: 13 bytes at SF9 are 28 symbols and 164.864 ms.
+    assert airtime.air_time(13, 9) == pytest.approx(0.164864)
+    # At 250 kHz a symbol of SF11 lasts 8 ms: no bits are given up.
+    assert airtime.air_time(48, 11, 250e3) == pytest.approx((12.25 + 8 + 45) * 8.192e-3)
+
+
+def test_more_bytes_and_higher_factors_take_longer():
+    for factor in range(7, 13):
+        times = [airtime.air_time(size, factor) for size in range(256)]
+        assert times == sorted(times)
+    for size in (12, 28, 48, 255):
+        times = [airtime.air_time(size, factor) for factor in range(7, 13)]
+        assert times == sorted(set(times))
+
+
+def test_each_step_of_the_factor_hears_two_and_a_half_decibels_more():
+    # -174 dBm/Hz + 51 dB of 125 kHz + 6 dB of the receiver - 7.5 dB
+    assert airtime.sensitivity(7) == pytest.approx(-124.5, abs=0.05)
+    assert airtime.sensitivity(7) - airtime.sensitivity(12) == pytest.approx(12.5)
+    assert airtime.arriving(0) == 1
+    assert airtime.arriving(0.5) == pytest.approx(0.3679, abs=1e-4)  # Abramson: 18.4 % of the time is used at best
+    assert airtime.arriving(airtime.SHARE) == pytest.approx(0.82, abs=0.005)
+
+
+@pytest.mark.parametrize(("size", "factor"), [(48, 6), (48, 13), (-1, 7), (256, 7)])
+def test_what_lora_cannot_carry_is_refused(size, factor):
+    with pytest.raises(ValueError, match="expected"):
+        airtime.air_time(size, factor)
+
+
+def test_the_table_in_the_document_is_the_scripts():
+    text = (HARDWARE / "radio.md").read_text("utf-8")
+    assert airtime.table(1.0, 60.0) in text
+    assert str(draw_wiring.WIRING.parent) not in text
+    ran = subprocess.run([sys.executable, "hardware/airtime.py"], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert ran.stdout.strip() == airtime.table(1.0, 60.0)
+
+
+def test_the_antennas_gain_is_that_of_its_beam():
+    rows = headed((HARDWARE / "radio.md").read_text("utf-8"), "| antenna | gain [dBi]")
+    assert len(rows) >= 4
+    for name, gain, azimuth, elevation, most, *_ in rows:
+        wide, high = (float(each.rstrip("°")) for each in (azimuth, elevation))
+        assert float(gain) == pytest.approx(airtime.gain(wide, high), abs=1.5), name
+        assert float(most) == pytest.approx(20 - float(gain)), name  # EN 300 328: 100 mW e.i.r.p.
+
+
+def test_the_sizes_of_the_packed_messages_in_the_document_are_the_wires():
+    text = (HARDWARE / "radio.md").read_text("utf-8")
+    rows = headed(text, "| message | packed [bytes]")
+    from dronewall import wire
+
+    assert {row[0].strip("`"): int(row[1]) for row in rows} == {
+        kind: wire.packed(kind)[1] for kind in ("state", "frustum", "detection", "health")
+    }
