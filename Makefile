@@ -5,6 +5,7 @@
 # make bench   benchmarks/: side by side with the peers, into benchmarks/RESULTS.md (make bench ARGS=--quick)
 # make soak    the long campaigns
 # make pio     PlatformIO, for who has none (make pio ARGS="run -t upload"), see docs/platformio.md
+# make hardware  the wiring drawings into hardware/, the enclosure's STEP and STL into out/hardware/
 # make clean   removes what the others made, but not out/
 #
 # DRONEWALL_PYTHON=/path/to/python chooses the interpreter. Runs with GNU make 3.81 (macOS) and 4.
@@ -13,7 +14,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check -qq
 ARGS ?=
 
-.PHONY: demo test lint bench soak pio clean help format system-packages
+.PHONY: demo test lint bench soak hardware pio clean help format system-packages
 .PHONY: lint-ruff lint-format lint-host lint-firmware lint-wire lint-help
 .DEFAULT_GOAL := help
 
@@ -72,6 +73,10 @@ soak: system-packages .venv/.test .venv/wasm/.installed
 pio: .venv/.installed .venv/pio/.installed
 	@PLATFORMIO_CORE_DIR="$(CURDIR)/.venv/pio/core" PLATFORMIO_SETTING_ENABLE_TELEMETRY=no \
 	    PLATFORMIO_DISABLE_UPGRADE_CHECK=true .venv/pio/bin/pio $(ARGS)
+
+hardware: system-packages .venv/.test .venv/hardware/.installed
+	@$(PY) hardware/draw_wiring.py
+	@.venv/hardware/bin/python hardware/enclosure.py --output out/hardware $(ARGS)
 
 clean:
 	rm -rf .venv .pio typings build dist .cache .hypothesis .pytest_cache .ruff_cache .mypy_cache
@@ -138,6 +143,13 @@ PINS := pyproject.toml constraints.txt tools/build_hook.py
 	@$(PY) -m venv --clear .venv/pio
 	@.venv/pio/bin/python -m pip --disable-pip-version-check -qq install -r tools/platformio/requirements.txt
 	@.venv/pio/bin/python tools/platformio/tool_scons.py .venv/pio/core
+	@touch $@
+
+# build123d brings a whole geometry kernel, so it has an environment of its own, too.
+.venv/hardware/.installed: hardware/requirements.txt | .venv/bin/python
+	@echo "installing what the enclosure is modelled with into .venv/hardware (once, some minutes)"
+	@$(PY) -m venv --clear .venv/hardware
+	@.venv/hardware/bin/python -m pip --disable-pip-version-check -qq install -r hardware/requirements.txt
 	@touch $@
 
 # MicroPython with 32-bit integers. npm is there by then: system-packages comes before.

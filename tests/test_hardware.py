@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
+from test_docs import FENCED, make_targets, program, snippets, unknown_words
 
 sys.path.insert(0, str(ROOT / "hardware"))
 import airtime
@@ -24,6 +25,12 @@ TEXTS = draw_wiring.texts(BILL, TEMPLATES)
 CHIPS = {"ESP32-WROOM-32UE": "esp32", "ESP32-S3-WROOM-1U": "esp32s3", "ESP32-C3-WROOM-02U": "esp32c3"}
 VARIANTS = sorted({variant for row in BILL for variant in row["variants"].split()})
 PIN = re.compile(r"GPIO(\d+) (\w+)")
+DOCUMENTS = [HARDWARE / name for name in ("README.md", "node.md", "assembly.md", "radio.md")]
+# What the documents name and other changes bring; what of it is there is checked like the rest.
+OTHERS = {"enclosure.md", "enclosure.py", "render.py", "mounting.py", "link_budget.py", "bench.md"}
+PENDING = {f"dronewall {each}" for each in ("link", *(f"node {one}" for one in (
+    "list", "flash", "provision", "check", "calibrate", "align")))}  # fmt: skip
+OTHER_PICTURES = {"enclosure.png", "exploded.png", "mounting.svg", "mounting.png"}
 
 
 @functools.cache
@@ -316,6 +323,9 @@ def test_a_pin_that_is_moved_is_found_and_drawn(tmp_path):
     assert "Traceback" not in refused.stderr
 
 
+# --- the documents ---
+
+
 def headed(text, head):
     """The rows of the table whose head begins so, as lists of cells."""
     lines = text.splitlines()
@@ -326,6 +336,47 @@ def headed(text, head):
             return rows
         rows.append([cell.strip() for cell in line.strip("|").split("|")])
     return rows
+
+
+def test_the_pins_in_the_document_are_the_boards():
+    rows = headed((HARDWARE / "node.md").read_text("utf-8"), "| pin | ESP32 | ESP32-S3 | ESP32-C3 |")
+    told = {row[0].strip("`"): row[1:4] for row in rows}
+    boards = [draw_wiring.pins(chip) for chip in ("esp32", "esp32s3", "esp32c3")]
+    assert told == {what: ["-" if pins[what] is None else str(pins[what]) for pins in boards] for what in boards[0]}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_a_document_names_only_pins_parts_files_and_pictures_that_there_are(document):
+    text = document.read_text("utf-8")
+    chips = [draw_wiring.pins(chip) for chip in CHIPS.values()]
+    for number, what in PIN.findall(text):
+        assert int(number) in [pins.get(what) for pins in chips]
+    known = {each for row in BILL for each in row["designators"].split()}
+    assert set(re.findall(r"\b(?:U|PS[1-9]|BT|PV|RT|MP|AE)\d*\b", text)) <= known | {"U"}
+    for link in re.findall(r"\]\(([^)#]*)[^)]*\)", text):
+        if link and not link.startswith("https://"):
+            path = (document.parent / link).resolve()
+            assert path.exists() or path.name in OTHERS | OTHER_PICTURES, link
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_that_a_document_names_exists(document):
+    text = document.read_text("utf-8")
+    assert set(unknown_words(text, program())) <= PENDING
+    said = [each.removeprefix("$ ") for each in snippets(text)]
+    assert {each.split()[1] for each in said if re.match(r"make [a-z]", each)} <= make_targets()
+    for script in re.findall(r"python (\S+\.py)", text):
+        assert (ROOT / script).is_file() or script.rpartition("/")[2] in OTHERS, script
+
+
+def test_the_index_leads_to_everything():
+    text = (HARDWARE / "README.md").read_text("utf-8")
+    here = {path for path in HARDWARE.iterdir() if path.suffix in (".md", ".csv", ".py")} - {HARDWARE / "README.md"}
+    modules = {path for path in here if path.suffix == ".py" and "__main__" not in path.read_text("utf-8")}
+    assert {path.name for path in here - modules if f"({path.name})" not in text} == set()
+    for name in TEXTS:
+        assert f"(wiring/{name}." in (HARDWARE / "node.md").read_text("utf-8"), name
+    assert "hardware" in make_targets()
 
 
 # --- what a message costs on LoRa ---
@@ -391,3 +442,10 @@ def test_the_sizes_of_the_packed_messages_in_the_document_are_the_wires():
     assert {row[0].strip("`"): int(row[1]) for row in rows} == {
         kind: wire.packed(kind)[1] for kind in ("state", "frustum", "detection", "health")
     }
+
+
+def test_the_guide_ends_with_the_commands_of_the_bench_in_their_order():
+    text = (HARDWARE / "assembly.md").read_text("utf-8")
+    found = re.findall(r"dronewall node (flash|provision|check|calibrate|align)\b", "".join(
+        block["body"] for block in FENCED.finditer(text)))  # fmt: skip
+    assert list(dict.fromkeys(found)) == ["flash", "provision", "check", "calibrate", "align"]
