@@ -10,7 +10,6 @@ Graphviz's dot are run as programs.
 """
 
 import argparse
-import csv
 import hashlib
 import importlib
 import re
@@ -24,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import bill
 import yaml
 
 HARDWARE = Path(__file__).resolve().parent
@@ -31,13 +31,8 @@ WIRING = HARDWARE / "wiring"
 TEMPLATES = WIRING / "templates"
 BLOCK = HARDWARE / "pictures" / "block.dot"
 
-COLUMNS = (
-    *("variants", "designators", "part", "maker", "maker_number", "quantity", "price_each", "currency", "price_date"),
-    *("basis", "data_sheet", "url", "substitute"),
-)
 OURS = ("U1", "J1")  # whose pins bear the names of board.py, or differ with the chip
 KEYS = ("title", "draw", "connectors", "cables", "connections")
-DESIGNATOR = re.compile(r"(?:AE|BT|MP|PS|PV|RT|[ACDFJMRUWX])\d+")
 HEAD = """\
 # Drawn in {name}.svg and {name}.png. Written by hardware/draw_wiring.py from
 # templates/{template}.yml, bom.csv and firmware/board.py: change those.
@@ -49,41 +44,7 @@ Harness = dict[str, Any]
 
 
 class WiringError(ValueError):
-    """A template, the bill of materials or a drawing that cannot be: which file, what came, what was expected."""
-
-
-def bill(path: Path = HARDWARE / "bom.csv") -> list[dict[str, str]]:
-    """The rows of the bill of materials by column, every one complete; WiringError otherwise. Only `url` may be empty,
-    where nobody is sure of it.
-    """
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise WiringError(f"{path.name}: columns {reader.fieldnames} came, {', '.join(COLUMNS)} expected")
-        rows = list(reader)
-    for number, row in enumerate(rows, 2):
-        where = f"{path.name}, row {number} ({row['designators']})"
-        empty = [key for key in COLUMNS if key != "url" and not (row[key] or "").strip()]
-        if empty or None in row:
-            raise WiringError(f"{where}: {', '.join(empty) or 'too many columns'}: a value in every column expected")
-        for each in row["designators"].split():
-            if not DESIGNATOR.fullmatch(each):
-                raise WiringError(f"{where}: {each} came, a designator such as U1 or W20 expected")
-        if row["quantity"] != str(len(row["designators"].split())):
-            raise WiringError(f"{where}: quantity {row['quantity']} came, one for each designator expected")
-    return rows
-
-
-def parts(rows: Sequence[Mapping[str, str]], variant: str) -> dict[str, Mapping[str, str]]:
-    """What a variant is built of, by designator; WiringError where two rows have the same one."""
-    found: dict[str, Mapping[str, str]] = {}
-    for row in rows:
-        if variant in row["variants"].split():
-            for each in row["designators"].split():
-                if each in found:
-                    raise WiringError(f"bom.csv: {each} of {variant} twice: {found[each]['part']}, {row['part']}")
-                found[each] = row
-    return found
+    """A template or a drawing that cannot be: which file, what came, what was expected."""
 
 
 def templates(folder: Path = TEMPLATES) -> dict[str, Harness]:
@@ -142,7 +103,7 @@ def harness(template: Harness, name: str, rows: Sequence[Mapping[str, str]]) -> 
         return f"GPIO{numbers[label]} {label}"
 
     def part(designator: str) -> Mapping[str, str]:
-        found = [parts(rows, variant).get(designator) for variant in variants]
+        found = [bill.parts(rows, variant).get(designator) for variant in variants]
         if found[0] is None or any(each != found[0] for each in found):
             raise WiringError(f"{name}: {designator}: one row of bom.csv for {', '.join(variants)} expected")
         return found[0]
@@ -313,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, name what differs")
     given = parser.parse_args(arguments)
     try:
-        files = texts(bill(), templates())
+        files = texts(bill.rows(), templates())
         if given.check:
             different = differing(files)
             for name in different:
@@ -321,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 3 if different else 0
         draw(files, WIRING)
         block(BLOCK.parent)
-    except (WiringError, OSError) as error:
+    except (WiringError, bill.BillError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     print(f"{len(files)} drawings in hardware/wiring/, the block diagram in hardware/pictures/")

@@ -16,14 +16,15 @@ from test_docs import FENCED, make_targets, program, snippets, unknown_words
 
 sys.path.insert(0, str(ROOT / "hardware"))
 import airtime
+import bill
 import draw_wiring
 
 HARDWARE = ROOT / "hardware"
-BILL = draw_wiring.bill()
+BILL = bill.rows()
 TEMPLATES = draw_wiring.templates()
 TEXTS = draw_wiring.texts(BILL, TEMPLATES)
 CHIPS = {"ESP32-WROOM-32UE": "esp32", "ESP32-S3-WROOM-1U": "esp32s3", "ESP32-C3-WROOM-02U": "esp32c3"}
-VARIANTS = sorted({variant for row in BILL for variant in row["variants"].split()})
+VARIANTS = bill.variants(BILL)
 PIN = re.compile(r"GPIO(\d+) (\w+)")
 DOCUMENTS = [HARDWARE / name for name in ("README.md", "node.md", "assembly.md", "radio.md")]
 # What the documents name and other changes bring; what of it is there is checked like the rest.
@@ -96,8 +97,8 @@ def test_the_block_diagram_is_drawn_from_its_source_and_names_parts_of_the_bill(
     source = draw_wiring.BLOCK.read_text("utf-8")
     assert draw_wiring.made_from(draw_wiring.BLOCK.with_suffix(".png")) == draw_wiring.digest(source)
     said = " ".join(draw_wiring.structure(draw_wiring.BLOCK.with_suffix(".svg"))[0])
-    found = set(re.findall(rf"\b{draw_wiring.DESIGNATOR.pattern}\b", said))
-    assert found <= set(draw_wiring.parts(BILL, "esp32"))
+    found = set(re.findall(rf"\b{bill.DESIGNATOR.pattern}\b", said))
+    assert found <= set(bill.parts(BILL, "esp32"))
     wired = {each for name in drawings("esp32") for each in drawing(name)["connectors"]}
     assert wired - found == {"X1"}  # the board that they sit on
 
@@ -251,6 +252,7 @@ def rows_of_file():
         ("maker", "", r"row 2 \(U1\): maker: a value"),
         ("designators", "chip", r"row 2 \(chip\): chip came"),
         ("quantity", "2", r"row 2 \(U1\): quantity 2 came"),
+        ("price_each", "cheap", r"row 2 \(U1\): price cheap came"),
     ],
 )
 def test_a_row_that_is_wrong_is_refused_with_its_number(tmp_path, column, value, told):
@@ -259,17 +261,58 @@ def test_a_row_that_is_wrong_is_refused_with_its_number(tmp_path, column, value,
     path = tmp_path / "bom.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(rows)
-    with pytest.raises(draw_wiring.WiringError, match=told):
-        draw_wiring.bill(path)
+    with pytest.raises(bill.BillError, match=told):
+        bill.rows(path)
 
 
 def test_columns_and_double_parts_are_refused(tmp_path):
     path = tmp_path / "bom.csv"
     path.write_text("part,price\n", "utf-8")
-    with pytest.raises(draw_wiring.WiringError, match="columns"):
-        draw_wiring.bill(path)
-    with pytest.raises(draw_wiring.WiringError, match="U1 of esp32 twice"):
-        draw_wiring.parts([*BILL, BILL[0]], "esp32")
+    with pytest.raises(bill.BillError, match="columns"):
+        bill.rows(path)
+    with pytest.raises(bill.BillError, match="U1 of esp32 twice"):
+        bill.parts([*BILL, BILL[0]], "esp32")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_order_is_each_part_once_in_the_number_that_the_nodes_take(variant):
+    lines = bill.order(BILL, variant, 20)
+    assert len({(line.part, line.maker_number) for line in lines}) == len(lines)
+    assert sum(line.quantity for line in lines) == 20 * len(bill.parts(BILL, variant))
+    one = sum(float(row["price_each"]) for row in bill.parts(BILL, variant).values())
+    assert sum(line.price for line in lines) == pytest.approx(20 * one)
+    prices = [line.price for line in lines]
+    assert prices == sorted(prices, reverse=True)
+
+
+def test_the_order_is_a_table_or_a_spreadsheet_and_says_that_it_estimates():
+    def run(*words):
+        command = [sys.executable, "hardware/bill.py", *words]
+        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, encoding="utf-8")
+
+    shown = run("esp32", "--nodes", "20")
+    assert shown.returncode == 0
+    assert re.search(r"^ +20 +[\d.]+  ESP32 module.* Espressif ESP32-WROOM-32UE-N4 +U1$", shown.stdout, re.MULTILINE)
+    assert "esp32, 20 nodes: about" in shown.stdout
+    assert "Estimates" in shown.stdout.splitlines()[-1]
+    records = list(csv.DictReader(run("esp32", "--nodes", "20", "--csv").stdout.splitlines()))
+    assert {row["maker_number"] for row in records} == {line.maker_number for line in bill.order(BILL, "esp32")}
+    refused = run("esp31")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("variant esp31 came, bno055, camera, esp32, esp32c3")
+
+
+def test_the_sums_in_the_document_are_the_bills():
+    rows = headed((HARDWARE / "node.md").read_text("utf-8"), "| variant | for |")
+    assert {row[0].strip("`") for row in rows} == set(VARIANTS)
+    for name, *_, told in rows:
+        if told:
+            total = sum(line.price for line in bill.order(BILL, name.strip("`")))
+            assert int(told) == pytest.approx(total, abs=0.51), name
+    servos = sum(line.price for line in bill.order(BILL, "esp32") if {"M1", "PS3", "C4"} & set(line.designators))
+    text = " ".join((HARDWARE / "node.md").read_text("utf-8").split())
+    (saved,) = re.findall(r"without pan and tilt is (\d+) EUR less", text)
+    assert int(saved) == pytest.approx(servos, abs=3)
 
 
 # --- the generator ---
