@@ -295,6 +295,7 @@ def _power(section, node):
     sleeps = node.mode in ("light", "deep")
     node.awake_s = section.integer("awake_s", 2, 43200, _MUST if sleeps else None, not sleeps)
     node.asleep_s = section.integer("asleep_s", 1, 43200, _MUST if sleeps else None, not sleeps)
+    node.radio_dbm = section.integer("radio_dbm", 2, 20, None, True)
     node.battery = _battery(section)
     node.low_mv = section.integer("low_mv", 0, 100_000, 0)
     node.critical_mv = section.integer("critical_mv", 0, node.low_mv or 0, 0)

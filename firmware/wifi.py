@@ -34,6 +34,8 @@ async def joined(link):
         wlan.active(False)
         wlan.active(True)
         wlan.config(reconnects=_RECONNECTS)
+        if link.config.radio_dbm:
+            wlan.config(txpower=link.config.radio_dbm)
         link.save_power(link.saving)
     link.failed += 1
     for i in [link.network] + [i for i in range(len(networks)) if i != link.network]:

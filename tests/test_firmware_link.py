@@ -234,7 +234,7 @@ class Wlan:
     def active(self, on):
         tried.append("on" if on else "off")
     def config(self, **settings):
-        pass
+        tried.extend(["%d dBm" % settings[key] for key in settings if key == "txpower"])
     def disconnect(self):
         self.asked = (None, None)
     def connect(self, ssid, password):
@@ -248,6 +248,7 @@ class Wlan:
 class Link:
     class config:
         wifi = [["one", "1"], ["two", "2"], ["three", "3"]]
+        radio_dbm = given.get("radio_dbm")
     wlan, network, failed, futile, saving = Wlan(), given["last"], given["failed"], 0, False
     def save_power(saving):
         pass
@@ -285,6 +286,11 @@ def test_the_last_good_network_comes_first_and_each_that_is_refused_is_told(side
     assert got[:2] == expected[:2]
     assert expected[2] in (None, got[2])
     assert got[3] == expected[3]
+
+
+def test_an_antenna_with_gain_gets_less_power_whenever_the_radio_is_switched_on(side):
+    got = answer(side, AIR, {"air": {"one": "1"}, "last": 0, "failed": 3, "radio_dbm": 12})
+    assert got[1] == ["off", "on", "12 dBm", "one"]
 
 
 WAITS = (
