@@ -104,13 +104,11 @@ def begin(node, ms, word):
 
 
 def _rest(node, ms):
-    # A light sleep, without what hangs on a switch. A BNO055 keeps its supply: it would have to learn its calibration
-    # anew.
+    # A light sleep, without what hangs on a switch.
     receiver, config, utc = node.receiver, node.config, node.clock()
-    sensor = power.uart if config.compass != "bno055" else []
     if receiver:
         board.supply(1, 0)
-    if sensor:
+    if power.uart:
         board.supply(2, 0)
     _light(ms)
     if receiver:
@@ -120,8 +118,8 @@ def _rest(node, ms):
         turn = config.asleep_s and config.awake_s < 600
         if not (turn and config.survey and utc.source == "gnss" and utc.fresh(clock.uptime_ms() + _ALMOST_MS)):
             board.gnss_uart(receiver.uart)
-    if sensor:
-        board.sensor_uart(2, sensor[1], sensor[0])
+    if power.uart:
+        board.sensor_uart(2, power.uart[1], True, power.uart[0])
 
 
 def _light(ms):

@@ -15,9 +15,9 @@ import sys
 from micropython import const
 
 # A row's name, then the numbers of each chip: 6-11 is six pins, - none. The first rows are the reference wiring. Of it
-# uart2, i2s, sensor_power and battery belong to the sensor that uses them (`config.Section.claim`); pir and servo are
-# where the documents put them, config.json says where they are. A _power is an output that is high while a supply is
-# on; it has a pull-down resistor, so in reset and in deep sleep it is off.
+# uart2, i2s, sensor_power and battery belong to the sensor that uses them (`config.Section.claim`); pir
+# and servo are where the documents put them, config.json says where they are. A _power is an output that is high while
+# a supply is on; it has a pull-down resistor, so in reset and in deep sleep it is off.
 # pir on ESP32: an input only, which spares the outputs; it has no pull-down of its own. C3: eight pins are free in all.
 # waking: RTC_GPIO (ext1); on the C3, which has no ext1, what esp32.wake_on_gpio takes in a deep sleep.
 # psram: on modules that have one (ESP32-WROVER; S3 with eight lines, R8 and R16); we leave them free on all.
@@ -114,28 +114,31 @@ def supply(number, on):
 def gnss_uart(again=None):
     """The UART that the GNSS receiver talks on, the receiver's supply on; reads never wait (`timeout=0`). `again`: the
     one that there is, after its supply was off."""
+    supply(1, 1)
     # 9600 baud is what every NMEA receiver speaks when it leaves the shop; the buffer holds a second of it.
     return _uart(1, 9600, again, *pins("gnss")[:2])
 
 
-def sensor_uart(number, baud, again=None):
-    """UART 2, for the one device that talks on it, its supply on; reads never wait. None is left beside it: 0 is the
-    console's, 1 the receiver's. `again` as of gnss_uart."""
-    import power
-
+def sensor_uart(number, baud, switched=False, again=None):
+    """UART 2, for the one device that talks on it; reads never wait. None is left beside it: 0 is the console's, 1 the
+    receiver's. `switched`: its supply is the board's, and goes on; `again` as of gnss_uart."""
+    if switched:
+        supply(number, 1)
     uart = _uart(number, baud, again, *pins("uart2"))
-    power.uart[:] = [uart, baud]
+    if switched:
+        import power
+
+        power.uart[:] = [uart, baud]
     return uart
 
 
 def _uart(number, baud, again, tx, rx):
-    import machine
+    from machine import UART, Pin
 
-    supply(number, 1)
-    wires = {"baudrate": baud, "tx": machine.Pin(tx), "rx": machine.Pin(rx), "rxbuf": 1024, "timeout": 0}
+    wires = {"baudrate": baud, "tx": Pin(tx), "rx": Pin(rx), "rxbuf": 1024, "timeout": 0}
     if again:
         again.init(**wires)
-    return again or machine.UART(number, **wires)
+    return again or UART(number, **wires)
 
 
 def servo(number):

@@ -27,7 +27,7 @@ battery = 0  # 0 enough, 1 low, 2 critical
 kept = []  # what a deep sleep left (asleep.py)
 state = ACTIVE
 verdict = 0  # of the last voltage
-uart = []  # UART 2 and its baud rate, where a sensor talks on it
+uart = []  # UART 2 and its baud rate, where what talks on it has a switched supply
 
 
 def enter(new):

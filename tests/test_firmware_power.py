@@ -51,7 +51,7 @@ class machine:
     def lightsleep(ms):
         machine.said.append(ms)
         turn(ms if machine.pin is None else min(ms, machine.pin))
-    pin = None
+    pin = UART = None
     class Pin:
         IN, OUT, levels = 1, 3, {}
         def __init__(self, number, mode=-1, value=None):
@@ -221,10 +221,29 @@ def test_what_hangs_on_a_switch_is_off_while_the_node_sleeps_lightly_and_on_agai
     assert first[1:] == ["asleep", 0, 0, None, None]
     assert baud == 256_000
     assert second[1:] == ["awake", 1, 1, "line", "line"]
-    # A BNO055 on UART 2 would forget its calibration.
-    first, second, *_ = answer(side, SWITCHED + "run()\nout = said", [*given[:5], "bno055", names])
+    # What has a supply of its own keeps it, and its line.
+    own = "power.uart.clear()\nmachine.UART = lambda *words, **wires: None\nboard.sensor_uart(2, 115200)\n"
+    first, second, *_ = answer(side, SWITCHED + own + "run()\nout = said", given)
     assert first[1:] == ["asleep", 0, 1, None, "line"]
     assert second[1:] == ["awake", 1, 1, "line", "line"]
+
+
+def test_the_supply_of_a_sensor_is_switched_on_before_its_uart_and_what_has_its_own_is_left_alone(side):
+    source = (
+        SWITCHED
+        + """
+levels.clear()
+power.uart.clear()
+machine.UART = lambda number, **wires: [number, wires["baudrate"], sorted(levels.items())]
+first = board.sensor_uart(2, 115_200)
+kept = list(power.uart)
+out = [first, kept, board.sensor_uart(2, 256_000, True), board.gnss_uart()]
+"""
+    )
+    first, kept, second, third = answer(side, source, ["light", 1, 1, 0, "esp32", "qmc5883", [1, 2]])
+    assert (first, kept) == ([2, 115_200, []], [])
+    assert second == [2, 256_000, [[27, 1]]]
+    assert third == [1, 9600, [[23, 1], [27, 1]]]
 
 
 def test_a_chip_without_a_second_uart_sleeps_without_it(side):

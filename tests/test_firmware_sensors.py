@@ -178,7 +178,7 @@ serial.asyncio, serial.clock = Asyncio, Clock
 frame = bytes(given)
 uart = Uart([(t, frame) for t in range(700, 5000, 100)] + [(20_000, b"rubbish")] +
     [(t, frame) for t in range(40_000, 60_000, 100)])
-board.sensor_uart = lambda number, baud: uart
+board.sensor_uart = lambda number, baud, switched: uart
 drive(ld2450.watch((0, False, Told(500, 600_000)), detected, trouble))
 out = [seen, troubles, [[t, bytes(data).hex() if sys.implementation.name == "cpython" else
     "".join(["%02x" % b for b in data])] for t, data in uart.written]]
@@ -212,7 +212,7 @@ class Asleep(Asyncio):
 serial.asyncio, serial.clock = Asleep, Clock
 frame = bytes(given)
 uart = Uart([(t, frame) for t in range(0, 5000, 100)] + [(t, frame) for t in range(37_000, 41_000, 100)])
-board.sensor_uart = lambda number, baud: uart
+board.sensor_uart = lambda number, baud, switched: uart
 drive(ld2450.watch((0, False, Told(500, 600_000)), detected, trouble))
 out = [troubles, [t for t, _ in uart.written]]
 """
@@ -291,7 +291,7 @@ from sensors.told import Told
 told, lines = [], given
 serial.asyncio, serial.clock, serial.log = Asyncio, Clock, lambda *words: told.append(words)
 uart = Uart([(1000 * i, (line + "\\r\\n").encode()) for i, line in enumerate(lines)])
-board.sensor_uart = lambda number, baud: uart
+board.sensor_uart = lambda number, baud, switched: uart
 end = 70_000
 drive(radar.watch((38_400, 200, 150, 30_000, Told(200, 10_000)), detected, trouble))
 out = [seen, troubles, told]

@@ -95,6 +95,6 @@ async def watch(settings, detected, trouble):
         if found and told.news(None, found[1], found[4] or 0, uptime):
             detected(*found[:3], sigma_cdeg=found[3], range_cm=found[4], kind=found[5])
 
-    uart = once("board").sensor_uart(2, baud) if baud else _Post()
+    uart = once("board").sensor_uart(2, baud, True) if baud else _Post()
     settings[3] = uart
     await serial.listen(uart, serial.Lines(_LONGEST, line), silent, trouble)

@@ -81,4 +81,4 @@ class Frames:
 async def watch(settings, detected, trouble):
     """Reads the radar for ever."""
     frames = Frames(settings, detected)
-    await serial.listen(once("board").sensor_uart(2, _BAUD), frames, _SILENT_MS, trouble, _SETUP)
+    await serial.listen(once("board").sensor_uart(2, _BAUD, True), frames, _SILENT_MS, trouble, _SETUP)

@@ -67,4 +67,4 @@ async def watch(settings, detected, trouble):
             if status != b"L" and speed >= slowest and told.news(number, azimuth, distance, uptime):
                 detected(900 if status == b"T" else 600, azimuth, 0, sigma, distance)
 
-    await serial.listen(once("board").sensor_uart(2, baud), serial.Lines(_LONGEST, line), silent, trouble)
+    await serial.listen(once("board").sensor_uart(2, baud, True), serial.Lines(_LONGEST, line), silent, trouble)
