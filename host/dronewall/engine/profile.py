@@ -194,11 +194,18 @@ def _transmittance(terrain: Terrain, eye: Point, target: Point, shares: Floats, 
     share = np.concatenate(([0.0], shares, [1.0]))
     tall = np.concatenate(([tops[0] - ends[0]], canopy, [tops[1] - ends[1]]))
     over = np.concatenate(([eye[2] - ends[0]], above, [target[2] - ends[1]])) - tall
+    return float(np.exp(-share_under(share, over, tall) * math.dist(eye, target) / terrain.canopy_extinction))
+
+
+def share_under(share: Floats, over: Floats, tall: Floats) -> float:
+    """The share of a way that is inside a canopy. share: of the way at each point, rising from 0 to 1; over: of the way
+    over the canopy's top [m], straight between the points; tall: of the canopy [m], 0 where there is none.
+    """
     low, high = np.minimum(over[:-1], over[1:]), np.maximum(over[:-1], over[1:])
     with np.errstate(divide="ignore", invalid="ignore"):
         under = np.where(high <= 0.0, low < 0.0, np.where(low < 0.0, low / (low - high), 0.0))
     inside = np.where((tall[:-1] > 0.0) | (tall[1:] > 0.0), under, 0.0) * np.diff(share)
-    return float(np.exp(-inside.sum() * math.dist(eye, target) / terrain.canopy_extinction))
+    return float(inside.sum())
 
 
 def _in_cells(terrain: Terrain, point: Point) -> tuple[float, float]:
