@@ -37,6 +37,7 @@ ORDER = [
     ["engine.fan", "engine.horizon", "engine.certify"],
     ["engine.canopy"],
     ["engine.viewshed", "engine.profile"],
+    ["engine.radio"],
     ["engine.showing", "engine.view"],  # loops over arrays: what view is, frustum says
     ["engine.detection"],
     ["engine.levels"],
@@ -50,7 +51,7 @@ ORDER = [
     ["engine.patrol", "engine.loss", "engine.placement"],
     ["engine.fewest"],
     ["engine.ground"],
-    ["engine.plan"],
+    ["engine.plan", "engine.links"],
     ["engine.sensors", "engine.track"],
     ["engine.wall"],
     ["engine.moving"],
@@ -72,7 +73,7 @@ ORDER = [
     ["outputs", "sources", "program"],
     ["demo", "bridges"],
     ["web", "bench", "simulation"],
-    ["nodes"],
+    ["nodes", "radio_links"],
     ["cli"],
     ["__main__"],
 ]

@@ -20,6 +20,7 @@ from dronewall.bridges import bridge
 from dronewall.nodes import node
 from dronewall.options import WEEK_S, Area, Length, Place, Seconds, loudness, own_terrain
 from dronewall.program import EXCEEDED, Program
+from dronewall.radio_links import link
 from dronewall.simulation import simulate
 from dronewall.sources import Link, Source, from_anywhere, from_broker
 from dronewall.talk import Talk, stdout
@@ -808,6 +809,7 @@ def patrol(
 
 
 main.add_command(bridge)
+main.add_command(link)
 main.add_command(node)
 main.add_command(simulate)
 

@@ -73,6 +73,7 @@ Latitude = Annotated[float, _is("Latitude, WGS 84, north positive", ge=-90, le=9
 Longitude = Annotated[float, _is("Longitude, WGS 84, east positive", ge=-180, le=180)]
 LatLon = tuple[Latitude, Longitude]
 Name = Annotated[str, _id("Name")]
+Gain = Annotated[float, _is("Gain of its antenna towards the other end, cable deducted", ge=-10, le=40)]
 
 
 class _Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -465,6 +466,7 @@ class Node(_Table, frozen=True, kw_only=True):
     period_s: Annotated[float, _is("Time between its reports", ge=1, le=3600)] = 10.0
     access_point: Annotated[str, _id("The Wi-Fi access point it depends on, one of [[access_points]]")] | None = None
     gateway: Annotated[str, _id("The gateway that publishes for it, one of [[gateways]]")] | None = None
+    antenna_dbi: Gain | None = None
     duty: Annotated[Duty, _is("How much of the time its sensors are awake")] = Duty()
     sensors: Annotated[tuple[Sensor, ...], _is("Its sensors", min_length=1, max_length=8)]
 
@@ -652,6 +654,14 @@ class AccessPoint(_Table, frozen=True, kw_only=True):
         Annotated[str, _id("The access point that it is linked to on its way home, another of [[access_points]]")]
         | None
     ) = None
+    antenna_dbi: Gain | None = None
+    via_dbi: (
+        Annotated[
+            float,
+            _is("Gain of both antennas of its link to `via`, each; left out: their antenna_dbi", ge=-10, le=40),
+        ]
+        | None
+    ) = None
     post: Annotated[str, _id("The post that it stands at and is lost with, one of [[posts]]")] | None = None
 
 
@@ -663,6 +673,7 @@ class Gateway(_Table, frozen=True, kw_only=True):
     longitude_deg: Longitude
     height_agl_m: Annotated[float, _is("Antenna height above the ground", ge=0, le=1000)]
     access_point: Annotated[str, _id("The Wi-Fi access point it depends on, one of [[access_points]]")] | None = None
+    antenna_dbi: Gain | None = None
     post: Annotated[str, _id("The post that it stands at and is lost with, one of [[posts]]")] | None = None
 
 
@@ -817,7 +828,8 @@ checks while typing, write the schema to a file (`dronewall schema site > site.s
 `#:schema site.schema.json` on the site file's first line (taplo; Even Better TOML in VS Code).
 
 - A name ends in its unit: `_deg` degrees, `_m` metres, `_s` seconds, `_mps` metres per second, `_m2` square
-  metres, `_k` kelvins, `_c` degrees Celsius, `_db` decibels, `_hz` hertz; probabilities (`_p`) and counts have
+  metres, `_k` kelvins, `_c` degrees Celsius, `_db` decibels, `_dbi` decibels over an
+  isotropic antenna, `_hz` hertz; probabilities (`_p`) and counts have
   none.
 - A place is `[latitude, longitude]` in degrees, WGS 84. An azimuth runs clockwise from true north, an
   elevation up from the horizon.

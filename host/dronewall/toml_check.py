@@ -24,7 +24,7 @@ from dronewall.toml_lines import Key, lines
 
 UNITS = {
     "deg": "degrees", "m": "metres", "s": "seconds", "mps": "metres per second", "m2": "square metres",
-    "k": "kelvins", "c": "degrees Celsius", "db": "decibels", "hz": "hertz",
+    "k": "kelvins", "c": "degrees Celsius", "db": "decibels", "dbi": "dBi", "hz": "hertz",
 }  # fmt: skip
 """The units that a key's name may end in."""
 

@@ -1,5 +1,6 @@
 """What of a scenario stays when reports come and go: its frame, its frontage and its terrain."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +20,9 @@ Floats = npt.NDArray[np.float64]
 
 _FARTHEST_MARGIN = 5000.0
 """Ground is read this far around the belt [m] and no farther, however far a sensor claims to see."""
+
+_FARTHEST_ANTENNA = 20_000.0
+"""The same where radio links are looked at [m]."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +68,17 @@ def _frame(scenario: Scenario) -> tuple[Site, Frontage]:
     return site, frontage
 
 
-def ground_of(scenario: Scenario) -> Ground:
-    """The frame, frontage and terrain of a scenario. Raises EarthError and TerrainError."""
+def ground_of(scenario: Scenario, also: Sequence[tuple[float, float]] = ()) -> Ground:
+    """The frame, frontage and terrain of a scenario. also: further places (latitude, longitude [degrees]) that the
+    terrain reaches to, up to 20 km around the belt. Raises EarthError and TerrainError.
+    """
     site, frontage = _frame(scenario)
     terrain = read(
         scenario.terrain.ground,
         site,
         frontage,
         scenario.terrain.cell_m,
-        margin=_margin(scenario, site, frontage),
+        margin=_margin(scenario, site, frontage, also),
         posting=scenario.terrain.posting_m,
         le90=scenario.terrain.le90_m,
         surface=scenario.terrain.surface,
@@ -83,19 +89,29 @@ def ground_of(scenario: Scenario) -> Ground:
     return Ground(scenario, site, frontage, terrain)
 
 
-def _margin(scenario: Scenario, site: Site, frontage: Frontage) -> float:
+def _margin(scenario: Scenario, site: Site, frontage: Frontage, also: Sequence[tuple[float, float]]) -> float:
     """Metres around the belt that hold every post, where drones take off, too, and every route, as far as they can see
-    into the belt.
+    into the belt, and the places of `also`.
     """
     places = [(post.latitude_deg, post.longitude_deg) for post in scenario.posts]
     places += [place for sortie in scenario.sorties for place in sortie.route_deg]
+    # What flies an orbit is off its one point by the radius.
+    around = [sortie.radius_m or 0.0 for sortie in scenario.sorties for _ in sortie.route_deg]
+    margin = _reaching(scenario, site, frontage, places, np.array([0.0] * len(scenario.posts) + around))
+    return max(
+        min(margin, _FARTHEST_MARGIN),
+        min(_reaching(scenario, site, frontage, also, np.zeros(len(also))), _FARTHEST_ANTENNA),
+    )
+
+
+def _reaching(
+    scenario: Scenario, site: Site, frontage: Frontage, places: Sequence[tuple[float, float]], radius: Floats
+) -> float:
+    """Metres around the belt that hold places with so much around each."""
     if not places:
         return 0.0
     east, north = site.to_site(*np.array(places, dtype=np.float64).T)
-    # What flies an orbit is off its one point by the radius.
-    around = [sortie.radius_m or 0.0 for sortie in scenario.sorties for _ in sortie.route_deg]
-    radius = np.array([0.0] * len(scenario.posts) + around)
     chainage, _ = frontage.locate(east, north)
     on_east, on_north = frontage.at(chainage)
     away = (np.hypot(east - on_east, north - on_north) + radius).max() - min(frontage.front, frontage.behind)
-    return float(min(max(away + 10.0 * scenario.terrain.cell_m, 200.0), _FARTHEST_MARGIN))
+    return float(max(away + 10.0 * scenario.terrain.cell_m, 200.0))

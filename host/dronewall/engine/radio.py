@@ -47,16 +47,16 @@ class Rate:
 RATES = {
     rate.name: rate
     for rate in (
-        Rate("1M", 19.5, -97.0),
-        Rate("11M", 19.5, -88.0),
-        Rate("6M", 18.0, -92.0),
-        Rate("54M", 14.0, -75.0),
+        Rate("b1", 19.5, -97.0),
+        Rate("b11", 19.5, -88.0),
+        Rate("g6", 18.0, -92.0),
+        Rate("g54", 14.0, -75.0),
         Rate("mcs0", 18.0, -92.0),
         Rate("mcs7", 13.0, -72.0),
     )
 }
 """Wi-Fi of an ESP32 at 2.4 GHz and 20 MHz: Espressif, ESP32-WROOM-32E/32UE Datasheet v1.6, tables "Transmitter
-Characteristics" and "Receiver Characteristics" [check]; 1M and 11M are 802.11b, 6M and 54M 802.11g, the others 802.11n.
+Characteristics" and "Receiver Characteristics" [check]; b1: 802.11b at 1 Mbit/s, g54: 802.11g at 54, mcs7: 802.11n.
 """
 
 
