@@ -61,3 +61,12 @@ def test_the_command_prints_a_row_for_each_pair_of_heights():
     refused = subprocess.run([*command[:2], "--node-m", "-1"], capture_output=True, text=True, cwd=ROOT, check=False)
     assert refused.returncode == 2
     assert "expected heights" in refused.stderr
+
+
+def test_the_documents_table_is_what_the_command_prints():
+    command = [sys.executable, "hardware/link_budget.py"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    text = (ROOT / "docs" / "links.md").read_text("utf-8")
+    block = re.search(r"<!-- table: link_budget -->\n```text\n(.*?)```", text, re.DOTALL)
+    assert block is not None
+    assert block[1] == done.stdout, f"docs/links.md; expected:\n{done.stdout}"

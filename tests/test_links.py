@@ -235,3 +235,31 @@ def test_the_table_of_the_demos_site_is_what_the_document_shows(monkeypatch):
     block = re.search(r"<!-- table: dronewall link -->\n```text\n(.*?)\n```", text, re.DOTALL)
     assert block is not None
     assert block[1].split() == shown.split(), f"docs/links.md; expected:\n{shown}"
+
+
+def test_trees_on_the_way_have_a_column_and_a_word(site, tmp_path):
+    heights = np.zeros((400, 600), dtype=np.float32)
+    heights[:, 200:210] = 20.0
+    shape = {"width": 600, "height": 400, "count": 1, "dtype": "float32"}
+    place = {"crs": "EPSG:32616", "transform": from_origin(EAST, NORTH + 4000.0, CELL, CELL)}
+    with rasterio.open(tmp_path / "trees.tif", "w", driver="GTiff", **shape, **place) as raster:
+        raster.write(heights, 1)
+    path = site(node("P1", 1505.0), point("A", 2505.0))
+    path.write_text(path.read_text().replace('ground = "dem.tif"', 'ground = "dem.tif"\ncanopy = "trees.tif"'))
+    (link,) = told(path, "--margin-db", "20")["links"]
+    # Ten cells wide, its edges rise within a cell on either side: 6 to 12 m up, 90 m and most of two cells inside.
+    most = 1.15 * 2437**0.43
+    low, high = (most * (1 - math.exp(-0.4 * metres / most)) for metres in (95.0, 110.0))
+    assert low < link["canopy_db"] < high
+    assert f"the trees take {link['canopy_db']:.0f} dB" in link["words"]
+    ran = CliRunner().invoke(main, ["link", str(path), "-q", "--canopy-db", "0"], env={"COLUMNS": "100"})
+    assert "trees" not in ran.stdout.splitlines()[1]
+    ran = CliRunner().invoke(main, ["link", str(path), "-q"], env={"COLUMNS": "100"})
+    assert "trees" in ran.stdout.splitlines()[1]
+
+
+def test_a_site_without_access_points_says_so():
+    ran = CliRunner().invoke(main, ["link", str(ROOT / "examples" / "minimal.toml"), "-q"])
+    assert ran.exit_code == 0
+    assert "No link to judge" in ran.stdout
+    assert "they name no access point: P1" in ran.stdout
