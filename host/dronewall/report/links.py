@@ -124,20 +124,20 @@ def _said(link: Link) -> str:
     if link.verdict == "reaches":
         return f"reaches with {margin:.0f} dB to spare"
     if link.verdict == "marginal":
-        said = f"marginal: {margin:.0f} dB over what is heard, {link.radio.margin:g} dB asked for"
+        said = f"marginal: {margin:.0f} dB to spare where {link.radio.margin:g} dB are asked for"
     else:
         said = f"cannot reach: {-margin:.0f} dB too weak"
     if path.lacking > 0.0 and path.tightest is not None:
         place = f"the ground {away(float(path.section.distance[path.tightest]))} from {clean(link.one.name)}"
         if path.clearance < 0.0:
-            said += f", for {place} stands {height(-path.clearance)} above the line of sight"
+            said += f", because {place} stands {height(-path.clearance)} above the line of sight"
             said += f" ({height(path.lacking)} too high for a free Fresnel zone)"
         else:
-            said += f", for {place} is {height(path.lacking)} too high for a free Fresnel zone"
+            said += f", because {place} is {height(path.lacking)} too high for a free Fresnel zone"
     if path.canopy >= 1.0:
         said += f", and the trees take {path.canopy:.0f} dB"
     if path.lacking == 0.0 and path.canopy < 1.0:
-        said += f", for it is {away(path.slant)} away"
+        said += f", because it is {away(path.slant)} away"
     return said
 
 
