@@ -45,7 +45,7 @@ def section(heights, spacing=CELL, refraction=1.0, canopy=None):
 
 
 def test_free_space_loses_what_p525_says():
-    # P.525-4, equation 4: 32.4 + 20 lg f/MHz + 20 lg d/km
+    # P.525-4: 32.4 + 20 lg f/MHz + 20 lg d/km
     assert radio.free_space_loss(5000.0, 2.4e9) == pytest.approx(32.4 + 20 * math.log10(2400 * 5), abs=0.06)
     # ... and 6.02 dB more for twice the way
     more = radio.free_space_loss(2000.0, 2.4e9) - radio.free_space_loss(1000.0, 2.4e9)
@@ -109,7 +109,7 @@ def test_a_single_wall_is_bullingtons_edge():
     # 30 m over the line, 300 m and 700 m from the ends.
     parameter = 30.0 * math.sqrt(2 * 1000 / (299.792458 / 2437 * 300 * 700))
     edge = 6.9 + 20 * math.log10(math.sqrt((parameter - 0.1) ** 2 + 1) + parameter - 0.1)
-    # P.526-15, equation 43 adds [1 - exp(-J/6)](10 + 0.02 d/km) to what one edge takes.
+    # P.526-15, 4.5.1 adds [1 - exp(-J/6)](10 + 0.02 d/km) to what one edge takes.
     assert path.diffraction == pytest.approx(edge + (1 - math.exp(-edge / 6)) * (10 + 0.02), abs=1e-6)
     assert (path.tightest, path.clearance) == (30, pytest.approx(-30.0))
     assert path.lacking == pytest.approx(30.0 + 0.6 * path.radius)
@@ -150,7 +150,7 @@ def test_behind_a_ridge_the_trees_count_along_the_ray_over_its_crest():
     tall[10:14] = 15.0
     ridge = 100.0 - np.abs(np.arange(101) - 50.0) * 10.0
     ridge = np.maximum(ridge, 0.0)
-    # The straight line at 5 m goes through the trees; the ray to the crest, 100 m up half way of 1 km, is at 24 m there.
+    # The straight line at 5 m goes through the trees; the ray to the crest, 100 m up after 500 m, is 24 m up there.
     through = radio.path_over(section(np.zeros(101), canopy=tall), 5.0, 5.0, CHANNEL_6)
     over = radio.path_over(section(ridge, canopy=tall), 5.0, 5.0, CHANNEL_6)
     assert through.canopy > 5.0

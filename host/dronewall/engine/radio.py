@@ -22,7 +22,8 @@ Floats = npt.NDArray[np.float64]
 
 LIGHT_SPEED = 299_792_458.0
 CLEAR = 0.6
-"""Share of the first Fresnel zone that has to be free for a loss as in free space (ITU-R P.530-18, 2.2.2)."""
+"""Share of the first Fresnel zone that has to be free for a loss as in free space (ITU-R P.530, 2.2.2 [check]; P.526's
+knife edge loses nothing from 0.55 on)."""
 
 _NEAREST = 1.0
 """Antennas nearer to each other count as this far apart [m]."""
@@ -61,7 +62,7 @@ Characteristics" and "Receiver Characteristics" [check]; b1: 802.11b at 1 Mbit/s
 
 
 def free_space_loss(distance: float, frequency: float) -> float:
-    """Basic transmission loss [dB] in free space: 20 lg(4 pi d / lambda) (ITU-R P.525-4, equation 3)."""
+    """Basic transmission loss [dB] in free space: 20 lg(4 pi d / lambda) (ITU-R P.525-4)."""
     return 20.0 * math.log10(4.0 * math.pi * max(distance, _NEAREST) * frequency / LIGHT_SPEED)
 
 
@@ -271,7 +272,7 @@ def _diffraction(
 def _bullington(
     distance: Floats, length: float, raised: Floats, one: float, other: float, frequency: float
 ) -> tuple[float, tuple[float, float] | None]:
-    """P.526-15, 4.5.1, equations 37 to 43."""
+    """Bullington's model for a general path (P.526-15, 4.5.1), with its correction for what stands around the edge."""
     wave = LIGHT_SPEED / frequency
     scale = np.sqrt(2.0 * length / (wave * distance * (length - distance)))
     rising = float(((raised - one) / distance).max())
@@ -293,7 +294,7 @@ def _bullington(
 
 
 def smooth_heights(section: Section, one: float, other: float) -> tuple[float, float]:
-    """Heights of the antennas over the smooth surface that fits the terrain (P.526-15, 4.5.3, equations 44 to 51)."""
+    """Heights of the antennas over the smooth surface that fits the terrain (P.526-15, 4.5.3)."""
     distance, ground, length = section.distance, section.ground_amsl, section.length
     step = np.diff(distance)
     first = float((step * (ground[1:] + ground[:-1])).sum())
@@ -359,8 +360,8 @@ def sphere_loss(
 
 
 def _first_term(length: float, one: float, other: float, frequency: float, earth: float, vertical: bool) -> float:
-    """P.526-15, 3.1.1.2, equations 13 to 18, in the kilometres and gigahertz that its constants are for (as in ITU-R
-    P.452-16, 4.2.2.1).
+    """The first term of the residue series (P.526-15, 3.1.1), in the kilometres and gigahertz that the constants of
+    ITU-R P.452-16, 4.2.2.1 are for.
     """
     f, a, d = frequency / 1e9, earth / 1000.0, length / 1000.0
     loss_term = 18.0 * _CONDUCTIVITY / f
