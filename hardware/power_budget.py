@@ -75,6 +75,7 @@ class Part:
 
 
 ALWAYS = Part(0.1, 0.1, CELL_V * TO_3V3, "own current of converter, charger and protection (assumed), from the cell")
+# While the node is awake and has one. A surveyed post that sleeps lightly leaves it off for most turns: less than this.
 GNSS = {
     "switched": Part(23.0, 0.015, 3.3, "u-blox SAM-M8Q, UBX-16012619: tracking GPS and GLONASS; V_BCKP 15 uA [check]"),
     "always": Part(23.0, 23.0, 3.3, "the same without a switch"),
