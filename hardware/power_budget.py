@@ -41,13 +41,28 @@ panel for 6 V on at the cell's volts; one that tracks the panel's best point con
 """
 DAYS = 30
 
-# The chip, at 3.3 V [mA]: Espressif, ESP32 Series Datasheet v4.6, tables "Power Consumption by Power Modes" and "RF
-# Current Consumption" [check]
-RECEIVE = 97.5  # 95 to 100: the receiver listens all the time
-TRANSMIT = 240.0  # 802.11b, 1 Mbit/s, 19.5 dBm: the worst rate
-MODEM = 31.0  # modem sleep, both cores at 160 MHz, 27 to 34
-LIGHT = 0.8
-DEEP = 0.010  # RTC timer and RTC memory
+
+@dataclass(frozen=True)
+class Chip:
+    """What a chip draws at 3.3 V [mA]: `receive`, for the receiver listens all the time; `transmit` at 802.11b, 1
+    Mbit/s, the worst rate; `modem`: modem sleep, both cores at 160 MHz; `light`; `deep`, with RTC timer and memory.
+    """
+
+    receive: float
+    transmit: float
+    modem: float
+    light: float
+    deep: float
+
+
+CHIPS = {
+    # Espressif, ESP32 Series Datasheet v4.6, tables "Power Consumption by Power Modes" (modem: 27 to 34) and "RF
+    # Current Consumption" (receive: 95 to 100) [check]
+    "esp32": Chip(97.5, 240.0, 31.0, 0.8, 0.010),
+    # Espressif, ESP32-S3 Series Datasheet v2.2, tables 5-7, 5-9 (modem: 27.6 idle without the clocks of the
+    # peripherals, 42.3 with them) and 5-10, light sleep with 40 uA of 2 MB of PSRAM: read in transcripts of it [check]
+    "esp32s3": Chip(88.0, 340.0, 35.0, 0.28, 0.008),
+}
 
 BEACON_SHARE = 0.05  # of the time in modem sleep in which the radio listens to beacons: 5 ms of 102 (assumed)
 LAST_WORDS_S = 0.3 + 0.125  # firmware: link.py's pause before the radio goes off, and half of power.py's round
@@ -102,12 +117,13 @@ ELSEWHERE = ("optics", "detector", "radar")  # have a supply of their own
 
 @dataclass(frozen=True)
 class Fitted:
-    """What hangs on a node besides the sensors of the site file: keys of GNSS, COMPASSES and GAUGES, and servos."""
+    """A node but for the sensors of the site file: keys of GNSS, COMPASSES, GAUGES and CHIPS, and servos."""
 
     gnss: str = "switched"
     compass: str = "qmc5883"
     gauge: str = "ina219"
     servos: int = 0
+    chip: str = "esp32"
 
 
 REFERENCE = Fitted()
@@ -172,14 +188,15 @@ def budget(node: Node, scenario: Scenario, fitted: Fitted = REFERENCE) -> Budget
     awake_reports = max(1, math.ceil(power["awake_s"] / node.period_s)) if cycle_s else 1
     rounds_per_day = 86400 / (cycle_s or node.period_s) * awake_reports
     reports = rounds_per_day * len(node.sensors) + (86400 / cycle_s if cycle_s else 1440)
-    chip = spent["active"] * RECEIVE + spent["light"] * LIGHT + spent["deep"] * DEEP
-    chip += spent["modem"] * (MODEM + BEACON_SHARE * (RECEIVE - MODEM))
-    sending = reports * REPORT_S / 86400 * (TRANSMIT - RECEIVE)
+    chip = CHIPS[fitted.chip]
+    drawn_ma = spent["active"] * chip.receive + spent["light"] * chip.light + spent["deep"] * chip.deep
+    drawn_ma += spent["modem"] * (chip.modem + BEACON_SHARE * (chip.receive - chip.modem))
+    sending = reports * REPORT_S / 86400 * (chip.transmit - chip.receive)
     parts = {"gnss": GNSS[fitted.gnss], "gauge": GAUGES[fitted.gauge], "always": ALWAYS}
     if any(sensor.azimuth_source == "compass" for sensor in node.sensors):
         parts["compass"] = COMPASSES[fitted.compass]
     awake = spent["active"] + spent["modem"]
-    drawn = {"chip": chip * 3.3 / TO_3V3, "sending": sending * 3.3 / TO_3V3}
+    drawn = {"chip": drawn_ma * 3.3 / TO_3V3, "sending": sending * 3.3 / TO_3V3}
     for name, part in parts.items():
         drawn[name] = _mean(part, awake)
     drawn["sensors"] = sum(_mean(SENSORS[driver], awake) for driver in drivers if driver in SENSORS)
@@ -311,6 +328,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--clearness", type=float, nargs="+", default=[0.4], metavar="K", help="one, or one a month")
     parser.add_argument("--sun-hours", type=float, help="peak sun hours of a day that are known, in place of the two")
     parser.add_argument("--charger", choices=CHARGERS, default="linear", help="[default: linear, a BQ25185]")
+    parser.add_argument("--chip", choices=CHIPS, default="esp32")
     parser.add_argument("--gnss", choices=GNSS, default="switched", help="off while asleep [default], always on, none")
     parser.add_argument("--compass", choices=COMPASSES, default="qmc5883", help="of nodes that have one")
     parser.add_argument("--gauge", choices=GAUGES, default="ina219", help="of the battery")
@@ -338,7 +356,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ScenarioError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    fitted = Fitted(given.gnss, given.compass, given.gauge, given.servos)
+    fitted = Fitted(given.gnss, given.compass, given.gauge, given.servos, given.chip)
     budgets = [budget(node, scenario, fitted) for node in scenario.nodes]
     if not budgets:
         print(f"{given.site}: no nodes", file=sys.stderr)

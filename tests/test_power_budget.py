@@ -70,6 +70,10 @@ def test_what_is_switched_draws_only_while_the_node_is_awake(tmp_path):
     switched = awake * 23 + (1 - awake) * 0.015
     assert milliwatts(gnss="switched", gauge="none") - bare == pytest.approx(switched * 3.3 / 0.9)
     assert milliwatts(gnss="none", gauge="ina219") - bare == pytest.approx(1.0 * 3.3 / 0.9)
+    # An S3 draws 88 mA listening, 340 sending (1008 reports of 20 ms), 8 uA in deep sleep.
+    sending = 1008 * 0.020 / 86400
+    other = awake * (88 - 97.5) + (1 - awake) * (0.008 - 0.010) + sending * ((340 - 88) - (240 - 97.5))
+    assert milliwatts(gnss="none", gauge="none", chip="esp32s3") - bare == pytest.approx(other * 3.3 / 0.9)
     assert milliwatts(gnss="none", gauge="none", servos=2) - bare == pytest.approx(2 * 8 * 5 / 0.85)
 
 
