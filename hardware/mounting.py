@@ -10,15 +10,18 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import enclosure
+import fits
 import numpy as np
 import plan
-from axes import TURNS, VIEWS, X, Y, Z, north, on_page, turned_by_a_mast, turned_by_a_wire
+from axes import north, on_page, turned_by_a_mast, turned_by_a_wire
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Arc, Circle, FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle, Wedge
-from plan import Enclosure
+from matplotlib.patches import Arc, Circle, FancyBboxPatch, Polygon, Wedge
+from plan import Enclosure, EnclosureError
+from render import saved
+from strokes import BLUE, GREEN, ORANGE, RED, VIOLET, Place, arrow, frame, measure, panel, sheet, turn, wedge
 
 AZIMUTH_DEG = 35.0
 """Of the board in the drawing's view from above."""
@@ -26,92 +29,6 @@ AZIMUTH_DEG = 35.0
 MAST = 48.0  # [mm]
 BELOW = 300.0
 """How far [mm] the servo stands under the box: its motors are magnets, and its camera stays out of the PIR's field."""
-
-RED, GREEN, BLUE, ORANGE, VIOLET = "#c0392b", "#2e7d4f", "#2c5fa8", "#d98324", "#7d4fa0"
-COLOURS = {X: RED, Y: GREEN, Z: BLUE}
-Place = tuple[float, float]  # on the page
-
-
-def _arrow(axes: Axes, start: Place, end: Place, colour: str, width: float = 1.6) -> None:
-    axes.add_patch(
-        FancyArrowPatch(
-            start, end, arrowstyle="-|>", mutation_scale=11, lw=width, color=colour, shrinkA=0, shrinkB=0, zorder=8
-        )
-    )  # fmt: skip
-
-
-def _frame(axes: Axes, view: str, at: Place, size: float, names: bool = True) -> None:
-    """The board's axes at a place on the page; the one towards the reader is a ring with a point, away a cross."""
-    for name, vector in (("x forward", X), ("y left", Y), ("z up", Z)):
-        right, up = on_page(view, vector)
-        colour = COLOURS[vector]
-        if right or up:
-            _arrow(axes, at, (at[0] + size * right, at[1] + size * up), colour, 2.0)
-            if names:
-                axes.text(
-                    at[0] + 1.12 * size * right, at[1] + 1.12 * size * up, name,
-                    color=colour, fontsize=9, weight="bold",
-                    ha={1: "left", -1: "right", 0: "center"}[round(right)],
-                    va={1: "bottom", -1: "top", 0: "center"}[round(up)],
-                    zorder=9, bbox={"fc": "white", "ec": "none", "pad": 0.8, "alpha": 0.85},
-                )  # fmt: skip
-        else:
-            axes.add_patch(Circle(at, size * 0.1, fc="white", ec=colour, lw=1.6, zorder=9))
-            towards = np.dot(np.cross(*VIEWS[view]), vector) > 0
-            axes.plot(*at, "." if towards else "x", color=colour, ms=5, zorder=10)
-
-
-def _turn(
-    axes: Axes, view: str, turn: str, at: Place, radius: float, text: str, colour: str, **where: Any
-) -> None:  # fmt: skip
-    """An arc from the turn's first direction towards its second, 62 degrees long, with an arrow's head."""
-    one, two = (np.array(on_page(view, vector)) for vector in TURNS[turn])
-    angle = np.radians(np.linspace(4, 62, 30))
-    path = np.array(at) + radius * (np.outer(np.cos(angle), one) + np.outer(np.sin(angle), two))
-    axes.plot(*path[:-2].T, color=colour, lw=1.8, zorder=8)
-    _arrow(axes, tuple(path[-4]), tuple(path[-1]), colour, 1.8)
-    x, y = where.pop("place", path[18] + 0.18 * radius * (path[18] - np.array(at)) / radius)
-    axes.text(x, y, text, color=colour, fontsize=9.5, zorder=9, **{"ha": "left", "va": "bottom", **where})
-
-
-def _wedge(axes: Axes, at: Place, radius: float, middle: float, half: float, colour: str) -> None:
-    axes.add_patch(Wedge(at, radius, middle - half, middle + half, fc=colour, alpha=0.13, ec="none", zorder=1))
-    for side in (-half, half):
-        angle = math.radians(middle + side)
-        axes.plot(
-            [at[0], at[0] + radius * math.cos(angle)],
-            [at[1], at[1] + radius * math.sin(angle)],
-            color=colour,
-            lw=0.8,
-            zorder=1,
-        )
-
-
-def _box(axes: Axes, at: Place, wide: float, tall: float, inside: str, edge: str, line: float, **more: Any) -> None:
-    axes.add_patch(Rectangle(at, wide, tall, fc=inside, ec=edge, lw=line, **more))
-
-
-def _measure(axes: Axes, start: Place, end: Place, text: str, **where: Any) -> None:
-    axes.annotate(
-        "", end, start, arrowprops={"arrowstyle": "<->", "lw": 0.8, "color": "0.25", "shrinkA": 0, "shrinkB": 0}
-    )
-    x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
-    axes.text(
-        x + where.pop("dx", 0),
-        y + where.pop("dy", 0),
-        text,
-        fontsize=9,
-        color="0.15",
-        **{"ha": "center", "va": "bottom", **where},
-    )
-
-
-def _panel(axes: Axes, title: str, x: Place, y: Place) -> None:
-    axes.set_aspect("equal")
-    axes.set_xlim(x)
-    axes.set_ylim(y)
-    axes.axis("off")
-    axes.set_title(title, fontsize=11, loc="left", weight="bold")
 
 
 def side(axes: Axes, box: Enclosure) -> None:
@@ -122,33 +39,33 @@ def side(axes: Axes, box: Enclosure) -> None:
     depth, _ = plan.jaw(box)
     base = plan.lens_base(box)
     servo_z = box.jaw_z - BELOW
-    _panel(axes, "From the right", (-190, 268), (servo_z - 70, 212))
-    _box(axes, (axis - MAST / 2, servo_z - 66), MAST, 66 - servo_z + box.height + 6, "0.86", "0.35", 1)
+    panel(axes, "From the right", (-190, 268), (servo_z - 70, 212))
+    sheet(axes, (axis - MAST / 2, servo_z - 66), MAST, 66 - servo_z + box.height + 6, "0.86", "0.35", 1)
     behind = 2 * axis - back
     for z in (box.jaw_z, servo_z):
         for x in (back - depth, behind):
-            _box(axes, (x, z - box.jaw_height / 2), depth, box.jaw_height, "#b8c4cf", "0.25", 0.9)
+            sheet(axes, (x, z - box.jaw_height / 2), depth, box.jaw_height, "#b8c4cf", "0.25", 0.9)
         axes.plot([behind - 4, back - 4], [z, z], color="0.4", lw=3, zorder=1.5)
-    _box(axes, (back, -box.floor), ahead - back, box.floor + box.height, "#e4e5e0", "0.2", 1.2)
-    _box(axes, (-box.length / 2, 0), box.length, box.height, "white", "0.6", 0.7)
-    _box(axes, (-long, box.height), 2 * long, box.lid, "#b8c4cf", "0.25", 0.9)
+    sheet(axes, (back, -box.floor), ahead - back, box.floor + box.height, "#e4e5e0", "0.2", 1.2)
+    sheet(axes, (-box.length / 2, 0), box.length, box.height, "white", "0.6", 0.7)
+    sheet(axes, (-long, box.height), 2 * long, box.lid, "#b8c4cf", "0.25", 0.9)
     for x in (-long, long - box.skirt):
-        _box(axes, (x, box.height - box.drip), box.skirt, box.drip, "#b8c4cf", "0.25", 0.7)
+        sheet(axes, (x, box.height - box.drip), box.skirt, box.drip, "#b8c4cf", "0.25", 0.7)
     start, end = plan.board(box)
-    _box(axes, (start, box.board_height), end - start, 2.2, "#5b9a6b", "none", 1.0)
+    sheet(axes, (start, box.board_height), end - start, 2.2, "#5b9a6b", "none", 1.0)
     axes.add_patch(
         Circle((plan.bay(box)[3], box.cell_diameter / 2), box.cell_diameter / 2, fc="#8fa9d0", ec="0.3", lw=0.8)
     )
     axes.text(plan.bay(box)[3], box.cell_diameter / 2, "cell", fontsize=7.5, ha="center", va="center")
     patch = (box.patch_x, box.height - 4)
-    _box(axes, (patch[0] - box.patch / 2, patch[1] - 3), box.patch, 6, "#d9b96a", "0.3", 0.7)
+    sheet(axes, (patch[0] - box.patch / 2, patch[1] - 3), box.patch, 6, "#d9b96a", "0.3", 0.7)
     near = box.length / 2 - plan.standing()
     axes.plot([near, near], [box.sensor_z - 7.5, box.sensor_z + 7.5], color=GREEN, lw=3)
     for x in {bore.x for bore in plan.bores(box)}:
-        _box(axes, (x - 8, -box.floor - 16), 16, 16, "0.45", "0.25", 0.6)
+        sheet(axes, (x - 8, -box.floor - 16), 16, 16, "0.45", "0.25", 0.6)
 
-    _wedge(axes, (base, box.sensor_z), 130, 0, box.vfov_deg / 2, ORANGE)
-    _wedge(axes, (near, box.sensor_z), 175, 0, 35, BLUE)
+    wedge(axes, (base, box.sensor_z), 130, 0, box.vfov_deg / 2, ORANGE)
+    wedge(axes, (near, box.sensor_z), 175, 0, 35, BLUE)
     axes.add_patch(Wedge((base + 1, box.sensor_z), box.lens / 2, -90, 90, fc="white", ec="0.2", lw=1, zorder=6))
     axes.text(base + 62, box.sensor_z + 100, f"PIR: {box.vfov_deg:.0f}° high", color=ORANGE, fontsize=9.5, ha="left")
     axes.text(near + 112, box.sensor_z - 116, "radar: 70° high", color=BLUE, fontsize=9.5, ha="left")
@@ -170,14 +87,14 @@ def side(axes: Axes, box: Enclosure) -> None:
     )  # fmt: skip
 
     compass = (box.compass_ahead, box.board_height + 4)
-    _frame(axes, "side", compass, 26, names=False)
+    frame(axes, "side", compass, 26, names=False)
     axes.annotate(
         "compass, accelerometer", compass, (compass[0] + 22, -38), fontsize=9.5, ha="left", va="center",
         arrowprops={"arrowstyle": "-", "lw": 0.7, "shrinkB": 4},
     )  # fmt: skip
     for x in (axis, compass[0]):
         axes.plot([x, x], [-34 if x == axis else compass[1], -72], color="0.4", lw=0.6, ls=":")
-    _measure(
+    measure(
         axes,
         (axis, -68),
         (compass[0], -68),
@@ -186,7 +103,7 @@ def side(axes: Axes, box: Enclosure) -> None:
         dy=-3,
         va="top",
     )
-    _turn(
+    turn(
         axes,
         "side",
         "elevation",
@@ -208,16 +125,16 @@ def side(axes: Axes, box: Enclosure) -> None:
         )
     )
     pan = back + box.plate + box.servo_ahead - 10
-    _box(axes, (pan - 10, shelf - 26), 40, 36, "0.5", "0.2", 0.8)
+    sheet(axes, (pan - 10, shelf - 26), 40, 36, "0.5", "0.2", 0.8)
     axes.plot([pan, pan], [shelf + 10, shelf + 24], color="0.2", lw=3)
     axes.add_patch(FancyBboxPatch((pan - 16, shelf + 24), 46, 26, boxstyle="round,pad=1.5", fc="0.3", ec="0.1"))
-    _box(axes, (pan + 30, shelf + 30), 9, 14, "0.55", "0.1", 1.0)
+    sheet(axes, (pan + 30, shelf + 30), 9, 14, "0.55", "0.1", 1.0)
     axes.plot([pan, pan], [shelf + 52, shelf + 78], color=VIOLET, lw=0.9, dashes=(6, 3))
-    _turn(axes, "side", "tilt", (pan + 34, shelf + 37), 62, "tilt + (up)", RED, place=(pan + 106, shelf + 70))
+    turn(axes, "side", "tilt", (pan + 34, shelf + 37), 62, "tilt + (up)", RED, place=(pan + 106, shelf + 70))
     axes.plot([pan + 42, pan + 128], [shelf + 37, shelf + 37], color="0.3", lw=0.8, dashes=(9, 3, 2, 3))
     axes.text(pan + 44, shelf + 22, "servo in its middle: along x", fontsize=9.5, va="center")
     axes.text(pan + 40, shelf - 20, "its foot level, as the board", fontsize=9.5, va="center")
-    _measure(axes, (-182, box.jaw_z), (-182, servo_z), "", va="center")
+    measure(axes, (-182, box.jaw_z), (-182, servo_z), "", va="center")
     axes.text(
         -60,
         -116,
@@ -231,7 +148,7 @@ def above(axes: Axes, box: Enclosure) -> None:
     """From above, azimuth and pan: north is drawn for a board at AZIMUTH_DEG."""
     back, ahead, half = plan.outside(box)
     axis = plan.mast_x(box, MAST)
-    _panel(axes, "From above", (-168, 190), (-146, 200))
+    panel(axes, "From above", (-168, 190), (-146, 200))
 
     def put(x: float, y: float) -> Place:
         return on_page("above", (x, y, 0))
@@ -239,31 +156,31 @@ def above(axes: Axes, box: Enclosure) -> None:
     axes.add_patch(Circle(put(axis, 0), MAST / 2, fc="0.86", ec="0.35", lw=1))
     depth, width = plan.jaw(box)
     for x in (back - depth, 2 * axis - back):
-        _box(axes, (-width / 2, x), width, depth, "#b8c4cf", "0.25", 0.9, zorder=1.5, alpha=0.8)
-    _box(axes, (-half, back), 2 * half, ahead - back, "#e4e5e0", "0.2", 1.2, zorder=2)
+        sheet(axes, (-width / 2, x), width, depth, "#b8c4cf", "0.25", 0.9, zorder=1.5, alpha=0.8)
+    sheet(axes, (-half, back), 2 * half, ahead - back, "#e4e5e0", "0.2", 1.2, zorder=2)
     base = put(plan.lens_base(box), box.pir_y)
-    _wedge(axes, base, 100, 90, box.hfov_deg / 2, ORANGE)
+    wedge(axes, base, 100, 90, box.hfov_deg / 2, ORANGE)
     axes.add_patch(Wedge((base[0], base[1] + 1), box.lens / 2, 0, 180, fc="white", ec="0.2", lw=1, zorder=6))
     near = put(box.length / 2 - plan.standing(), box.radar_y)
-    _wedge(axes, near, 128, 90, 60, BLUE)
+    wedge(axes, near, 128, 90, 60, BLUE)
     axes.plot([near[0] - 22, near[0] + 22], [near[1], near[1]], color=GREEN, lw=3, zorder=6)
     axes.text(base[0] + 84, base[1] + 58, f"PIR: {box.hfov_deg:.0f}°", color=ORANGE, fontsize=9.5)
     axes.text(near[0] - 110, near[1] + 36, "radar: 120°", color=BLUE, fontsize=9.5, ha="right")
     compass = put(box.compass_ahead, 0)
-    _frame(axes, "above", (compass[0], compass[1] - 62), 40)
+    frame(axes, "above", (compass[0], compass[1] - 62), 40)
     foot = (compass[0], compass[1] - 62)
     way = on_page("above", north(AZIMUTH_DEG))
     reach = 172
     axes.plot(
         [foot[0], foot[0]], [foot[1] + 60, foot[1] + reach + 20], color="0.3", lw=0.8, dashes=(9, 3, 2, 3), zorder=7
     )
-    _arrow(axes, foot, (foot[0] + reach * way[0], foot[1] + reach * way[1]), "0.1", 1.4)
+    arrow(axes, foot, (foot[0] + reach * way[0], foot[1] + reach * way[1]), "0.1", 1.4)
     tip = (foot[0] + (reach + 14) * way[0], foot[1] + (reach + 14) * way[1])
     axes.text(*tip, "N, true:\nazimuth 0", fontsize=9, weight="bold", ha="center", va="bottom")
     angle = np.radians(np.linspace(AZIMUTH_DEG - 2, 3, 30))
     arc = np.array([[foot[0] - 158 * math.sin(a), foot[1] + 158 * math.cos(a)] for a in angle])
     axes.plot(*arc[:-2].T, color=RED, lw=1.8, zorder=8)
-    _arrow(axes, tuple(arc[-4]), tuple(arc[-1]), RED, 1.8)
+    arrow(axes, tuple(arc[-4]), tuple(arc[-1]), RED, 1.8)
     axes.text(
         foot[0] + 6,
         foot[1] + 178,
@@ -272,7 +189,7 @@ def above(axes: Axes, box: Enclosure) -> None:
         fontsize=9.5,
         va="bottom",
     )
-    _turn(
+    turn(
         axes,
         "above",
         "azimuth",
@@ -288,33 +205,33 @@ def above(axes: Axes, box: Enclosure) -> None:
 def behind(axes: Axes, box: Enclosure) -> None:
     """From behind: roll."""
     _, _, half = plan.outside(box)
-    _panel(axes, "From behind, looking along x", (-128, 118), (-48, 132))
-    _box(axes, (-half, -box.floor), 2 * half, box.floor + box.height, "#e4e5e0", "0.2", 1.2)
+    panel(axes, "From behind, looking along x", (-128, 118), (-48, 132))
+    sheet(axes, (-half, -box.floor), 2 * half, box.floor + box.height, "#e4e5e0", "0.2", 1.2)
     _, across = plan.lid_outline(box)
-    _box(axes, (-across, box.height), 2 * across, box.lid, "#b8c4cf", "0.25", 0.9)
+    sheet(axes, (-across, box.height), 2 * across, box.lid, "#b8c4cf", "0.25", 0.9)
     centre = (0.0, 34.0)
-    _frame(axes, "behind", centre, 30)
-    _turn(axes, "behind", "roll", centre, 64, "roll +\n(right side down)", RED, place=(-128, 102), ha="left")
+    frame(axes, "behind", centre, 30)
+    turn(axes, "behind", "roll", centre, 64, "roll +\n(right side down)", RED, place=(-128, 102), ha="left")
     right = np.radians(np.linspace(-4, -58, 30))
     path = np.array([[centre[0] + 64 * math.cos(a), centre[1] + 64 * math.sin(a)] for a in right])
     axes.plot(*path[:-2].T, color=RED, lw=1.8)
-    _arrow(axes, tuple(path[-4]), tuple(path[-1]), RED, 1.8)
+    arrow(axes, tuple(path[-4]), tuple(path[-1]), RED, 1.8)
     axes.text(72, 52, "right", fontsize=9.5, va="center")
 
 
 def chips(axes: Axes, box: Enclosure) -> None:
     """The carrier board from above: how the chips lie on it."""
-    _panel(axes, "On the board, seen from above", (-58, 150), (-66, 62))
+    panel(axes, "On the board, seen from above", (-58, 150), (-66, 62))
     start, end = plan.board(box)
     middle = (start + end) / 2
-    _box(axes, (-box.board_width / 2, start - middle), box.board_width, end - start, "#d5e6d8", "#5b9a6b", 1.2)
-    _box(axes, (-13, start - middle + 5), 26, 20, "0.75", "0.4", 0.8)
+    sheet(axes, (-box.board_width / 2, start - middle), box.board_width, end - start, "#d5e6d8", "#5b9a6b", 1.2)
+    sheet(axes, (-13, start - middle + 5), 26, 20, "0.75", "0.4", 0.8)
     axes.text(0, start - middle + 15, "ESP32", fontsize=9, ha="center", va="center")
     ahead = box.compass_ahead - middle
     for x, name in ((-27, "QMC5883L\nQMC5883P"), (27, "ADXL345")):
-        _box(axes, (x - 9, ahead - 10), 18, 15, "#42557f", "0.2", 0.8)
+        sheet(axes, (x - 9, ahead - 10), 18, 15, "#42557f", "0.2", 0.8)
         axes.add_patch(Circle((x - 6.5, ahead + 2.5), 0.9, fc="white", ec="none"))
-        _frame(axes, "above", (x, ahead - 3), 15, names=False)
+        frame(axes, "above", (x, ahead - 3), 15, names=False)
         axes.text(x, ahead - 13, name, fontsize=8.5, ha="center", va="top")
     for at, text, colour in (
         ((-27, ahead + 15), "X", RED),
@@ -386,13 +303,15 @@ def drawing(box: Enclosure) -> Figure:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    from render import saved
-
     parser = argparse.ArgumentParser(description="Draws how a node is mounted, its axes and its angles.")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where PNG and SVG go")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another parameter [mm]")
     told = parser.parse_args(arguments)
     try:
-        saved(drawing(Enclosure()), told.output, "mounting")
+        saved(drawing(fits.checked(enclosure.changed(told.set))), told.output, "mounting")
+    except EnclosureError as error:
+        print(f"mounting: {error}", file=sys.stderr)
+        return 2
     except OSError as error:
         print(f"mounting: {told.output}: {error.strerror}; --output expects a folder", file=sys.stderr)
         return 2

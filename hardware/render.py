@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import enclosure
+import fits
 import matplotlib
 import numpy as np
 import plan
@@ -269,12 +271,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Draws the enclosure from its STL files.")
     parser.add_argument("--parts", type=Path, required=True, metavar="FOLDER", help="what hardware/enclosure.py wrote")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where PNG and SVG go")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="as the parts were made with")
     told = parser.parse_args(arguments)
     try:
+        box = fits.checked(enclosure.changed(told.set))
         for name, draw in PICTURES.items():
-            saved(draw(Enclosure(), told.parts), told.output, name)
+            saved(draw(box, told.parts), told.output, name)
     except EnclosureError as error:
         print(f"render: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"render: {told.output}: {error.strerror}; --output expects a folder", file=sys.stderr)
         return 2
     return 0
 
