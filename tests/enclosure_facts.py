@@ -3,6 +3,7 @@ parts into a folder and prints one JSON object. Volumes in mm3.
 """
 
 import contextlib
+import dataclasses
 import io
 import json
 import math
@@ -163,5 +164,33 @@ def ran(*arguments: str) -> list:
         return [enclosure.main(arguments), said.getvalue()]
 
 
+def varied() -> dict:
+    """Every parameter a fifth less and a quarter more: how many enclosures `fits` takes, what is wrong with them."""
+    taken, wrong = 0, []
+    for field in dataclasses.fields(plan.Enclosure):
+        for factor in (0.8, 1.25):
+            if field.name in ("material", "radome"):
+                continue
+            value = getattr(plan.Enclosure(), field.name) * factor
+            box = dataclasses.replace(plan.Enclosure(), **{field.name: value})
+            if list(fits.problems(box)):
+                continue
+            taken += 1
+            try:
+                made = solids.parts(box)
+            except plan.EnclosureError as error:
+                wrong.append(f"{field.name} x {factor}: {error}")
+                continue
+            there = solids.assembled(box, made, box.mast_most)
+            for other in ("lid", "clamp"):
+                if common(there["body"], there[other]) > 1e-3:
+                    wrong.append(f"{field.name} x {factor}: body and {other} share room")
+            for name, part in made.items():
+                size = part.bounding_box().size
+                if math.dist((size.X, size.Y, size.Z), plan.sizes(box)[name]) > 0.01:
+                    wrong.append(f"{field.name} x {factor}: {name} is {size}")
+    return {"taken": taken, "wrong": wrong}
+
+
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]))))
+    print(json.dumps(varied() if sys.argv[1] == "--varied" else main(Path(sys.argv[1]))))

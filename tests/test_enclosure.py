@@ -411,3 +411,13 @@ def test_other_parameters_make_other_parts_and_a_file_in_the_way_is_told(parts):
     )
     assert np.ptp(meshes.read_stl(folder / "changed" / "body.stl")[..., 2]) == pytest.approx(93.6, abs=1e-3)
     assert facts["in the way"] == [2, f"enclosure: {folder}/file: File exists; --output expects a folder to write to\n"]
+
+
+@pytest.mark.soak
+def test_whatever_the_sums_accept_the_kernel_can_make():
+    command = [require("build123d"), str(ROOT / "tests" / "enclosure_facts.py"), "--varied"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["wrong"] == []
+    assert found["taken"] > 100
