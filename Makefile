@@ -66,7 +66,7 @@ bench: .venv/.installed .venv/peers/.installed
 	@$(PY) benchmarks/patrol.py $(ARGS)
 	@$(PY) benchmarks/node.py $(ARGS)
 
-soak: system-packages .venv/.test .venv/wasm/.installed
+soak: system-packages .venv/.test .venv/wasm/.installed .venv/hardware/.installed
 	@$(PY) -m pytest -n0 -m soak --timeout=0 $(ARGS) || { [ $$? -eq 5 ] && echo "no long campaigns yet"; }
 
 # Nothing outside the checkout is touched or asked: PlatformIO's own folder lies in .venv/pio, and it does not call home.
@@ -149,7 +149,7 @@ PINS := pyproject.toml constraints.txt tools/build_hook.py
 .venv/hardware/.installed: hardware/requirements.txt | .venv/bin/python
 	@echo "installing what the enclosure is modelled with into .venv/hardware (once, some minutes)"
 	@$(PY) -m venv --clear .venv/hardware
-	@.venv/hardware/bin/python -m pip --disable-pip-version-check -qq install -r hardware/requirements.txt
+	@.venv/hardware/bin/python -m pip --disable-pip-version-check -qq install --no-compile -r hardware/requirements.txt
 	@touch $@
 
 # MicroPython with 32-bit integers. npm is there by then: system-packages comes before.

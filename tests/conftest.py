@@ -77,6 +77,8 @@ def _platformio() -> str | None:
     folder = Path(os.environ.get("DRONEWALL_PIO") or Path(sys.prefix) / "pio")
     scons = folder / "core" / "packages" / "tool-scons" / "scons.py"
     return shutil.which("pio", path=str(folder / "bin")) if scons.is_file() else None
+
+
 def _build123d() -> str | None:
     """The Python of the environment in which build123d is; it is not the tests' own."""
     told = os.environ.get("DRONEWALL_HARDWARE")

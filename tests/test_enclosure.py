@@ -274,7 +274,9 @@ def parts(tmp_path_factory):
     return folder, json.loads(done.stdout)
 
 
-solids = pytest.mark.timeout(300)  # of a busy machine; on a quiet one 10 s
+def solids(test):
+    """For `make soak`, which installs the geometry kernel: a gigabyte, too much for every `make test`."""
+    return pytest.mark.soak(pytest.mark.timeout(300)(test))
 
 
 @solids
