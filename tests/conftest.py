@@ -19,9 +19,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from fake_board import FakeBoard
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -176,6 +180,24 @@ def _refuse_other_machines(address: object) -> None:
         here = host == "localhost"
     if not here:
         raise OSError(f"a test tried to reach {address[:2]}: tests stay on this machine")
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Iterator["FakeBoard"]:
+    """A fake board, for a test that does to it what needs a hand otherwise: pulls its cable, spoils its line."""
+    if os.environ.get("DRONEWALL_PORT"):
+        pytest.skip("pulls the cable, holds the button or needs an empty board: not with DRONEWALL_PORT set")
+    from fake_board import FakeBoard
+
+    with FakeBoard(tmp_path / "board") as board:
+        yield board
+
+
+@pytest.fixture
+def port(request: pytest.FixtureRequest) -> str:
+    """The serial port of a board with MicroPython: the real one that DRONEWALL_PORT names, whose files the tests
+    change, or a fake one's."""
+    return os.environ.get("DRONEWALL_PORT") or str(request.getfixturevalue("fake").port)
 
 
 @pytest.fixture(scope="session", autouse=True)

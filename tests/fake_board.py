@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
 import socket
@@ -26,6 +27,7 @@ import termios
 import threading
 import time
 import tty
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,8 +45,10 @@ MACHINES = {
 RELEASE = "1.29.0"
 LYING = (0, 365000000, -843000000, 40000, 9000, 0, 0)  # level, at azimuth 90: a row of a track (firmware/unix/world.py)
 _SLIP = 0xC0
-_WRITES = (b"\x02", b"\x10")  # FLASH_BEGIN, FLASH_DEFL_BEGIN of the ROM's protocol
-_ERASE = b"\xd0"  # ERASE_FLASH
+# Commands of the ROM's and the stub's protocol (esptool's documentation, "Serial Protocol").
+_BEGIN, _DATA, _MD5, _ERASE = (0x02, 0x10), (0x03, 0x11), 0x13, 0xD0
+_RELEASE = re.compile(rb"MicroPython v(\d+\.\d+\.\d+\S*) on ")
+ERASES = bytes([_SLIP, 0, _ERASE])
 _WATCHDOG = 3  # machine.WDT_RESET
 _BLOCK = 4096
 _READY = b"\x00ready\x00"  # start.py: from here on it is a board
@@ -53,18 +57,22 @@ _HEAP = "256k"  # of which the virtual devices have what they take
 # Each board its own MAC, which the mock takes from the chip's name alone.
 _BOOTLOADER = """
 import sys
-from esp32_mock_bootloader import registers, server
+from esp32_mock_bootloader import protocol, registers, server
 registers.mac_bytes_for_chip = lambda chip: tuple(bytes.fromhex(sys.argv[2]))
+protocol.MOCK_FLASH_ID = int(sys.argv[4]) << 16 | protocol.MOCK_FLASH_ID & 0xFFFF
 server.run_server(0, chip_mode=sys.argv[1], port_file=sys.argv[3])
 """
 
 
 class FakeBoard:
     """One board. `port` is what a program opens. `installed`: whether MicroPython is in its flash (else the ROM says
-    that it has nothing to start). Files in its flash: what mpremote shows.
+    that it has nothing to start). It is again once esptool has written an image, and what that says of its version is
+    the board's `release` then. `blocks`: of 4 KB, its file system. Files in its flash: what mpremote shows.
 
     `spoil(data, towards)` may change what goes over the line ("board" or "host"); `unplug_after(n)` pulls the cable
-    after so many bytes from the host; `unplug()` and `plug()` do at once. `log` has what the board's MicroPython said.
+    after so many bytes from the host, `unplug_at(words)` when the host has sent these; `unplug()` and `plug()` do at
+    once. `held`: the boot button is, so that nothing but the bootloader answers. `log` has what the board's MicroPython
+    said, `taken` how many bytes the host has sent.
     """
 
     def __init__(
@@ -74,6 +82,7 @@ class FakeBoard:
         mac: str = "240ac4000001",
         installed: bool = True,
         blocks: int = 512,
+        flash_bytes: int = 4 << 20,
         release: str = RELEASE,
         world: dict[str, Any] | None = None,
         track: Sequence[Sequence[int]] = (LYING,),
@@ -81,13 +90,14 @@ class FakeBoard:
         self.folder, self.chip, self.mac, self.installed = folder, chip, mac, installed
         self.port = str(folder / "port")
         self.log = b""
+        self.held = False
+        self.taken = 0
         self.spoil: Callable[[bytes, str], bytes] = lambda data, towards: data
         folder.mkdir(parents=True, exist_ok=True)
         self._image = folder / "flash.img"
         self._blocks = blocks
-        told = {"mac": list(bytes.fromhex(mac)), "flash_bytes": 4 << 20, "release": release, "machine": MACHINES[chip]}
-        told["version"] = f"v{release} on 2026-06-01"
-        (folder / "board.json").write_text(json.dumps(told))
+        self._flash_bytes = flash_bytes
+        self._tell(release)
         (folder / "world.json").write_text(json.dumps({**WORLD, **(world or {})}))
         (folder / "track").write_bytes(b"".join(struct.pack("<7i", *row) for row in track))
         self._erase()
@@ -100,6 +110,10 @@ class FakeBoard:
         self._raw = False
         self._left: int | None = None
         self._frame = b""
+        self._written = b""
+        self._inflater: Any = None
+        self._words = b""
+        self._last = b""
         self._lock = threading.RLock()
         self._said = 0.0
         self._starting: bytes | None = None
@@ -124,18 +138,22 @@ class FakeBoard:
         """Plugs it in again, under the same name; it starts."""
         with self._lock:
             assert self._outer < 0
-            self._left = None
+            self._left, self._words = None, b""
             self._outer, slave = pty.openpty()
             tty.setraw(slave)
             os.set_blocking(self._outer, False)
             os.symlink(os.ttyname(slave), self.port)
             os.close(slave)
-            self._mode = "app"
+            self._mode, self._framed, self._frame = "app", False, b""
             self._start_app(1, main=True)
 
     def unplug_after(self, count: int) -> None:
         """Pulls the cable once the host has sent so many bytes more."""
         self._left = count
+
+    def unplug_at(self, words: bytes) -> None:
+        """Pulls the cable when the host sends these bytes (`ERASES` before its flash is erased)."""
+        self._last, self._words = b"", words
 
     def say(self, data: bytes) -> None:
         """What comes over the line without the board's doing: noise, or a program that prints."""
@@ -158,6 +176,11 @@ class FakeBoard:
             self._mock.kill()
             self._mock.wait()
 
+    def _tell(self, release: str) -> None:
+        told = {"mac": list(bytes.fromhex(self.mac)), "flash_bytes": self._flash_bytes, "release": release}
+        told |= {"machine": MACHINES[self.chip], "version": f"v{release} on 2026-06-01"}
+        (self.folder / "board.json").write_text(json.dumps(told))
+
     def _erase(self) -> None:
         self._image.write_bytes(b"\xff" * (self._blocks * _BLOCK))
 
@@ -173,35 +196,44 @@ class FakeBoard:
             ready = []
             with contextlib.suppress(OSError, ValueError):  # unplugged meanwhile
                 ready = select.select(watched, [], [], 0.1)[0]
+            idle = False
             with self._lock:
                 if self._outer in ready:
-                    self._from_host()
+                    idle = not self._from_host()
                 if self._inner >= 0 and self._inner in ready:
                     self._from_app()
                 if self._line and self._line.fileno() in ready:
                     self._from_bootloader()
                 self._watch()
+            if idle:
+                time.sleep(0.01)
 
-    def _from_host(self) -> None:
+    def _from_host(self) -> bool:
+        """Whether somebody has the port open."""
         try:
             data = os.read(self._outer, 4096)
         except OSError as error:
-            if error.errno == errno.EIO:  # nobody has the port open
-                if self._mode == "boot":
-                    self._boot_ends()
-                time.sleep(0.005)
-            return
+            if error.errno == errno.EIO and self._mode == "boot":
+                self._boot_ends()
+            return error.errno != errno.EIO
+        self.taken += len(data)
         data = self.spoil(data, "board")
+        self._last = (self._last + data)[-4096 - len(self._words) :]
+        if (self._left is not None and len(data) >= self._left) or (self._words and self._words in self._last):
+            self._left, self._words = None, b""
+            self.unplug()
+            return True
         if self._left is not None:
-            if len(data) >= self._left:
-                self._left = None
-                self.unplug()
-                return
             self._left -= len(data)
+        self._take(data)
+        return True
+
+    def _take(self, data: bytes) -> None:
         while data:
             if self._mode == "app":
                 at = data.find(_SLIP)
-                self._to_app(data if at < 0 else data[:at])
+                if not self.held:
+                    self._to_app(data if at < 0 else data[:at])
                 if at < 0:
                     return
                 self._end_app()
@@ -219,7 +251,7 @@ class FakeBoard:
 
     def _start_app(self, cause: int, main: bool) -> None:
         self._raw = not main
-        if not self.installed:
+        if not self.installed or self.held:
             return
         self._starting, self._waiting = b"", b""
         self._inner, slave = pty.openpty()
@@ -259,6 +291,8 @@ class FakeBoard:
     def _from_app(self) -> None:
         try:
             data = os.read(self._inner, 4096)
+        except BlockingIOError:  # another one than select saw: unplugged and plugged meanwhile
+            return
         except OSError:
             data = b""
         if data and self._starting is not None:
@@ -280,7 +314,10 @@ class FakeBoard:
             self._to_host(data)
             return
         assert self._app is not None
-        status = self._app.wait()
+        try:
+            status = self._app.wait(10)
+        except subprocess.TimeoutExpired:  # a terminal that it has closed, and goes on
+            status = -1
         assert self._starting is None, self._starting.decode()
         raw = self._raw
         self._end_app()
@@ -298,7 +335,7 @@ class FakeBoard:
         return self.folder / "fed"
 
     def _watch(self) -> None:
-        if not self.installed and self._mode == "app" and time.monotonic() - self._said > 0.3:
+        if not self.installed and not self.held and self._mode == "app" and time.monotonic() - self._said > 0.3:
             self._said = time.monotonic()  # the ROM starts again and again
             self._to_host(b"rst:0x3 (SW_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\ninvalid header: 0xffffffff\r\n")
         try:
@@ -318,20 +355,21 @@ class FakeBoard:
     def _to_bootloader(self, data: bytes) -> bytes:
         """What is left of the data once the bootloader has had its frames."""
         taken = 0
-        for byte in data:
-            if byte == _SLIP:
-                if self._framed:
-                    self._framed = not self._frame  # two in a row: the second begins a frame
-                    if self._frame:
-                        self._heard(self._frame)
-                    self._frame = b""
-                else:
-                    self._framed, self._frame = True, b""
-            elif not self._framed:
-                break
-            elif len(self._frame) < 16:
-                self._frame += bytes([byte])
-            taken += 1
+        while taken < len(data):
+            at = data.find(_SLIP, taken)
+            if not self._framed:
+                if at != taken:
+                    break
+                self._framed, self._frame = True, b""
+                taken += 1
+                continue
+            self._frame += data[taken : at if at >= 0 else None]
+            taken = len(data) if at < 0 else at + 1
+            if at >= 0:
+                self._framed = not self._frame  # two in a row: the second begins a frame
+                if self._frame:
+                    self._heard(self._frame.replace(b"\xdb\xdc", b"\xc0").replace(b"\xdb\xdd", b"\xdb"))
+                self._frame = b""
         if taken:
             with contextlib.suppress(OSError):
                 self._bootloader().sendall(data[:taken])
@@ -340,12 +378,23 @@ class FakeBoard:
         return data[taken:]
 
     def _heard(self, frame: bytes) -> None:
-        command = frame[1:2]
+        """What the command does to the flash; its answer is the mock's. A frame: 0, command, size, checksum, words."""
+        command, words = frame[1], frame[8:]
         if command == _ERASE:
             self.installed = False
             self._erase()
-        elif command in _WRITES:
-            self.installed = True  # what esptool verifies, and the image's checks, are the host's
+        elif command in _BEGIN and any(words[:4]):  # the size; 0 where esptool takes its leave
+            self.installed, self._written = False, b""
+            self._inflater = zlib.decompressobj() if command == _BEGIN[1] else None
+        elif command in _DATA:
+            with contextlib.suppress(zlib.error):
+                self._written += self._inflater.decompress(words[16:]) if self._inflater else words[16:]
+        elif command == _MD5:
+            size = int.from_bytes(words[4:8], "little")
+            found = _RELEASE.search(self._written)
+            self.installed = self.installed or 0 < size <= len(self._written)
+            if self.installed and found:
+                self._tell(found[1].decode())
 
     def _bootloader(self) -> socket.socket:
         if self._line:
@@ -354,7 +403,10 @@ class FakeBoard:
         if not self._mock:
             told.unlink(missing_ok=True)
             self._mock = subprocess.Popen(
-                [sys.executable, "-c", _BOOTLOADER, self.chip, self.mac, str(told)],
+                [
+                    *[sys.executable, "-c", _BOOTLOADER, self.chip, self.mac, str(told)],
+                    str(self._flash_bytes.bit_length() - 1),
+                ],
                 stdout=subprocess.DEVNULL,
                 stdin=subprocess.DEVNULL,
             )
@@ -368,7 +420,12 @@ class FakeBoard:
 
     def _from_bootloader(self) -> None:
         assert self._line is not None
-        data = self._line.recv(4096)
+        try:
+            data = self._line.recv(4096, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
         if data:
             self._to_host(data)
         else:

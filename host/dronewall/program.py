@@ -158,6 +158,7 @@ def _is_bad_input(error: Exception) -> bool:
         ("dronewall.engine.detection", ("DetectionError",)),
         ("dronewall.engine.reason", ("ReasonError",)),
         ("dronewall.catalogue", ("CatalogueError",)),
+        ("dronewall.bench.repl", ("BoardError",)),
         ("dronewall.bench.bundle", ("BundleError",)),
         ("dronewall.bench.sender", ("UpdateError",)),
         ("dronewall.live.broker", ("BrokerError",)),

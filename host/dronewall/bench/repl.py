@@ -4,9 +4,10 @@ Ours and not mpremote's, which says of its modules that they will change, prints
 ever for a board that is unplugged; the tests drive the same boards with mpremote. The protocol: MicroPython's
 documentation, reference/repl.rst, "Raw mode" and "Raw-paste mode".
 
-A session interrupts what runs, and ends with a reset, so that the board is afterwards as after power-on. A node's
-watchdog goes on while nothing feeds it; the session gives it ten minutes, and so a board whose cable is pulled starts
-by itself.
+A session interrupts what runs, and ends with a reset, so that the board is afterwards as after power-on. A start that
+the bench has caused is not held against the firmware, which three bad ones would lead into its safe mode
+(firmware/flash.py): the session sets their count to 0. A node's watchdog goes on while nothing feeds it; the session
+gives it ten minutes, and so a board whose cable is pulled starts by itself.
 """
 
 import contextlib
@@ -30,6 +31,22 @@ _WATCHDOG = """
 import machine
 if hasattr(machine, "WDT"):
     machine.WDT(timeout=600000)
+"""
+_RESET = """
+import machine, os
+from binascii import crc32
+try:
+    with open("/boot", "rb") as file:
+        data = file.read()
+    boots, resets, bad = data[:-9].split()
+    if data[-9:] == b"%08x\\n" % crc32(data[:-9]) and bad != b"0":
+        data = b"%s %s 0 " % (boots, resets)
+        with open("/boot.new", "wb") as file:
+            file.write(data + b"%08x\\n" % crc32(data))
+        os.rename("/boot.new", "/boot")
+except (OSError, ValueError):
+    pass
+machine.reset()
 """
 
 
@@ -81,11 +98,14 @@ class Repl:
 
         with Repl("/dev/ttyUSB0") as repl:
             repl.answer("import json, os; print(json.dumps(os.listdir()))")
+
+    `tries`: how often the board is interrupted, for three seconds each, before it is given up.
     """
 
-    def __init__(self, port: str, baud: int = BAUD) -> None:
+    def __init__(self, port: str, baud: int = BAUD, tries: int = _TRIES) -> None:
         self.port = port
         self._baud = baud
+        self._tries = tries
         self._serial: serial.Serial | None = None
         self._heard = b""
 
@@ -109,7 +129,7 @@ class Repl:
         with contextlib.suppress(BoardError):
             if kind is not None:
                 self._interrupt()
-            self._submit("import machine\nmachine.reset()\n")
+            self._submit(_RESET)
         self._close()
 
     def run(self, source: str, limit_s: float = ANSWER_S, heard: Callable[[str], None] | None = None) -> str:
@@ -157,7 +177,7 @@ class Repl:
 
     def _interrupt(self) -> None:
         said = b""
-        for _ in range(_TRIES):
+        for _ in range(self._tries):
             self._send(b"\r\x03\x03")
             said += self._quiet()
             self._heard = b""
@@ -166,6 +186,8 @@ class Repl:
             if found.endswith(_BANNER):
                 return
             said += found
+            if any(words in said for words in _NOTHING):
+                break
         raise BoardError(f"{self.port}: {_silence(said)}")
 
     def _quiet(self) -> bytes:
