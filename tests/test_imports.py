@@ -73,6 +73,7 @@ ORDER = [
     ["outputs", "sources", "program"],
     ["demo", "bridges"],
     ["web", "bench", "simulation"],
+    ["boards"],
     ["nodes", "radio_links"],
     ["cli"],
     ["__main__"],

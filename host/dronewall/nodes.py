@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dronewall import boards
 from dronewall.options import WEEK_S, Seconds, loudness
 from dronewall.program import EXCEEDED, Program
 from dronewall.sources import Link, from_broker
@@ -24,6 +25,10 @@ _Make = Callable[[str, int], tuple[int, bytes]]
 @click.group(cls=Program)
 def node() -> None:
     """Change what runs on the nodes."""
+
+
+for _command in boards.COMMANDS:
+    node.add_command(_command)
 
 
 @node.command("bundle")

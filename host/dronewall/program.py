@@ -159,6 +159,7 @@ def _is_bad_input(error: Exception) -> bool:
         ("dronewall.engine.reason", ("ReasonError",)),
         ("dronewall.catalogue", ("CatalogueError",)),
         ("dronewall.bench.repl", ("BoardError",)),
+        ("dronewall.bench.image", ("ImageError",)),
         ("dronewall.bench.bundle", ("BundleError",)),
         ("dronewall.bench.sender", ("UpdateError",)),
         ("dronewall.live.broker", ("BrokerError",)),

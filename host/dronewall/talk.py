@@ -67,6 +67,11 @@ class Talk:
         return self._console.is_terminal
 
     @property
+    def quiet(self) -> bool:
+        """Whether nothing but the result and errors is wanted."""
+        return self._quiet
+
+    @property
     def room(self) -> int:
         """Columns for the text of `now`, where they are few: the number of the step and the spinner take theirs."""
         return self._console.width - 8 if self._console.is_terminal else 1000

@@ -15,7 +15,7 @@ LARGEST = 700_000  # bytes of all files; the node's bound
 MICROPYTHON = "1.29.0"  # what the nodes run (manifest.toml); replaced by cable only
 _HEAD_LARGEST = 8192
 _PATH = re.compile(r"([a-z0-9_]+/)?[a-z0-9_]+\.(mpy|py)")
-_STAYS_HERE = ("loader.mpy", "manifest.mpy", "unix/")  # never updated; for an image; for simulated nodes
+STAYS_HERE = ("loader.mpy", "manifest.mpy", "unix/")  # never updated; for an image; for simulated nodes
 
 
 class BundleError(ValueError):
@@ -46,7 +46,7 @@ def bundle(
     if not 0 < version < 1 << 24:
         raise BundleError(f"version {version}: 1 to {(1 << 24) - 1} expected")
     files = {path.relative_to(tree).as_posix(): path for path in sorted(tree.rglob("*")) if path.is_file()}
-    contents = {name: path.read_bytes() for name, path in files.items() if not name.startswith(_STAYS_HERE)}
+    contents = {name: path.read_bytes() for name, path in files.items() if not name.startswith(STAYS_HERE)}
     if "main.mpy" not in contents:
         raise BundleError(f"{tree}: no main.mpy in it")
     found = set()

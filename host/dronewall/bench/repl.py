@@ -65,10 +65,15 @@ class ProgramError(BoardError):
 
 def opened(port: str, baud: int = BAUD) -> serial.Serial:
     """The port, and nobody else has it. Reads wait .1 s. Raises BoardError where it is not there, not ours, or busy."""
-    try:
-        return serial.Serial(port, baud, timeout=0.1, write_timeout=ANSWER_S, exclusive=True)
-    except (serial.SerialException, OSError, ValueError) as error:
-        raise BoardError(f"{port}: {_hindrance(port, error)}") from None
+    end = time.monotonic() + 1.0
+    while True:
+        try:
+            return serial.Serial(port, baud, timeout=0.1, write_timeout=ANSWER_S, exclusive=True)
+        except (serial.SerialException, OSError, ValueError) as error:
+            # A program that another thread starts has our lock for the moment between its fork and its exec.
+            if "exclusively lock" not in str(error) or time.monotonic() > end:
+                raise BoardError(f"{port}: {_hindrance(port, error)}") from None
+        time.sleep(0.05)
 
 
 def _hindrance(port: str, error: Exception) -> str:

@@ -1,0 +1,228 @@
+"""The commands for boards on the bench's USB ports: which are there, and the firmware onto them."""
+
+import dataclasses
+import json
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dronewall.options import loudness
+from dronewall.program import EXCEEDED, Program
+from dronewall.talk import Talk, stdout
+
+if TYPE_CHECKING:
+    from dronewall.bench.files import Files
+    from dronewall.bench.image import Image
+    from dronewall.bench.ports import Board
+
+_FILE = click.Path(path_type=Path)
+_DOING = {"look": "asked", "erase": "erased", "write": "written", "verify": "verified", "copy": "files copied"}
+_port = click.option("--port", "-p", "ports", multiple=True, metavar="PORT", help="A serial port; may be repeated.")
+
+
+@click.command("list", cls=Program.command_class)
+@_port
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@loudness
+def list_boards(ports: tuple[str, ...], as_json: bool, verbose: int, quiet: bool) -> int:
+    """List the boards on the serial ports: chip, MAC, flash, MicroPython, and the node that each is.
+
+    Ports with the USB identity of a board are asked, and those given with --port. A board that runs a node is
+    interrupted, and starts again afterwards. The status is 3 when a port given with --port does not answer.
+    """
+    import concurrent.futures
+
+    with Talk(1, verbose, quiet) as talk:
+        from dronewall.bench.ports import about, found
+
+        asked = list(dict.fromkeys(ports)) or found()
+        talk.now(1, f"asking {', '.join(asked)}")
+        with concurrent.futures.ThreadPoolExecutor(max(1, len(asked))) as pool:
+            boards = list(pool.map(about, asked))
+        talk.settle()
+        if as_json:
+            click.echo(json.dumps([dataclasses.asdict(board) for board in boards], indent=2))
+        elif not boards:
+            talk.note("no boards found: a cable that only charges shows none; other ports are asked with --port")
+        else:
+            _table(["port", "chip", "MAC", "flash", "MicroPython", "firmware", "node"], [_row(each) for each in boards])
+        for board in boards:
+            if board.trouble and not as_json:
+                _complain(f"{board.port}: {board.trouble}")
+    return EXCEEDED if ports and any(board.trouble for board in boards) else 0
+
+
+@click.command(cls=Program.command_class)
+@_port
+@click.option("--all", "every", is_flag=True, help="Every port that `dronewall node list` shows; asks first.")
+@click.option("--image", "given", type=_FILE, metavar="FILE",
+              help="MicroPython's image for the chip; it is written, and kept for the next board.")  # fmt: skip
+@click.option("--erase", is_flag=True,
+              help="Erase all of the flash first, a node's configuration and keys with it; asks first.")  # fmt: skip
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@loudness
+def flash(
+    ports: tuple[str, ...], every: bool, given: Path | None, erase: bool, yes: bool, verbose: int, quiet: bool
+) -> int:
+    """Put MicroPython and the firmware of this dronewall onto boards, side by side.
+
+    MicroPython is written where it is missing or of another version, or where --image is given; its image is not
+    shipped: without one the command says where it is found. The firmware is copied file by file, each checked on the
+    board; what is there already is not copied again. Configuration, keys and counters of a node stay. When it is
+    broken off, the old firmware starts where there was one, and the same command goes on.
+
+    A board that fails does not stop the others; the status is then 3.
+    """
+    import concurrent.futures
+    import tempfile
+
+    if bool(ports) == every:
+        raise click.UsageError("expected --port PORT, or --all")
+    with Talk(2, verbose, quiet) as talk, tempfile.TemporaryDirectory(prefix="dronewall-flash-") as folder:
+        from dronewall.bench import image
+        from dronewall.bench.ports import found
+
+        chosen = found() if every else list(dict.fromkeys(ports))
+        if not chosen:
+            raise click.UsageError("no boards found: a cable that only charges shows none; name the port with --port")
+        if every:
+            _agree(f"Flash the boards at {', '.join(chosen)}?", yes)
+        if erase:
+            _agree(f"Erase {', '.join(chosen)}, with the configuration and keys of the nodes that they are?", yes)
+        read = image.read(given) if given else None
+        talk.step(1, "compiling the firmware")
+        files = _files(Path(folder))
+        talk.step(2, f"flashing {', '.join(chosen)}")
+        stop = threading.Event()
+        bars = _Bars(talk, chosen, stop)
+        with bars, concurrent.futures.ThreadPoolExecutor(len(chosen)) as pool:
+            begun = [pool.submit(_one, port, files, read, erase, bars.told(port)) for port in chosen]
+            try:
+                concurrent.futures.wait(begun)
+            finally:
+                stop.set()  # interrupted: each board is left at the next step, and started again
+        results = [each.result() for each in begun]
+    _table(["port", "MAC", "chip", "node", "firmware", "files", "s", "result"], [row for row, _ in results])
+    for _, trouble in results:
+        if trouble:
+            _complain(trouble)
+    return EXCEEDED if any(trouble for _, trouble in results) else 0
+
+
+def _one(
+    port: str, files: "Files", given: "Image | None", erase: bool, told: Callable[[str, float], None]
+) -> tuple[list[str], str | None]:
+    """A row of the summary, and what went wrong."""
+    from dronewall.bench.flashing import flashed
+    from dronewall.bench.repl import BoardError
+
+    begun = time.monotonic()
+    try:
+        board, done = flashed(port, files, given, erase, told)
+    except BoardError as error:
+        return [port, "", "", "", "", "", f"{time.monotonic() - begun:.1f}", "failed"], str(error)
+    took = f"{time.monotonic() - begun:.1f}"
+    version, copied = f"{done.version} in {done.folder}", f"{done.files} of {done.count}"
+    return [port, board.mac or "", board.chip or "", board.node or "", version, copied, took, "done"], None
+
+
+class _Bars:
+    """A bar for each board where a person watches, else a line for each step of each."""
+
+    def __init__(self, talk: Talk, ports: list[str], stop: threading.Event) -> None:
+        self._talk = talk
+        self._stop = stop
+        self._bars: Any = None
+        if talk.terminal and not talk.quiet:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+            words = TextColumn("{task.fields[port]}  {task.description}", markup=False)
+            self._bars = Progress(
+                words, BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), console=Console(stderr=True)
+            )
+            self._tasks = {port: self._bars.add_task("waits", total=1.0, port=port) for port in ports}
+
+    def told(self, port: str) -> Callable[[str, float], None]:
+        """What the board's worker calls with what goes on, and how much of it is done."""
+        last = ""
+
+        def tell(what: str, share: float) -> None:
+            nonlocal last
+            from dronewall.bench.repl import BoardError
+
+            if self._stop.is_set():
+                raise BoardError(f"{port}: interrupted; give the same command again")
+            if self._bars:
+                self._bars.update(self._tasks[port], description=_DOING[what], completed=share)
+            elif what != last:
+                self._talk.note(f"{port}: is {_DOING[what]}" if what != "copy" else f"{port}: {_DOING[what]}")
+            last = what
+
+        return tell
+
+    def __enter__(self) -> None:
+        self._context: AbstractContextManager[Any] = self._bars or nullcontext()
+        self._context.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._context.__exit__(*error)
+
+
+def _files(folder: Path) -> "Files":
+    from dronewall import firmware_files
+    from dronewall.bench.bundle import BundleError
+    from dronewall.bench.files import node_files
+
+    try:
+        return node_files(firmware_files.built(folder / "firmware"))
+    except firmware_files.FirmwareError as error:
+        raise BundleError(str(error)) from None
+
+
+def _agree(question: str, yes: bool) -> None:
+    import sys
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question} Nobody is there to ask; give --yes")
+    click.confirm(question, abort=True, err=True)
+
+
+def _row(board: "Board") -> list[str]:
+    node = "/".join(each for each in (board.wall, board.node) if each)
+    firmware = f"{board.version} in {board.slot}" if board.version is not None else ""
+    flash_bytes = f"{board.flash_bytes >> 20} MB" if board.flash_bytes else ""
+    python = board.micropython or ("none" if board.chip else "")
+    return [board.port, board.chip or "no answer", board.mac or "", flash_bytes, python, firmware, node]
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for head in heads:
+        table.add_column(head, no_wrap=head not in ("port", "node"), overflow="fold")
+    for row in rows:
+        table.add_row(*[Text(_plain(cell)) for cell in row])
+    stdout().print(table)
+
+
+def _complain(text: str) -> None:
+    click.echo(f"dronewall: {_plain(text)}", err=True)
+
+
+def _plain(text: str) -> str:
+    """What a board says is anybody's, and may hold what steers a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+COMMANDS: tuple[click.Command, ...] = (list_boards, flash)
