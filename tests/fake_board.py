@@ -10,9 +10,11 @@ port's being closed, the end of it.
         subprocess.run(["mpremote", "connect", board.port, "fs", "ls"])
 """
 
+import atexit
 import contextlib
 import errno
 import fcntl
+import functools
 import json
 import os
 import pty
@@ -54,14 +56,41 @@ _BLOCK = 4096
 _READY = b"\x00ready\x00"  # start.py: from here on it is a board
 _HEAP = "256k"  # of which the virtual devices have what they take
 
-# Each board its own MAC, which the mock takes from the chip's name alone.
-_BOOTLOADER = """
-import sys
+# Imports the mock once and forks one bootloader for each board: a ROM answers at once, and twenty imports take seconds.
+# Each board has its own MAC, which the mock takes from the chip's name alone, and its own size of flash.
+_BOOTLOADERS = """
+import json, os, signal, sys, threading, time
 from esp32_mock_bootloader import protocol, registers, server
-registers.mac_bytes_for_chip = lambda chip: tuple(bytes.fromhex(sys.argv[2]))
-protocol.MOCK_FLASH_ID = int(sys.argv[4]) << 16 | protocol.MOCK_FLASH_ID & 0xFFFF
-server.run_server(0, chip_mode=sys.argv[1], port_file=sys.argv[3])
+
+def end_with(parent):
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(0)
+
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+parent = os.getpid()
+while line := sys.stdin.readline():
+    chip, mac, told, bits = json.loads(line)
+    number = os.fork()
+    if number:
+        print(number, flush=True)
+        continue
+    os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
+    registers.mac_bytes_for_chip = lambda chip: tuple(bytes.fromhex(mac))
+    protocol.MOCK_FLASH_ID = bits << 16 | protocol.MOCK_FLASH_ID & 0xFFFF
+    server.run_server(0, chip_mode=chip, port_file=told)
+    os._exit(0)
 """
+_forking = threading.Lock()
+
+
+@functools.cache
+def _bootloaders() -> subprocess.Popen[str]:
+    words = [sys.executable, "-c", _BOOTLOADERS]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    atexit.register(process.kill)
+    return process
 
 
 class FakeBoard:
@@ -104,7 +133,7 @@ class FakeBoard:
         self._mode = "app"
         self._app: subprocess.Popen[bytes] | None = None
         self._inner = self._outer = -1
-        self._mock: subprocess.Popen[bytes] | None = None
+        self._mock = 0  # the bootloader's process
         self._line: socket.socket | None = None
         self._framed = False
         self._raw = False
@@ -173,8 +202,8 @@ class FakeBoard:
         self._thread.join(10)
         self.unplug()
         if self._mock:
-            self._mock.kill()
-            self._mock.wait()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._mock, signal.SIGKILL)
 
     def _tell(self, release: str) -> None:
         told = {"mac": list(bytes.fromhex(self.mac)), "flash_bytes": self._flash_bytes, "release": release}
@@ -402,18 +431,17 @@ class FakeBoard:
         told = self.folder / "bootloader"
         if not self._mock:
             told.unlink(missing_ok=True)
-            self._mock = subprocess.Popen(
-                [
-                    *[sys.executable, "-c", _BOOTLOADER, self.chip, self.mac, str(told)],
-                    str(self._flash_bytes.bit_length() - 1),
-                ],
-                stdout=subprocess.DEVNULL,
-                stdin=subprocess.DEVNULL,
-            )
+            asked = [self.chip, self.mac, str(told), self._flash_bytes.bit_length() - 1]
+            with _forking:
+                process = _bootloaders()
+                assert process.stdin is not None
+                assert process.stdout is not None
+                process.stdin.write(json.dumps(asked) + "\n")
+                process.stdin.flush()
+                self._mock = int(process.stdout.readline())
         limit = time.monotonic() + 30
         while not (told.exists() and told.read_text()):
             assert time.monotonic() < limit
-            assert self._mock.poll() is None
             time.sleep(0.02)
         self._line = socket.create_connection(("127.0.0.1", int(told.read_text())), 10)
         return self._line

@@ -31,7 +31,7 @@ class Chip:
     flash_bytes: int | None
 
 
-def chip_at(port: str, attempts: int = 2) -> Chip:
+def chip_at(port: str, attempts: int = 3) -> Chip:
     """The chip, asked in its bootloader; the board starts again afterwards. Raises BoardError where none answers."""
     said = _run(port, ["--connect-attempts", str(attempts)], ["flash-id"], lambda line: None)
     found, mac, flash = _CHIP.search(said), _MAC.search(said), _FLASH.search(said)

@@ -95,7 +95,7 @@ def about(port: str, tries: int = 2) -> Board:
         if not may_have_another_program(error):
             return Board(port, trouble=trouble)
     with contextlib.suppress(BoardError):
-        chip = chip_at(port, 1)
+        chip = chip_at(port, 2)
         return Board(port, chip.chip, chip.mac, chip.flash_bytes, trouble=trouble)
     return Board(port, trouble=trouble)
 
