@@ -7,9 +7,11 @@ import hashlib
 import os
 import platform
 import random
+import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -357,6 +359,36 @@ def test_four_boards_at_once_get_the_firmware_and_one_that_fails_stops_no_other(
         rows = [line.split() for line in again.stdout.splitlines() if "/port" in line]
         assert rows[0][-5:-2] == ["0", "of", rows[0][-3]]
         assert int(rows[1][-5]) > 1
+
+
+def test_ctrl_c_ends_it_at_once_and_the_second_try_goes_on(fake):
+    sends = threading.Event()
+
+    def slow(data: bytes, towards: str) -> bytes:
+        if b"put('" in data:
+            sends.set()
+        if sends.is_set():
+            time.sleep(0.02)  # a serial line's pace
+        return data
+
+    fake.spoil = slow
+    command = [sys.executable, "-m", "dronewall", "node", "flash", "--port", fake.port]
+    begun = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+    assert sends.wait(30)
+    os.killpg(begun.pid, signal.SIGINT)
+    _, said = begun.communicate(timeout=30)
+    assert begun.returncode == 130
+    assert said.splitlines()[-1] == "interrupted"
+    fake.spoil = lambda data, towards: data
+    again = dronewall("flash", "--port", fake.port, "-q")
+    assert (again.returncode, again.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from zlib import crc32
 import pytest
 import serial
 
-from dronewall.bench.repl import BoardError, ProgramError, Repl, opened
+from dronewall.bench.repl import BoardError, ProgramError, Repl, back, opened
 
 pytestmark = pytest.mark.needs("micropython", "esptool")
 
@@ -151,6 +151,16 @@ def test_a_port_that_is_not_there_or_busy_says_what_to_do(fake, tmp_path):
         opened(str(tmp_path / "file"))
     with serial.Serial(fake.port, exclusive=True), pytest.raises(BoardError, match="busy: another program"):
         opened(fake.port)
+
+
+def test_a_port_that_goes_with_a_reset_is_waited_for(fake):
+    fake.unplug()
+    again = threading.Timer(0.3, fake.plug)
+    again.start()
+    back(fake.port)
+    with Repl(fake.port) as repl:
+        assert repl.run("print(1)") == "1\n"
+    again.join()
 
 
 def test_a_port_that_is_not_ours_names_the_group():

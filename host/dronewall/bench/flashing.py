@@ -13,7 +13,7 @@ from dronewall.bench.bundle import MICROPYTHON
 from dronewall.bench.files import Copied, Files, copied
 from dronewall.bench.image import Image, ImageError
 from dronewall.bench.ports import Board
-from dronewall.bench.repl import BoardError, Repl
+from dronewall.bench.repl import BoardError, Repl, back
 
 Told = Callable[[str, float], None]
 """Is given what goes on (look, erase, write, verify, copy) and how much of it is done, 0 to 1."""
@@ -45,7 +45,10 @@ def flashed(port: str, files: Files, given: Image | None, erase: bool, told: Tol
         has = f"it has MicroPython {board.micropython}; " if board and board.micropython != MICROPYTHON else ""
         raise BoardError(f"{port}: {has}{error}") from None
     image.keep(chosen)
+    if board:
+        back(port)  # the session has ended with a reset
     esptool_program.write(port, chosen, erase, told)
+    back(port)
     with Repl(port, tries=6) as repl:  # at its first start it makes its file system
         board = ports.said(repl)
         if board.micropython != MICROPYTHON:

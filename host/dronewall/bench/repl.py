@@ -76,6 +76,17 @@ def opened(port: str, baud: int = BAUD) -> serial.Serial:
         time.sleep(0.05)
 
 
+def back(port: str, limit_s: float = ANSWER_S) -> None:
+    """Returns once the port is there again: that of a chip's own USB (S3, C3) goes for a moment with each reset. Where
+    it does not come, whoever opens it says why."""
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        with contextlib.suppress(serial.SerialException, OSError):
+            serial.Serial(port, exclusive=True).close()
+            return
+        time.sleep(0.1)
+
+
 def _hindrance(port: str, error: Exception) -> str:
     number = getattr(error, "errno", None)
     if number in (errno.EACCES, errno.EPERM):
