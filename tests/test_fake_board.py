@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from conftest import require
-from dronewall.bench.repl import Repl
+from dronewall.bench.repl import Repl, back
 
 pytestmark = pytest.mark.needs("micropython", "esptool", "mpremote")
 BUSY = b"import time\nprint('busy')\nwhile True:\n    time.sleep_ms(20)\n"
@@ -23,6 +23,7 @@ def until(found: Callable[[], object], limit_s: float = 30.0) -> None:
 
 
 def mpremote(port: str, *words: str) -> subprocess.CompletedProcess[str]:
+    back(port)
     command = [require("mpremote"), "connect", port, *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
 

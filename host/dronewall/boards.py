@@ -122,13 +122,19 @@ def _one(
     from dronewall.bench.repl import BoardError
 
     begun = time.monotonic()
+    seen: list[Board] = []
+    version = copied = ""
+    trouble = None
     try:
-        board, done = flashed(port, files, given, erase, told)
+        board, done = flashed(port, files, given, erase, told, seen.append)
+        seen.append(board)
+        version, copied = f"{done.version} in {done.folder}", f"{done.files} of {done.count}"
     except BoardError as error:
-        return [port, "", "", "", "", "", f"{time.monotonic() - begun:.1f}", "failed"], str(error)
+        trouble = str(error)
+    mac, chip, node = (seen[-1].mac, seen[-1].chip, seen[-1].node) if seen else (None, None, None)
     took = f"{time.monotonic() - begun:.1f}"
-    version, copied = f"{done.version} in {done.folder}", f"{done.files} of {done.count}"
-    return [port, board.mac or "", board.chip or "", board.node or "", version, copied, took, "done"], None
+    row = [port, mac or "", chip or "", node or "", version, copied, took, "failed" if trouble else "done"]
+    return row, trouble
 
 
 class _Bars:

@@ -19,11 +19,19 @@ Told = Callable[[str, float], None]
 """Is given what goes on (look, erase, write, verify, copy) and how much of it is done, 0 to 1."""
 
 
-def flashed(port: str, files: Files, given: Image | None, erase: bool, told: Told) -> tuple[Board, Copied]:
+def flashed(
+    port: str,
+    files: Files,
+    given: Image | None,
+    erase: bool,
+    told: Told,
+    seen: Callable[[Board], None] = lambda board: None,
+) -> tuple[Board, Copied]:
     """The board once it has MicroPython and these files, and what was copied; it starts again by itself.
 
     `given`: an image that is written; without one the kept one is, where MicroPython is missing or of another version.
-    Raises BoardError, whose message says the next step; the same call again goes on from there.
+    `seen` is given the board as soon as it has said what it is. Raises BoardError, whose message says the next step; the
+    same call again goes on from there.
     """
     told("look", 0.0)
     board: Board | None = None
@@ -31,16 +39,19 @@ def flashed(port: str, files: Files, given: Image | None, erase: bool, told: Tol
     try:
         with Repl(port, tries=3) as repl:
             board = ports.said(repl)
+            seen(board)
             if board.micropython == MICROPYTHON and not (given or erase):
                 return _with_files(repl, board, files, told)
     except BoardError as error:
         if board is not None or not ports.may_have_another_program(error):
             raise
         reason = str(error).removeprefix(f"{port}: ")
-    chip, flash_bytes = _chip(port, board, reason)
+    asked = board if board and board.chip else _asked(port, reason)
+    seen(asked)
+    chip = asked.chip or ""
     try:
         chosen = given or image.kept(chip)
-        chosen.check(chip, flash_bytes)
+        chosen.check(chip, asked.flash_bytes)
     except ImageError as error:
         has = f"it has MicroPython {board.micropython}; " if board and board.micropython != MICROPYTHON else ""
         raise BoardError(f"{port}: {has}{error}") from None
@@ -61,12 +72,11 @@ def _with_files(repl: Repl, board: Board, files: Files, told: Told) -> tuple[Boa
     return replace(board, version=done.version, slot=done.folder), done
 
 
-def _chip(port: str, board: Board | None, reason: str) -> tuple[str, int | None]:
-    if board and board.chip:
-        return board.chip, board.flash_bytes
+def _asked(port: str, reason: str) -> Board:
+    """The board as its bootloader says, for MicroPython did not answer, for that reason."""
     try:
         found = esptool_program.chip_at(port)
     except BoardError as error:
         quoted = f" ({reason.partition(':')[0]})" if "it says" in reason else ""
         raise BoardError(f"{error}{quoted}") from None
-    return found.chip, found.flash_bytes
+    return Board(port, found.chip, found.mac, found.flash_bytes)
