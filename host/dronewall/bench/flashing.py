@@ -30,8 +30,9 @@ def flashed(
     """The board once it has MicroPython and these files, and what was copied; it starts again by itself.
 
     `given`: an image that is written; without one the kept one is, where MicroPython is missing or of another version.
-    `seen` is given the board as soon as it has said what it is. Raises BoardError, whose message says the next step; the
-    same call again goes on from there.
+    `seen` is given the board as soon as it has said what it is.
+
+    Raises BoardError, whose message says the next step; the same call again goes on from there.
     """
     told("look", 0.0)
     board: Board | None = None
