@@ -103,8 +103,6 @@ def devices(
     posts = {post.name: post for post in scenario.posts}
     found: list[Device] = []
     common = {
-        "format": 1,
-        "wall": scenario.site.name,
         "wifi": [{"ssid": "simulated", "password": ""}],
         "mqtt": {"host": host, "port": port, "user": user, "password": password, "keepalive_s": KEEPALIVE_S},
         "declination_cdeg": round(100 * DECLINATION_DEG),
@@ -131,18 +129,17 @@ def devices(
             "seed": seed * 1000 + len(found),
             **_wired(name, config["sensors"], path[0][4]),
         }
+        for sensor in config["sensors"]:
+            if sensor["driver"] == "pir":
+                sensor["settle_s"] = 5  # its output means something from the start
         points = [tuple(int(number) for number in row) for row in path]
-        found.append(Device(name, {**common, "node": name, **config}, world, points))
+        found.append(Device(name, {**common, **config}, world, points))
 
     for node in scenario.nodes:
         post = posts[node.post]
         ground = ground_amsl(post.latitude_deg, post.longitude_deg)
-        add(
-            node.name,
-            _node_config(scenario, node, post, ground, position_source),
-            _standing(node, post, ground),
-            "hold",
-        )
+        config = config_of(scenario, node.name, ground, position_source)
+        add(node.name, config, _standing(node, post, ground), "hold")
         if intruders:
             found[-1].world["intruders"] = [_walker(scenario, post, node.mast_m, len(found))]
     for drone in scenario.drones:
@@ -150,8 +147,32 @@ def devices(
             raise ValueError(f"drone {drone.name}: no `track` to fly")
         flight = track(drone)
         if flight:
-            add(drone.name, _drone_config(scenario, drone), flight, "loop")
+            add(drone.name, config_of(scenario, drone.name, 0.0), flight, "loop")
     return found
+
+
+def config_of(
+    scenario: Scenario,
+    name: str,
+    ground_amsl: float,
+    position_source: str = "survey",
+    pir_pins: Sequence[int] = _PIR_PINS,
+) -> dict[str, Any]:
+    """What the site file says of a node's config.json, or of a drone's; how it gets to its broker, and which way its
+    compass is off, stand elsewhere.
+
+    `ground_amsl`: the ground at its post [m], nan where nobody knows it. A node's position is its post's, or with
+    `position_source` "gnss" what its receiver finds; a drone's always is. Its presence sensors are on the first of
+    `pir_pins`. Raises DeviceError where these are too few, KeyError for a name that the scenario does not have.
+    """
+    drones = {drone.name: drone for drone in scenario.drones}
+    if name in drones:
+        config = _drone_config(scenario, drones[name])
+    else:
+        node = {node.name: node for node in scenario.nodes}[name]
+        post = {post.name: post for post in scenario.posts}[node.post]
+        config = _node_config(scenario, node, post, ground_amsl, position_source, pir_pins)
+    return {"format": 1, "wall": scenario.site.name, "node": name, **config}
 
 
 def _wired(name: str, sensors: Sequence[dict[str, Any]], board_cdeg: int) -> dict[str, Any]:
@@ -265,7 +286,7 @@ def _standing(node: Node, post: Post, ground_amsl: float) -> list[list[int]]:
 
 
 def _node_config(
-    scenario: Scenario, node: Node, post: Post, ground_amsl: float, position_source: str
+    scenario: Scenario, node: Node, post: Post, ground_amsl: float, position_source: str, pir_pins: Sequence[int]
 ) -> dict[str, Any]:
     period = round(node.period_s)
     position: dict[str, Any] = {"source": position_source}
@@ -273,11 +294,11 @@ def _node_config(
         position |= {
             "latitude_e7": round(post.latitude_deg * 1e7),
             "longitude_e7": round(post.longitude_deg * 1e7),
-            "height_amsl_cm": round(100 * (ground_amsl + node.mast_m)),
+            "height_amsl_cm": None if math.isnan(ground_amsl) else round(100 * (ground_amsl + node.mast_m)),
             "sigma_cm": 100,
         }
     power = power_of(node.duty)
-    pins = iter(_PIR_PINS)
+    pins = iter(pir_pins)
     sensors = []
     for sensor in node.sensors:
         azimuth = sensor.azimuth_deg
@@ -298,8 +319,8 @@ def _node_config(
         if entry["driver"] == "pir":
             pin = next(pins, None)
             if pin is None:
-                raise DeviceError(f"node {node.name}: the board has pins for {len(_PIR_PINS)} presence sensors")
-            entry |= {"pin": pin, "settle_s": 5}
+                raise DeviceError(f"node {node.name}: the board has pins for {len(pir_pins)} presence sensors")
+            entry["pin"] = pin
         sensors.append(entry)
     return {
         "period_s": period,
