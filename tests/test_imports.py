@@ -73,7 +73,7 @@ ORDER = [
     ["outputs", "sources", "program"],
     ["demo", "bridges"],
     ["web", "bench", "simulation"],
-    ["boards"],
+    ["boards", "commissioning"],
     ["nodes", "radio_links"],
     ["cli"],
     ["__main__"],

@@ -162,6 +162,8 @@ def _is_bad_input(error: Exception) -> bool:
         ("dronewall.bench.image", ("ImageError",)),
         ("dronewall.bench.bundle", ("BundleError",)),
         ("dronewall.bench.sender", ("UpdateError",)),
+        ("dronewall.bench.keyring", ("KeyringError",)),
+        ("dronewall.bench.provision", ("ProvisionError",)),
         ("dronewall.live.broker", ("BrokerError",)),
         ("dronewall.live.ingest", ("LinkError",)),
         ("dronewall.live.telemetry_line", ("BridgeError",)),

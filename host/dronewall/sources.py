@@ -107,6 +107,26 @@ def from_broker(command: _Command) -> _Command:
     return _with(_link_options(True), linked)
 
 
+def from_broker_if_any(command: _Command) -> _Command:
+    """The options of a command that may listen to a broker; it gets the `link`, None where no broker is named."""
+
+    @functools.wraps(command)
+    def linked(
+        *,
+        broker: tuple[str, int] | None,
+        user: str | None,
+        password_file: Path | None,
+        trusted: Path | None,
+        **rest: Any,
+    ) -> Any:
+        for option in ("--user", "--password-file", "--trust"):
+            if broker is None and _given(option):
+                raise click.UsageError(f"{option} goes with --broker")
+        return command(link=Link(broker, user, password_file, trusted) if broker is not None else None, **rest)
+
+    return _with(_link_options(False), linked)
+
+
 def to_broker(command: _Command) -> _Command:
     """The options of a command that tells a broker something, or with --dry-run only shows it; it gets the `link`, None
     for a dry run.

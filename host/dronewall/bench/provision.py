@@ -1,0 +1,171 @@
+"""Settings onto a board: written under new names, read back, held against the board's own firmware, and put in place in
+one step, so that a board that is unplugged at any moment has its old settings or its new ones.
+
+What goes over the line is in no message: neither a failed write nor a configuration that the board refuses is told with
+what came.
+"""
+
+import base64
+import contextlib
+import functools
+import hashlib
+from collections.abc import Callable
+
+from dronewall.bench.onboard import Board
+from dronewall.bench.repl import BoardError, ProgramError, Repl
+from dronewall.bench.settings import Settings
+
+_PIECE = 768  # bytes of a file that go into one program; 1 KB of base64
+_NEW = {"config.json": "config.part", "update.key": "update.part"}  # config.new is the firmware's own, for trials
+_CHECK_S = 60.0  # a refused configuration is looked through to its end
+
+_PINS = """
+import board, config, json
+late = [pin for word in ("uart2", "i2s", "sensor", "battery", "servo") for pin in board.pins(word)]
+free = board.pins("pir") + [pin for pin in range(49) if pin not in late] + late
+print(json.dumps([pin for pin in sorted(set(free), key=free.index) if not config.refusal(pin)]))
+"""
+_HASH = """
+import binascii, hashlib, json
+def digest(name):
+    try:
+        with open("/" + name, "rb") as file:
+            found = hashlib.sha256()
+            while True:
+                data = file.read(512)
+                if not data:
+                    return binascii.hexlify(found.digest()).decode()
+                found.update(data)
+    except OSError:
+        return None
+"""
+_CHECK = """
+import config, gc, json
+def problems():
+    try:
+        config.read("/config.part")
+    except config.ConfigError as error:
+        return str(error).split("\\n")
+    return []
+gc.collect()
+print(json.dumps(problems()))
+"""
+_CHECK_TLS = """
+import json, tls
+def der(name):
+    with open("/" + name, "rb") as file:
+        return file.read()
+def unread(ca, *own):
+    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    context.verify_mode = tls.CERT_REQUIRED
+    try:
+        context.load_verify_locations(der(ca))
+    except (ValueError, OSError):
+        return ca
+    try:
+        if own:
+            context.load_cert_chain(der(own[0]), der(own[1]))
+    except (ValueError, OSError):
+        return own[0] + " with " + own[1]
+"""
+_REMOVE = """
+import os
+def remove(names, kept):
+    for name in os.listdir("/"):
+        if name in names and (name not in kept or name.endswith(".part")):
+            os.remove("/" + name)
+"""
+_PLACE = """
+import json, os
+there = os.listdir("/")
+for name in ("config.new", "config.tried"):
+    if name in there:
+        os.remove("/" + name)
+os.rename("/update.part", "/update.key")
+os.rename("/config.part", "/config.json")
+for name in there:
+    if name.endswith(".der") and name.split("-")[0] in ("ca", "certificate", "key") and name not in keep:
+        os.remove("/" + name)
+"""
+
+
+class ProvisionError(ValueError):
+    """A board that was not given its settings: which, why, and what it has now."""
+
+
+def pir_pins(repl: Repl) -> list[int]:
+    """The pins of this board that a presence sensor may have, the one of the reference wiring first."""
+    found = repl.answer(_PINS)
+    return [int(pin) for pin in found]
+
+
+def put(repl: Repl, board: Board, settings: Settings, progress: Callable[[int, int], None]) -> None:
+    """Returns once the board has these settings. Its firmware must be on its path (`onboard.import_firmware`).
+    `progress` is given the bytes that are there, and all.
+
+    Raises ProvisionError where the board refuses them, or has no room, and BoardError where it falls silent: it has its
+    old settings then, or all of the new ones.
+    """
+    contents = {**settings.files, _NEW["update.key"]: settings.key, _NEW["config.json"]: settings.text}
+    total = sum(map(len, contents.values()))
+    done = 0
+    repl.run(_HASH)
+    try:
+        for name, content in contents.items():
+            if name not in board.files or not _has(repl, name, content):
+                _write(repl, name, content, functools.partial(_told, progress, done, total))
+            done += len(content)
+            progress(done, total)
+        _refuse(repl, settings)
+    except ProvisionError:
+        with contextlib.suppress(BoardError):
+            repl.run(f"{_REMOVE}\nremove({[*contents]!r}, {[*board.files]!r})")
+        raise
+    repl.run(f"keep = {list(settings.files)!r}\n{_PLACE}")
+    for name, new in _NEW.items():
+        if not _has(repl, name, contents[new]):
+            raise ProvisionError(f"{repl.port}: {name} is not what was written; give the same command again")
+
+
+def _refuse(repl: Repl, settings: Settings) -> None:
+    """Raises ProvisionError where the board's own firmware would not start with what was written."""
+    wrong = repl.answer(_CHECK, _CHECK_S)
+    if wrong:
+        problems = "\n".join("  " + line.partition(", not ")[0] for line in wrong[1:] or wrong)
+        raise ProvisionError(
+            f"{repl.port}: the board's firmware refuses the settings, and keeps what it had:\n{problems}"
+        )
+    if settings.files:
+        refused = repl.answer(f"{_CHECK_TLS}\nprint(json.dumps(unread(*{list(settings.files)!r})))")
+        if refused:
+            raise ProvisionError(f"{repl.port}: the board cannot read {refused}; it keeps what it had")
+
+
+def _told(progress: Callable[[int, int], None], done: int, total: int, at: int) -> None:
+    progress(done + at, total)
+
+
+def _write(repl: Repl, name: str, content: bytes, progress: Callable[[int], None]) -> None:
+    try:
+        repl.run(f"import binascii\nfile = open({'/' + name!r}, 'wb')")
+        for at in range(0, len(content), _PIECE):
+            piece = base64.b64encode(content[at : at + _PIECE])
+            repl.run(f"file.write(binascii.a2b_base64({piece!r}))")
+            progress(at)
+        repl.run("file.close()")
+    except ProgramError as error:
+        full = "ENOSPC" in error.said or "Errno 28" in error.said or "OSError: 28" in error.said
+        why = "its flash is full; `dronewall node flash` says what is on it" if full else "it cannot write to its flash"
+        raise ProvisionError(f"{repl.port}: {name} was not written, {why}; it keeps the settings that it had") from None
+    except BoardError as error:
+        # A board that has started again echoes what it is told.
+        reason = str(error).partition(" after ")[0].partition("; ")[0]
+        raise BoardError(f"{reason}; it keeps the settings that it had. Give the same command again") from None
+    if not _has(repl, name, content):
+        raise ProvisionError(
+            f"{repl.port}: {name} came out of the flash as something else; give the same command again"
+        )
+
+
+def _has(repl: Repl, name: str, content: bytes) -> bool:
+    return bool(repl.answer(f"print(json.dumps(digest({name!r})))") == hashlib.sha256(content).hexdigest())
