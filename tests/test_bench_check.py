@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import shutil
 import time
 
 import pytest
@@ -16,7 +17,7 @@ from fake_board import FakeBoard
 from fake_node import fake_node, put
 from firmware_side import board as firmware
 from test_bench_provision import DOCUMENT, SITE, WALL, WIFI, blocks, provision, quiet, secrets_in, told, write
-from test_firmware_link import certificates  # noqa: F401
+from test_firmware_link import certificates, secured  # noqa: F401
 from test_firmware_mqtt import end, start_mosquitto
 from test_firmware_unix import WORLD
 
@@ -158,6 +159,28 @@ def test_what_the_broker_says_is_told_with_the_next_step(broker, tmp_path):
         status, found, record = checked(board, "--listen", 2, "--broker", address, *as_host, secrets=secrets)
         assert (status, found["broker"], found["report"]) == (3, "fail", "skipped")
         assert "-> does the broker have its password (mosquitto.passwords)" in text_of(record, "broker")
+
+
+def test_a_board_with_a_certificate_gets_in_over_tls_and_one_that_trusts_another_does_not(
+    certificates,  # noqa: F811
+    secured,  # noqa: F811
+    tmp_path,
+):
+    wall = WALL.replace('"127.0.0.1"', f'"localhost"\nport = {secured["certificate"]}\nlogin = "certificate"')
+    secrets = secrets_in(tmp_path / "s", wall)
+    shutil.copy(certificates / "ca.crt", secrets / "ca.pem")
+    shutil.copy(certificates / "P4.crt", secrets / "P4.certificate.pem")
+    write(secrets / "P4.certificate-key.pem", (certificates / "P4.key").read_bytes())
+    with fake_node(tmp_path / "b", world=world(), track=[P1]) as board:
+        assert provision("P4", board.port, secrets)[0] == 0
+        status, found, record = checked(board, "--broker", f"127.0.0.1:{secured['plain']}", "--listen", 4)
+        assert (status, found["broker"], found["report"], found["report cam2"]) == (0, "pass", "pass", "pass"), record
+        assert f"localhost:{secured['certificate']}, TLS: accepted" in text_of(record, "broker")
+        shutil.copy(certificates / "other.crt", secrets / "ca.pem")
+        assert provision("P4", board.port, secrets)[0] == 0
+        status, found, record = checked(board, "--listen", 2)
+        assert (status, found["broker"]) == (3, "fail")
+        assert "-> is the broker's certificate signed by the ca of the secrets" in text_of(record, "broker")
 
 
 def test_a_board_that_turns_shows_how_far_its_compass_has_seen(tmp_path):

@@ -1,14 +1,19 @@
 """`dronewall node provision`: from a site file and a folder of secrets onto a board, and no secret anywhere else."""
 
 import base64
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
+import pty
 import re
 import shlex
 import shutil
 import stat
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -295,6 +300,39 @@ def test_a_board_or_a_name_that_is_taken_is_asked_about(secrets, tmp_path):
     assert config(tmp_path / "b2")["node"] == "P1"
 
 
+def test_a_person_at_a_terminal_is_asked_and_a_no_changes_nothing(secrets, tmp_path):
+    old = {"config.json": b'{"wall": "jacksboro", "node": "P3"}'}
+    with fake_node(tmp_path / "b", files=old) as board:
+        ours, theirs = pty.openpty()
+        words = ["node", "provision", str(SITE), "P1", "--port", board.port, "--secrets", str(secrets)]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dronewall", *words], stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
+        )
+        os.close(theirs)
+        heard = b""
+        while b"Go on? [y/N]" not in heard:
+            heard += os.read(ours, 4096)
+        assert b"this board is jacksboro/P3 now" in heard
+        os.write(ours, b"n\n")
+        assert process.wait(60) == 130
+        os.close(ours)
+    assert config(tmp_path / "b") == json.loads(old["config.json"])
+    assert not (secrets / "boards.json").exists()
+
+
+def test_many_at_once_are_all_noted(secrets):
+    def note(number):
+        Keyring(secrets).noted(f"24:0a:c4:00:00:{number:02x}", "jacksboro", f"P{number}", "2026-01-01T00:00:00+00:00")
+
+    threads = [threading.Thread(target=note, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {entry["node"] for entry in Keyring(secrets).boards().values()} == {f"P{number}" for number in range(20)}
+    assert not [path for path in secrets.iterdir() if path.name.startswith(".")]
+
+
 def test_certificates_go_onto_the_board_as_der_and_a_new_one_takes_the_place(certificates, tmp_path):  # noqa: F811
     secrets = secrets_in(tmp_path / "s", WALL.replace('"127.0.0.1"', '"localhost"\nlogin = "certificate"'))
     shutil.copy(certificates / "ca.crt", secrets / "ca.pem")
@@ -356,6 +394,34 @@ def test_a_board_that_is_unplugged_has_its_old_settings_whole_and_the_second_try
     between = cut_short(tmp_path / "b", secrets, lambda board: board.unplug_at(words))
     assert between["config.json"] == OLD["config.json"]
     assert between["update.key"] == OLD["update.key"]
+
+
+@pytest.mark.soak
+def test_twenty_boards_are_provisioned_side_by_side(tmp_path):
+    secrets = secrets_in(tmp_path / "s")
+    head, _, nodes = (ROOT / "examples" / "minimal.toml").read_text().partition("[[posts]]")
+    names = [f"P{number}" for number in range(1, 21)]
+    site = tmp_path / "site.toml"
+    site.write_text(head + "".join("[[posts]]" + nodes.replace('"P1"', f'"{name}"') for name in names))
+    begun = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        macs = {name: f"240ac40000{number:02x}" for number, name in enumerate(names)}
+        plugged = {name: stack.enter_context(fake_node(tmp_path / name, mac=mac)) for name, mac in macs.items()}
+        processes = {}
+        for name, board in plugged.items():
+            words = ["node", "provision", str(site), name, "--port", board.port, "--secrets", str(secrets)]
+            processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "dronewall", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+        for name, process in processes.items():
+            said = process.communicate(timeout=300)[0]
+            assert process.returncode == 0, said
+            print(f"{name}: {time.monotonic() - begun:.1f} s")
+    assert {entry["node"] for entry in Keyring(secrets).boards().values()} == set(names)
+    lines = (secrets / "mosquitto.passwords").read_text().splitlines()
+    assert sorted(line.partition(":")[0] for line in lines) == sorted(names)
+    for name in names:
+        assert config(tmp_path / name)["node"] == name
 
 
 @pytest.mark.soak
