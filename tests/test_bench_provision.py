@@ -172,6 +172,9 @@ power = { battery = "adc", divider_milli = 4000 }
 stuck_s = 120
 [nodes.P1.sensors.pir]
 pin = 33
+model = { glimpse_ms = 1500 }
+[nodes.P1.position]
+source = "gnss"
 """
     secrets = secrets_in(tmp_path / "s", WALL + more)
     with fake_node(tmp_path / "b") as board:
@@ -180,6 +183,9 @@ pin = 33
     found = config(tmp_path / "b")
     assert found["power"] == {"mode": "active", "battery": "adc", "divider_milli": 4000}
     assert (found["sensors"][1]["pin"], found["sensors"][1]["stuck_s"]) == (33, 120)
+    model = found["sensors"][1]["model"]
+    assert (model["glimpse_ms"], model["range_cm"]) == (1500, [0, 800, 1000, 1200])  # the rest as it was
+    assert found["position"] == {"source": "gnss"}
 
 
 def test_the_command_and_the_folder_of_the_document_make_a_node(tmp_path):

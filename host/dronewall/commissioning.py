@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,8 +131,10 @@ def check(
 
         def take(item: "Item") -> None:
             talk.settle()
-            items.append(item)
-            show(item)
+            # What a board says is anybody's, and may hold what steers a terminal.
+            text = "".join(letter if letter.isprintable() else "?" for letter in item.text)
+            items.append(replace(item, text=text))
+            show(items[-1])
 
         with Repl(port) as repl:
             talk.step(1, f"{port}: asking the board")

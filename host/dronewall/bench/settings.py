@@ -57,6 +57,8 @@ def settings_of(
     sensors = {sensor.partition("/")[2] for sensor in scenario.sensor_names}
     _patch(config, keyring.config, f"{where}: [config]", sensors)
     _patch(config, keyring.nodes.get(name, {}), f"{where}: [nodes.{name}]")
+    if config["position"]["source"] == "gnss":
+        config["position"] = {"source": "gnss"}  # whatever the post's survey says
     turned = [sensor["name"] for sensor in config["sensors"] if sensor.get("azimuth_source") == "compass"]
     if turned and "declination_cdeg" not in config:
         raise KeyringError(
@@ -109,7 +111,7 @@ def _patch(config: dict[str, Any], patch: Mapping[str, Any], where: str, elsewhe
                 hint = f"; did you mean {near}?" if near else ""
                 raise KeyringError(f"{where}: sensors: {name!r} is no sensor, expected [... sensors.NAME]{hint}")
             if name in sensors:
-                sensors[name] |= changes
+                sensors[name].update(_merged(sensors[name], changes))
 
 
 def _merged(old: Any, new: Any) -> Any:
