@@ -31,10 +31,24 @@ _LARGEST = const(16_384)  # as config.py
 _REASON = const(200)  # the wire's bound
 
 
+def _has_names(target):
+    return type(target) is list and target and all([type(each) is dict and "name" in each for each in target])
+
+
 def patched(target, patch):
-    """`target` after a merge patch (RFC 7396, section 2); it is changed in place."""
+    """`target` after a merge patch (RFC 7396, section 2); it is changed in place. Where a list of things with names
+    stands and the patch has an object, its keys are such names: {"sensors": {"cam": {"azimuth_cdeg": 9000}}}. By the
+    RFC it would take the list's place, where config.json has no room for an object.
+    """
     if type(patch) is not dict:
         return patch
+    if _has_names(target):
+        for name, value in patch.items():
+            at = [item["name"] for item in target]
+            i = at.index(name) if name in at else len(at)
+            new = patched(target[i] if name in at else {"name": name}, value)
+            target[i : i + 1] = [] if value is None else [new]
+        return target
     if type(target) is not dict:
         target = {}
     for name, value in patch.items():

@@ -8,7 +8,7 @@ import pytest
 from dronewall import wire
 from firmware_side import answer, interpreter
 from sleepers import PWRON, SOFT
-from test_firmware_config import CAMERA, NODE
+from test_firmware_config import CAMERA, NODE, PRESENCE
 from test_firmware_node import Host, broker, host  # noqa: F401
 from test_firmware_power import start  # noqa: F401
 
@@ -113,6 +113,20 @@ def period():
 )
 def test_a_patch_merges_as_the_rfc_says(side, target, patch, result):
     assert answer(side, FLASH + "out = tried.patched(*given)", [target, patch]) == result
+
+
+def test_a_patch_of_one_sensor_leaves_the_others_and_their_order(side):
+    source = FLASH + "out = [tried.patched(json.loads(json.dumps(given[0])), patch)['sensors'] for patch in given[1:]]"
+    turned = {"sensors": {"cam": {"azimuth_cdeg": 9000, "azimuth_sigma_cdeg": 50, "roll_cdeg": None}}}
+    camera = {**CAMERA, "azimuth_cdeg": 9000, "azimuth_sigma_cdeg": 50}
+    del camera["roll_cdeg"]
+    patches = [turned, {"sensors": {"cam": None}}, {"sensors": {"third": {"driver": "pir"}}}, {"sensors": []}]
+    assert answer(side, source, [NODE, *patches]) == [
+        [camera, PRESENCE],
+        [PRESENCE],
+        [CAMERA, PRESENCE, {"name": "third", "driver": "pir"}],
+        [],
+    ]
 
 
 def test_a_cut_at_any_operation_leaves_the_old_or_the_new_configuration_whole(side):
@@ -243,6 +257,11 @@ assert Link.told[0][:2] == ("c2", "failed")
             "mqtt.host: is missing; mqtt.port: integer from 1 to 65535 expected",
         ),
         ('{"wifi": {"ssid": "x", "password": "hush"}}', "refused", "wifi: list of at most 8 expected"),
+        (
+            '{"sensors": {"cam": {"azimuth_cdeg": 36000}}}',
+            "refused",
+            "sensors[0].azimuth_cdeg: integer from 0 to 35999 expected",
+        ),
         ('{"mqtt": {"password": ["hush"]}}', "refused", "mqtt.password: text of 1 to 128 characters expected"),
     ],
 )
