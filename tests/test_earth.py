@@ -4,7 +4,7 @@ import numpy as np
 import pyproj
 import pytest
 
-from dronewall.engine.earth import EarthError, drop, site_of
+from dronewall.engine.earth import EarthError, direction, drop, site_of
 
 JACKSBORO = np.array([[36.50, -84.30], [36.56, -84.22]])
 
@@ -19,6 +19,25 @@ def test_the_drop_at_ten_kilometres_is_that_of_facts():
 def test_an_eye_at_two_metres_sees_the_horizon_of_facts(refraction, horizon_km):
     # The ground drops by the height of the eye at the horizon: d = sqrt(2 R h / (1 - k)).
     assert drop(horizon_km * 1000.0, refraction) == pytest.approx(2.0, rel=3e-4)
+
+
+@pytest.mark.parametrize(("north", "east", "azimuth"), [(1, 0, 0.0), (0, 1, 90.0), (-1, 0, 180.0), (0, -1, 270.0)])
+@pytest.mark.parametrize("longitude", [-84.2, 0.0, 179.999])
+def test_a_place_in_each_direction_has_its_azimuth_and_distance(longitude, north, east, azimuth):
+    for latitude in (-60.0, 0.0, 36.6):
+        step = 0.01
+        there = (latitude + step * north, (longitude + step * east + 180.0) % 360.0 - 180.0)
+        found, distance = direction(latitude, longitude, *there)
+        # The parallel bends away from the geodesic: half the convergence of the meridians, step sin(f) / 2.
+        bend = -east * step * math.sin(math.radians(latitude)) / 2.0
+        assert (math.degrees(found) - azimuth - bend + 180.0) % 360.0 - 180.0 == pytest.approx(0.0, abs=1e-6)
+        # Radii of curvature of WGS 84 along and across the meridian, with e2 = f (2 - f).
+        e2 = (2.0 - 1.0 / 298.257223563) / 298.257223563
+        middle = math.radians(latitude + step * north / 2.0)
+        across = 6_378_137.0 / math.sqrt(1.0 - e2 * math.sin(middle) ** 2)
+        along = across * (1.0 - e2) / (1.0 - e2 * math.sin(middle) ** 2)
+        expected = math.radians(step) * (along if north else across * math.cos(middle))
+        assert distance == pytest.approx(expected, abs=1e-3)
 
 
 def test_the_frontage_names_its_utm_zone():

@@ -25,6 +25,7 @@ ORDER = [
     ["scenario", "engine.radar"],
     [
         "engine.earth",
+        "engine.sun",
         "engine.frontage",
         "engine.models",
         "interop.mavlink",  # arithmetic on messages; live listens with it
@@ -74,6 +75,7 @@ ORDER = [
     ["demo", "bridges"],
     ["web", "bench", "simulation"],
     ["boards", "commissioning"],
+    ["masts"],
     ["nodes", "radio_links"],
     ["cli"],
     ["__main__"],

@@ -89,6 +89,14 @@ class Site:
         return float(self._factors.get_factors(longitude, latitude).meridional_scale)
 
 
+def direction(latitude_deg: float, longitude_deg: float, *there_deg: float) -> tuple[float, float]:
+    """Azimuth from true north [rad] and distance [m] of a place `there_deg` (latitude, longitude) from another: the
+    geodesic on the WGS 84 ellipsoid (C. Karney, "Algorithms for geodesics", J. Geodesy 87, 2013; PROJ's).
+    """
+    azimuth, _, distance = pyproj.Geod(ellps="WGS84").inv(longitude_deg, latitude_deg, there_deg[1], there_deg[0])
+    return math.radians(float(azimuth)) % math.tau, float(distance)
+
+
 def site_of(points_deg: Floats, crs: str | None = None) -> Site:
     """The frame for points (n, 2: latitude, longitude [degrees]): the given CRS, else the UTM zone of their middle.
 
