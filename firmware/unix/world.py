@@ -51,7 +51,7 @@ class World:
     """One board's surroundings.
 
     `dip` [radians, down positive] and `gauss` of the magnetic field, `deviation` [cdeg] and `lean` [radians] that the
-    calibration of compass and accelerometer left behind, `gnss` (sigma [m], first fix after [ms], baud),
+    calibration of compass and accelerometer left behind, `iron` that it has to find [counts at 8 G], `gnss` (sigma [m], first fix after [ms], baud),
     `pir` {pin: its entry}, `uart` {number: device}, `i2c` [device], `absent` the I2C addresses at which nobody answers
     all the same, `supply` {UART: the pin that switches what is behind it}, `seed`, `told` what only some devices ask
     for.
@@ -73,6 +73,7 @@ class World:
         self.dip = math.radians(told["field"]["dip_cdeg"] / 100)
         self.gauss = told["field"]["nanotesla"] / 100000
         self.deviation = self.noise() * told["compass"]["sigma_cdeg"]
+        self.iron = told["compass"].get("hard_iron", (0, 0, 0))
         tilt = math.radians(told["accelerometer"]["sigma_cdeg"] / 100)
         self.lean = [self.noise() * tilt for _ in range(3)]
         gnss = told["gnss"]

@@ -46,4 +46,5 @@ class Device(Chip):
         white = self._WHITE / here.gauss
         cd, sd = math.cos(here.dip), math.sin(here.dip)
         field = [scale * (axis[0] * cd - axis[1] * sd + white * here.noise()) for axis in here.axes(here.deviation)]
+        field = [part + iron * (1 if control & 0x30 else 4) for part, iron in zip(field, here.iron)]
         self._registers[6] = 1 | self._vector(0, 32767, field) << 1
