@@ -75,6 +75,7 @@ ORDER = [
     ["demo", "bridges"],
     ["web", "bench", "simulation"],
     ["boards", "commissioning"],
+    ["alignment"],
     ["masts"],
     ["nodes", "radio_links"],
     ["cli"],

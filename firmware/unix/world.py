@@ -51,10 +51,10 @@ class World:
     """One board's surroundings.
 
     `dip` [radians, down positive] and `gauss` of the magnetic field, `deviation` [cdeg] and `lean` [radians] that the
-    calibration of compass and accelerometer left behind, `iron` that it has to find [counts at 8 G], `gnss` (sigma [m], first fix after [ms], baud),
-    `pir` {pin: its entry}, `uart` {number: device}, `i2c` [device], `absent` the I2C addresses at which nobody answers
-    all the same, `supply` {UART: the pin that switches what is behind it}, `seed`, `told` what only some devices ask
-    for.
+    calibration of compass and accelerometer left behind, `iron` [counts at 8 G] that it has to find, `gnss` (sigma [m],
+    first fix after [ms], baud), `pir` {pin: its entry}, `uart` {number: device}, `i2c` [device], `absent` the I2C
+    addresses at which nobody answers all the same, `supply` {UART: the pin that switches what is behind it}, `seed`,
+    `told` what only some devices ask for.
     """
 
     def __init__(self):

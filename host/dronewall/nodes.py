@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dronewall import boards, commissioning
+from dronewall import boards, commissioning, masts
 from dronewall.options import WEEK_S, Seconds, loudness
 from dronewall.program import EXCEEDED, Program
 from dronewall.sources import Link, from_broker
@@ -27,7 +27,7 @@ def node() -> None:
     """Change what runs on the nodes."""
 
 
-for _command in (*boards.COMMANDS, *commissioning.COMMANDS):
+for _command in (*boards.COMMANDS, *commissioning.COMMANDS, *masts.COMMANDS):
     node.add_command(_command)
 
 

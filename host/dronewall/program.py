@@ -164,6 +164,7 @@ def _is_bad_input(error: Exception) -> bool:
         ("dronewall.bench.sender", ("UpdateError",)),
         ("dronewall.bench.keyring", ("KeyringError",)),
         ("dronewall.bench.provision", ("ProvisionError",)),
+        ("dronewall.bench.align", ("AlignError",)),
         ("dronewall.live.broker", ("BrokerError",)),
         ("dronewall.live.ingest", ("LinkError",)),
         ("dronewall.live.telemetry_line", ("BridgeError",)),

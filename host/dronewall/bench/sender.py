@@ -1,6 +1,7 @@
 """An update on its way: pieces that a node acknowledges one by one, and what it says when it is online again.
 
-paho-mqtt's thread stays inside `Wall`. Of a node only the latest birth, state and the replies of this sender are kept.
+paho-mqtt's thread stays inside `Wall`. Of a node only the latest birth, state and, where asked for, frusta and the
+replies of this sender are kept.
 """
 
 import base64
@@ -26,9 +27,12 @@ class UpdateError(ValueError):
 
 
 class Wall:
-    """A broker's wall, for as long as the `with` block lasts: what its nodes say, and commands to them."""
+    """A broker's wall, for as long as the `with` block lasts: what its nodes say, and commands to them. `frusta`:
+    whether their reports are heard, too.
+    """
 
-    def __init__(self, host: str, port: int, wall: str, account: Account = NOBODY) -> None:
+    def __init__(self, host: str, port: int, wall: str, account: Account = NOBODY, frusta: bool = False) -> None:
+        self._kinds = ("birth", "state", "reply") + (("frustum/+",) if frusta else ())
         self._address, self._wall = (host, port), wall
         self._heard: dict[tuple[str, str], dict[str, Any]] = {}  # (node, kind or id of a command): values
         self._asked: set[tuple[str, str]] = set()
@@ -48,7 +52,7 @@ class Wall:
             return found()
 
     def said(self, node: str, kind: str) -> dict[str, Any]:
-        """The values of the node's latest `birth` or `state`; empty where it said none."""
+        """The values of the node's latest `birth`, `state` or `frustum/SENSOR`; empty where it said none."""
         return self._heard.get((node, kind), {})
 
     def online(self, node: str) -> bool:
@@ -57,15 +61,15 @@ class Wall:
         same = all(birth.get(key) == state.get(key) for key in ("boot", "session"))
         return bool(birth) and state.get("state") == "ready" and same
 
-    def asked(self, node: str, **values: Any) -> dict[str, Any]:
-        """The reply to a command; empty where none comes in time."""
+    def asked(self, node: str, limit_s: float = ANSWER_S, **values: Any) -> dict[str, Any]:
+        """The reply to a command; empty where none comes in time [s]."""
         name = secrets.token_hex(8)
         expires = time.time_ns() // 1_000_000 + round(1000 * ANSWER_S) + 60_000  # and the clocks may differ
         payload = wire.encode("command", {"id": name, "expires_unix_ms": expires, **values})
         with self._changed:
             self._asked.add((node, name))
         self._client.publish(wire.topic(self._wall, node, "command"), payload, 1)
-        self.until(lambda: (node, name) in self._heard, ANSWER_S)
+        self.until(lambda: (node, name) in self._heard, limit_s)
         with self._changed:
             self._asked.discard((node, name))
             return self._heard.pop((node, name), {})
@@ -75,8 +79,7 @@ class Wall:
             self._refusal = str(code) if code.is_failure else ""
             self._changed.notify_all()
         if not code.is_failure:
-            kinds = ("birth", "state", "reply")
-            client.subscribe([(f"dw/{wire.VERSION}/{self._wall}/+/{kind}", 1) for kind in kinds])
+            client.subscribe([(f"dw/{wire.VERSION}/{self._wall}/+/{kind}", 1) for kind in self._kinds])
 
     def _on_subscribe(self, _client: mqtt.Client, _data: Any, _number: int, _codes: Any, _properties: Any) -> None:
         with self._changed:
@@ -91,7 +94,8 @@ class Wall:
         values = report.values or {}
         with self._changed:
             if report.kind != "reply":
-                self._heard[report.node, report.kind] = values
+                kind = f"{report.kind}/{report.sensor}" if report.sensor else report.kind
+                self._heard[report.node, kind] = values
             elif (report.node, values["id"]) in self._asked:
                 self._heard[report.node, values["id"]] = values
             self._changed.notify_all()

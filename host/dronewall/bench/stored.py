@@ -1,0 +1,86 @@
+"""How config.json on a board is read and changed over its serial port: by the firmware that lies on it.
+
+Its own modules merge, check and write, so that what the node could not read is never put in place, and a cable that is
+pulled leaves the old file or the new one. What has secrets in it stays on the board.
+"""
+
+import json
+from typing import Any
+
+from dronewall.bench.repl import BoardError, ProgramError, Repl
+
+FIRMWARE = """
+import json, os, sys
+def _slot():
+    try:
+        with open("/slots", "rb") as file:
+            names = [file.read(1).decode(), "a", "b"]
+    except OSError:
+        names = ["a", "b"]
+    for name in names:
+        try:
+            os.stat("/%s/whole" % name)
+            return "/" + name
+        except OSError:
+            pass
+    raise OSError("no firmware in /a or /b")
+if "/a" not in sys.path and "/b" not in sys.path:
+    sys.path.insert(0, _slot())
+"""
+"""A program that puts the firmware that the loader would start on the board's path; OSError where there is none."""
+
+_READ = """
+try:
+    with open("/config.json") as file:
+        _config = json.load(file)
+except (OSError, ValueError):
+    _config = {}
+print(json.dumps({key: _config[key] for key in KEYS if key in _config}))
+"""
+_PATCH = """
+import config, store, tried
+def _patched(patch):
+    for name in ("config.new", "config.tried"):
+        if name in os.listdir("/"):
+            return "a configuration is on trial (%s); wait until the node has been online with it" % name
+    values = tried.patched(json.loads(store.read("/config.json")), patch)
+    try:
+        config.settings(values)
+    except config.ConfigError as error:
+        return "; ".join([line.split(", not ")[0] for line in str(error).split("\\n")])
+    store.write("/config.json", json.dumps(values).encode())
+    return None if json.loads(store.read("/config.json")) == values else "it reads back otherwise than it was written"
+print(json.dumps(_patched(json.loads(CHANGE))))
+"""
+
+
+def firmware(repl: Repl) -> None:
+    """Lets what runs in this session import the board's firmware. Raises BoardError where there is none."""
+    try:
+        repl.run(FIRMWARE)
+    except ProgramError as error:
+        if "no firmware" in error.said:
+            raise BoardError(
+                f"{repl.port}: no firmware on the board; `dronewall node flash --port {repl.port}` puts it there"
+            ) from None
+        raise
+
+
+def config(repl: Repl, *keys: str) -> dict[str, Any]:
+    """These keys of config.json, as far as they are there. Raises BoardError where the board is no node yet."""
+    found = repl.answer(_READ.replace("KEYS", repr(("node", *keys))))
+    if not isinstance(found, dict) or "node" not in found:
+        raise BoardError(
+            f"{repl.port}: no node yet (no config.json on the board); "
+            f"`dronewall node provision SITE NODE --port {repl.port}` makes it one"
+        )
+    return found
+
+
+def patch(repl: Repl, change: dict[str, Any]) -> None:
+    """Merges a change into config.json (RFC 7396, and sensors by their names: firmware/tried.py) and reads it back.
+    Raises BoardError where the firmware would not take it; nothing is changed then.
+    """
+    refused = repl.answer(_PATCH.replace("CHANGE", repr(json.dumps(change))))
+    if refused is not None:
+        raise BoardError(f"{repl.port}: config.json is as it was: {refused}")
