@@ -147,6 +147,7 @@ class FakeBoard:
         self._said = 0.0
         self._starting: bytes | None = None
         self._waiting = b""
+        self._unheard = b""  # what the app has had since it last said something
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=f"board {folder.name}", daemon=True)
 
@@ -282,7 +283,7 @@ class FakeBoard:
         self._raw = not main
         if not self.installed or self.held:
             return
-        self._starting, self._waiting = b"", b""
+        self._starting, self._waiting, self._unheard = b"", b"", b""
         self._inner, slave = pty.openpty()
         mode = termios.tcgetattr(slave)
         mode[0] = mode[1] = 0  # neither CR nor LF is touched
@@ -310,6 +311,7 @@ class FakeBoard:
             self._waiting += data  # in the UART's buffer
             return
         data = data.replace(b"\x03\x03", b"\x03")  # the second one would end the unix port
+        self._unheard = (self._unheard + data)[-256:]
         with contextlib.suppress(OSError):
             while data and self._inner >= 0:
                 try:
@@ -336,6 +338,7 @@ class FakeBoard:
                 return
         if data:
             self.log += data
+            self._unheard = b""
             if b"raw REPL; CTRL-B to exit" in data:
                 self._raw = True
             elif b'Type "help()"' in data:
@@ -350,6 +353,12 @@ class FakeBoard:
         assert self._starting is None, self._starting.decode()
         raw = self._raw
         self._end_app()
+        if status not in (0, 42) and b"\x03" in self._unheard:
+            # Ctrl-C between main.py and the prompt ends the unix port; a board has a prompt then, and what follows.
+            rest = self._unheard.rpartition(b"\x03")[2]
+            self._start_app(5, main=False)
+            self._waiting = rest
+            return
         if status == 42:  # machine.reset()
             self._to_host(b"rst:0xc (SW_CPU_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\n")
             self._fed().unlink(missing_ok=True)
