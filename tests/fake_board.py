@@ -362,7 +362,9 @@ class FakeBoard:
         if status == 42:  # machine.reset()
             self._to_host(b"rst:0xc (SW_CPU_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\n")
             self._fed().unlink(missing_ok=True)
+            rest = self._unheard.rpartition(b"\x04")[2]  # of the next one who has opened the port
             self._start_app(2, main=True)
+            self._waiting = rest
             return
         self._to_host(b"MPY: soft reboot\r\n")
         self._start_app(5, main=not raw)
