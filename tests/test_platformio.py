@@ -16,11 +16,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from conftest import ROOT
 from dronewall import firmware_files
 from dronewall.bench.ports import about
+from dronewall.cli import main
 from fake_board import RELEASE, FakeBoard
 from images import image
 
@@ -413,3 +415,12 @@ def test_provisioning_wants_site_secrets_and_node(option: str) -> None:
 def test_the_node_is_the_files_unless_the_words_that_follow_name_one(node: str, more: list[str]) -> None:
     expected = ["provision", "a.toml", "P4", "--port", "P", "--secrets", "s", "--yes"]
     assert bench.words("provision", {**TOLD, "custom_node": node}, "P", more) == expected
+
+
+@pytest.mark.parametrize("target", [*bench.WITH_PORT, "list"])
+def test_the_program_has_the_command_of_each_target_with_its_options(target: str) -> None:
+    told = {**TOLD, "custom_node": "P4", "custom_image": "image.bin"}
+    name, *words = bench.words(target, told, "/dev/ttyUSB0", [])
+    group = main.commands["node"]
+    assert isinstance(group, click.Group)
+    group.commands[name].make_context(name, words)  # raises where a word is not the command's
