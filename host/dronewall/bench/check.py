@@ -176,6 +176,10 @@ def _compass(told: Facts, turned: int, turn_s: float) -> Item:
     return Item("compass", "fail", words, "turn it level, once round; if it was: `dronewall node calibrate`", figures)
 
 
+def _signed(degrees: float) -> str:
+    return f"{round(degrees, 1) + 0.0:+.1f}°"  # never -0.0
+
+
 def _accelerometer(told: Facts) -> Item:
     if told["pull"] is None or told["tilt_trouble"]:
         return _absent("accelerometer", told, told["tilt_trouble"] or "it gives no reading")
@@ -189,7 +193,7 @@ def _accelerometer(told: Facts) -> Item:
         return Item("accelerometer", "fail", "it says no direction", "let it lie still, and try again")
     elevation, roll = here[1] / 100, here[2] / 100
     figures = {"elevation_deg": elevation, "roll_deg": roll}
-    words = f"boresight {elevation:+.1f}°, right side {roll:+.1f}°"
+    words = f"boresight {_signed(elevation)}, right side {_signed(roll)}"
     if max(abs(here[1]), abs(here[2])) <= LEVEL_CDEG:
         return Item("accelerometer", "pass", f"level: {words}", "", figures)
     then = "lay it level, sensors forward; if it is, its axes are not mounted as firmware/README.md says"
@@ -309,7 +313,7 @@ def of_report(name: str, values: Mapping[str, Any], wanted: Mapping[str, float] 
         words += f"; azimuth {azimuth:.1f}° ±{sigma:.1f}° by {values['azimuth_source']}"
         if wanted and "azimuth_deg" in wanted:
             off = (azimuth - wanted["azimuth_deg"] + 180.0) % 360.0 - 180.0
-            words += f", {off:+.1f}° off the site file's {wanted['azimuth_deg']:.1f}°"
+            words += f", {_signed(off)} off the site file's {wanted['azimuth_deg']:.1f}°"
             figures["off_deg"] = round(off, 2)
             if values["azimuth_source"] == "survey" and abs(off) > _SURVEY_DEG:
                 wrong.append("provision it again, or write what was aligned into the site file")
