@@ -96,6 +96,7 @@ def _module(name: str) -> str | None:
 
 PARTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "mosquitto": (_mosquitto, "tools/system-packages installs it"),
+    "mosquitto_passwd": (lambda: _program("mosquitto_passwd"), "tools/system-packages installs it, with mosquitto"),
     "chromium": (_chromium, "tools/system-packages installs it"),
     "openssl": (lambda: _program("openssl"), "tools/system-packages installs it"),
     "graphviz": (lambda: _program("dot"), "tools/system-packages installs it"),

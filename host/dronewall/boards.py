@@ -33,7 +33,8 @@ def list_boards(ports: tuple[str, ...], as_json: bool, verbose: int, quiet: bool
     """List the boards on the serial ports: chip, MAC, flash, MicroPython, and the node that each is.
 
     Ports with the USB identity of a board are asked, and those given with --port. A board that runs a node is
-    interrupted, and starts again afterwards. The status is 3 when a port given with --port does not answer.
+    interrupted, and starts again afterwards. The status is 3 when no board answers at a port given
+    with --port.
     """
     import concurrent.futures
 
@@ -54,7 +55,7 @@ def list_boards(ports: tuple[str, ...], as_json: bool, verbose: int, quiet: bool
         for board in boards:
             if board.trouble and not as_json:
                 _complain(f"{board.port}: {board.trouble}")
-    return EXCEEDED if ports and any(board.trouble for board in boards) else 0
+    return EXCEEDED if ports and any(board.chip is None for board in boards) else 0
 
 
 @click.command(cls=Program.command_class)
