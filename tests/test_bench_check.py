@@ -111,7 +111,7 @@ def test_each_fault_of_a_board_fails_its_line(tmp_path):
     with fake_node(tmp_path / "b", blocks=100, release="1.25.0") as board:
         assert provision("P7", board.port, secrets)[0] == 0
         board.unplug()
-        put(tmp_path / "b", "a/calibration.mpy", (firmware() / "config.mpy").read_bytes())
+        put(tmp_path / "b", "a/average.mpy", (firmware() / "config.mpy").read_bytes())
         bad = {"i2c": [], "adc": {"36": 2000}, "battery": {"full_mv": 3100}}
         always = [{"pin": 33, "every_ms": 1000, "high_ms": 1000}]
         told_now = {
@@ -129,7 +129,7 @@ def test_each_fault_of_a_board_fails_its_line(tmp_path):
     }  # fmt: skip
     for name, words in (
         ("micropython", "1.25.0 on esp32, 1.29.0 expected -> `dronewall node flash"),
-        ("files", "1 not this dronewall's (calibration.mpy) -> `dronewall node flash"),
+        ("files", "1 not this dronewall's (average.mpy) -> `dronewall node flash"),
         ("gnss", "no sentences -> check its supply"),
         ("compass", "no QMC5883L or QMC5883P on the bus -> check SDA, SCL"),
         ("sensor pir", "pir: high all the time"),
@@ -184,8 +184,9 @@ def test_a_board_with_a_certificate_gets_in_over_tls_and_one_that_trusts_another
         assert "-> is the broker's certificate signed by the ca of the secrets" in text_of(record, "broker")
 
 
-def test_a_board_that_turns_shows_how_far_its_compass_has_seen(tmp_path):
-    secrets = secrets_in(tmp_path / "s", WALL + PIR)
+def test_a_board_that_turns_shows_how_far_its_compass_has_seen(tmp_path, free_port):
+    wall = WALL.replace('host = "127.0.0.1"', f'host = "127.0.0.1"\nport = {free_port}')  # where nobody listens
+    secrets = secrets_in(tmp_path / "s", wall + PIR)
     around = [(1500 * i, *P1[1:4], 9000 * i % 36000, 0, 0) for i in range(5)]
     with fake_node(tmp_path / "b", world=world(repeat="loop"), track=around) as board:
         assert provision("P2", board.port, secrets)[0] == 0

@@ -60,7 +60,7 @@ def test_a_missing_part_fails_when_ci_is_set(tmp_path: Path) -> None:
     assert "counts as a failure when CI is set" in said
 
 
-@pytest.mark.parametrize("name", conftest.PARTS)
+@pytest.mark.parametrize("name", [name for name in conftest.PARTS if name != "build123d"])  # make soak installs it
 def test_a_part_that_is_here_can_be_run_or_imported(name: str) -> None:
     found = conftest.require(name)
     assert Path(found).is_file() or __import__(found)

@@ -147,6 +147,7 @@ def unknown_words(text: str, program: click.Command) -> list[str]:
 
 
 DOCUMENTS = help_blocks.documents(ROOT)
+BENCH = ROOT / "docs" / "bench.md"  # needs boards and a broker: test_bench_guide.py runs its commands
 
 
 def named(path: Path) -> str:
@@ -166,7 +167,7 @@ def test_there_is_a_readme_with_commands() -> None:
 
 @pytest.mark.timeout(400)
 @pytest.mark.needs("micropython")
-@pytest.mark.parametrize("document", [each for each in DOCUMENTS if console(each)], ids=named)
+@pytest.mark.parametrize("document", [each for each in DOCUMENTS if console(each) and each != BENCH], ids=named)
 def test_every_command_of_the_document_works_in_an_empty_folder(document: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")  # the reader has the checkout's examples at hand
     run_in_order(console(document), tmp_path)
