@@ -1,5 +1,6 @@
 """dronewall.bench.image: which files are MicroPython's images, and for which board; esptool says so, too."""
 
+import os
 import subprocess
 import sys
 
@@ -78,7 +79,7 @@ def test_two_chips_in_one_file_are_refused(file):
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(ImageError, match="cannot be read"):
+    with pytest.raises(ImageError, match="no such file"):
         read(tmp_path / "none.bin")
 
 
@@ -123,3 +124,33 @@ def test_a_cache_that_cannot_be_written_keeps_nothing(file, tmp_path, monkeypatc
 def test_the_partitions_are_read_up_to_their_checksum():
     assert [each[2] for each in images_of._partitions(partitions())] == [0x9000, 0xF000, 0x10000, 0x200000]
     assert images_of._partitions(b"\xff" * 0xC00) == []
+
+
+def test_an_image_that_ends_anywhere_in_its_heads_is_cut_short(file):
+    whole = image("esp32s3")
+    for start in (0, 0x8000, 0x10000):
+        for size in range(start, start + 60):
+            file.write_bytes(whole[:size])
+            with pytest.raises(ImageError):
+                read(file)
+
+
+def test_sizes_and_addresses_that_lead_out_of_an_image_are_refused(file):
+    # The sizes of the first segment and of the partition, and the partition's address: before, behind, far away.
+    whole = image("esp32s3")
+    for at in (0x1C, 0x1001C, *range(0x8004, 0x8060, 32)):
+        for value in (0xFFFFFFFF, 0x80000000, 0xFFFFF000, 0x7FFFFFFF):
+            file.write_bytes(whole[:at] + value.to_bytes(4, "little") + whole[at + 4 :])
+            with pytest.raises(ImageError):
+                read(file).check("esp32s3", 4 << 20)
+
+
+def test_a_pipe_a_folder_and_a_file_of_gigabytes_are_no_images(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with open(tmp_path / "sparse", "wb") as sparse:
+        sparse.write(b"\xe9")
+        sparse.truncate(4 << 30)
+    for path, words in ((tmp_path / "pipe", "not a regular file"), (tmp_path, "a folder"),
+                        (tmp_path / "none", "no such file"), (tmp_path / "sparse", "over 16 MB")):  # fmt: skip
+        with pytest.raises(ImageError, match=words):
+            read(path)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dronewall.bench.bundle import MICROPYTHON
+from dronewall.toml_check import unfit
 
 CHIPS = {0: "esp32", 5: "esp32c3", 9: "esp32s3"}
 BOARDS = {"esp32": "ESP32_GENERIC", "esp32c3": "ESP32_GENERIC_C3", "esp32s3": "ESP32_GENERIC_S3"}
@@ -72,6 +73,8 @@ def wanted(chip: str) -> str:
 
 def read(path: Path) -> Image:
     """The image in the file. Raises ImageError where it is none, is cut short or damaged, or is not MicroPython's."""
+    if wrong := unfit(path):
+        raise ImageError(f"{path}: {wrong}; expected MicroPython's .bin, such as ESP32_GENERIC")
     try:
         with open(path, "rb") as file:
             content = file.read(_MOST + 1)
@@ -104,6 +107,8 @@ def _parsed(path: Path, content: bytes) -> Image:
     if not applications:
         raise _Fault("no application in its partition table")
     at = applications[0] - boot
+    if at < _TABLE - boot:
+        raise _Fault(f"its partition table puts the application at {applications[0]:#x}, onto itself")
     if content[at : at + 1] != b"\xe9":
         raise _Fault(f"cut short: {len(content)} bytes, the application begins at {at}" if at >= len(content) else
                      f"no application at {at:#x}")  # fmt: skip
@@ -129,6 +134,8 @@ def _chip(content: bytes, at: int) -> str:
 
 def _whole(content: bytes, at: int, what: str) -> int:
     """Where the image that begins at `at` ends."""
+    if len(content) < at + 24:
+        raise _Fault(f"cut short: {len(content)} bytes, its {what} needs more")
     position, checksum = at + 24, 0xEF
     for _ in range(content[at + 1]):
         size = int.from_bytes(content[position + 4 : position + 8], "little")
