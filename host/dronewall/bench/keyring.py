@@ -33,7 +33,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from dronewall.bench.bundle import BundleError, key_of
-from dronewall.toml_check import sheet, walk
+from dronewall.toml_check import sheet, unfit, walk
 
 WALL = "wall.toml"
 BOOK = "boards.json"
@@ -77,6 +77,10 @@ class Clock(_Table, frozen=True, kw_only=True):
 
     ntp: Annotated[str, Meta(min_length=1, max_length=253, description="A time server")] | None = None
     ntp_port: Annotated[int, Meta(ge=1, le=65_535, description="Its port")] = 123
+
+
+class _Book(Struct, frozen=True):
+    boards: dict[str, dict[str, str]]
 
 
 class WallFile(_Table, frozen=True, kw_only=True):
@@ -198,7 +202,14 @@ class Keyring:
             return None
         path = self.folder / MOSQUITTO
         with self._locked():
-            lines = path.read_text().splitlines() if path.exists() else []
+            lines = []
+            if os.path.lexists(path):
+                _refuse_unfit(path)
+                try:
+                    lines = path.read_text().splitlines()
+                except (OSError, UnicodeDecodeError) as error:
+                    why = getattr(error, "strerror", None) or "not text"
+                    raise KeyringError(f"{path}: {why}; move it away, and it is made anew") from None
             kept = [line for line in lines if line.partition(":")[0] != user]
             same = [line for line in lines if line.partition(":")[0] == user and _is_of(line, password)]
             if not same or len(kept) + 1 != len(lines):
@@ -208,16 +219,18 @@ class Keyring:
     def boards(self) -> dict[str, dict[str, str]]:
         """{MAC: {"wall", "node", "at", ...}} of the boards that were provisioned from this folder."""
         path = self.folder / BOOK
+        if not os.path.lexists(path):
+            return {}
+        _refuse_unfit(path)
         try:
-            told = json.loads(path.read_text()) if path.exists() else {"boards": {}}
-            boards = told["boards"]
-            if not all({"wall", "node", "at"} <= set(entry) for entry in boards.values()):
+            boards = msgspec.json.decode(path.read_bytes(), type=_Book).boards
+            if not all({"wall", "node", "at"} <= entry.keys() for entry in boards.values()):
                 raise ValueError
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        except (OSError, ValueError, RecursionError):
             raise KeyringError(
                 f"{path}: not a book of boards; move it away, and provisioning begins a new one"
             ) from None
-        return dict(boards)
+        return boards
 
     def noted(self, mac: str, wall: str, node: str, at: str, **more: str) -> None:
         """Writes down that this board is that node, and no other board is."""
@@ -249,6 +262,8 @@ class Keyring:
         return path
 
     def _line(self, name: str) -> str:
+        if Path(name).name != name:
+            raise KeyringError(f"{self.folder / WALL}: password_file {name!r}; expected a file of its folder")
         path = self._private(name)
         try:
             found = path.read_bytes()[:_LONGEST].decode().splitlines()
@@ -260,15 +275,23 @@ class Keyring:
 
 
 def _owned(path: Path, forbidden: int, what: str, mode: str = "600") -> None:
-    """Raises KeyringError unless the file is there, ours, and nobody else may do `what`."""
+    """Raises KeyringError unless the file (mode 700: the folder) is there, ours, and nobody else may do `what`."""
     try:
         found = path.stat()
     except OSError as error:
         raise KeyringError(f"{path}: {(error.strerror or str(error)).lower()}; expected by {WALL}") from None
+    if mode == "600":
+        _refuse_unfit(path)
     if found.st_uid not in (os.geteuid(), 0):
         raise KeyringError(f"{path}: belongs to another user ({found.st_uid}); chown it, if you trust what is in it")
     if found.st_mode & forbidden:
         raise KeyringError(f"{path}: others may {what}; chmod {mode} {path}")
+
+
+def _refuse_unfit(path: Path) -> None:
+    """Raises KeyringError for what would be read without an end, or not at all."""
+    if wrong := unfit(path):
+        raise KeyringError(f"{path}: {wrong}; expected a file")
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -277,10 +300,13 @@ def _write(path: Path, content: bytes) -> None:
     try:
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # a key that a board has and nobody else any more signs nothing
         os.replace(new, path)
     except OSError as error:
-        new.unlink(missing_ok=True)
-        raise KeyringError(f"{path}: cannot be written ({error.strerror})") from None
+        with contextlib.suppress(OSError):  # of a mount that is read-only, nothing can be taken away, either
+            new.unlink(missing_ok=True)
+        raise KeyringError(f"{path}: cannot be written ({error.strerror}); make room or leave to write there") from None
 
 
 def mosquitto_line(user: str, password: str) -> str:
@@ -294,6 +320,8 @@ def mosquitto_line(user: str, password: str) -> str:
 def _is_of(line: str, password: str) -> bool:
     try:
         kind, rounds, salt, digest = line.partition(":")[2].removeprefix("$").split("$")
+        if not 0 < int(rounds) <= _ROUNDS:
+            return False
         made = hashlib.pbkdf2_hmac("sha512", password.encode(), base64.b64decode(salt), int(rounds))
         return kind == "7" and hmac.compare_digest(made, base64.b64decode(digest))
     except ValueError:
@@ -302,6 +330,7 @@ def _is_of(line: str, password: str) -> bool:
 
 def _der(path: Path, label: str) -> bytes:
     """The one certificate or key in a file, PEM or DER, as DER."""
+    _refuse_unfit(path)
     try:
         content = path.read_bytes()[:_LONGEST]
     except OSError as error:

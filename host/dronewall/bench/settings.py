@@ -57,7 +57,9 @@ def settings_of(
     sensors = {sensor.partition("/")[2] for sensor in scenario.sensor_names}
     _patch(config, keyring.config, f"{where}: [config]", sensors)
     _patch(config, keyring.nodes.get(name, {}), f"{where}: [nodes.{name}]")
-    if config["position"]["source"] == "gnss":
+    if not isinstance(config["position"], dict) or not isinstance(config.get("compass", {}), dict):
+        raise KeyringError(f"{where}: [config]: position and compass; expected tables")
+    if config["position"].get("source") == "gnss":
         config["position"] = {"source": "gnss"}  # whatever the post's survey says
     turned = [sensor["name"] for sensor in config["sensors"] if sensor.get("azimuth_source") == "compass"]
     if turned and "declination_cdeg" not in config:
@@ -82,6 +84,10 @@ def settings_of(
     config["clock"] = {"ntp": clock.ntp, "ntp_port": clock.ntp_port, "earliest_unix_ms": now_unix_ms // 60_000 * 60_000}
     if isinstance(own, dict):
         config["clock"] |= own
+    try:
+        json.dumps(config, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise KeyringError(f"{where}: [config] or [nodes.{name}]: {error}; expected what JSON has, too") from None
     found = Settings(config, files, keyring.key(name))
     if len(found.text) > LARGEST:
         raise KeyringError(f"config.json of {name}: {len(found.text)} bytes, at most {LARGEST} expected")
