@@ -341,6 +341,8 @@ def _over_port(
         place = config.get("position", {})
         if place.get("source") != "survey":
             raise by.AlignError(f"{node.name}: its place comes from GNSS, and its reports say it; expected --broker")
+        if "latitude_e7" not in place or "longitude_e7" not in place:
+            raise BoardError(f"{port}: its config.json has no place; provision it again")
         height, sigma = place.get("height_amsl_cm"), place.get("sigma_cm", 100) / 100
         amsl = None if height is None else height / 100
         eye = by.Eye(place["latitude_e7"] / 1e7, place["longitude_e7"] / 1e7, amsl, sigma, sigma)
@@ -349,8 +351,9 @@ def _over_port(
                 f"{node.name}/{sensor.name}: its elevation is its mount's on the board until now; expected --broker, "
                 "where its reports say the true one, or --elevation"
             )
-        angles = [math.radians(own.get(key, 0) / 100) for key in ("elevation_cdeg", "roll_cdeg", "hfov_cdeg")]
-        found = _found(read, which, eye, seen, (angles[0], angles[1], angles[2]))
+        angles_cdeg = own.get("elevation_cdeg", 0), own.get("roll_cdeg", 0), own.get("hfov_cdeg", 0)
+        elevation, roll, hfov = (math.radians(angle / 100) for angle in angles_cdeg)
+        found = _found(read, which, eye, seen, (elevation, roll, hfov))
         change = by.change(sensor.name, found)
         old = f"{own.get('azimuth_cdeg', 0) / 100:.2f}°, {own.get('azimuth_source', 'survey')}"
         click.echo(_turned(f"{node.name}/{sensor.name}", old, found))

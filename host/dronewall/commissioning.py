@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dronewall.bench.keyring import Keyring
     from dronewall.bench.onboard import Board
     from dronewall.bench.repl import Repl
+    from dronewall.bench.selftest import Now, Settings
     from dronewall.live.ingest import Ingest
     from dronewall.scenario import Scenario
 
@@ -132,8 +133,7 @@ def check(
         def take(item: "Item") -> None:
             talk.settle()
             # What a board says is anybody's, and may hold what steers a terminal.
-            text = "".join(letter if letter.isprintable() else "?" for letter in item.text)
-            items.append(replace(item, text=text))
+            items.append(replace(item, name=_plain(item.name), text=_plain(item.text), then=_plain(item.then)))
             show(items[-1])
 
         with Repl(port) as repl:
@@ -164,9 +164,13 @@ def check(
     return EXCEEDED if judged == "fail" else 0
 
 
+def _plain(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def _looked(
     repl: "Repl", turn_s: float, listen_s: float, talk: Talk, take: Callable[["Item"], None]
-) -> tuple["Board", dict[str, Any]]:
+) -> tuple["Board", "Settings"]:
     """The board, and what its config.json says of who it is; items are taken as they are found."""
     from dronewall.bench import check as judge
     from dronewall.bench import selftest
@@ -178,13 +182,13 @@ def _looked(
         take(item)
     if board.folder is None:
         take(_item("files", "fail", "no firmware of dronewall", f"`dronewall node flash --port {repl.port}`"))
-        return board, {}
+        return board, {"problems": []}
     expected = _digests()
     take(judge.of_files(repl.port, board, expected, selftest.digests(repl, board, list(expected))))
     if "config.json" not in board.files:
         then = f"`dronewall node provision SITE NODE --port {repl.port} --secrets FOLDER`"
         take(_item("config", "fail", "no config.json: it is no node yet", then))
-        return board, {}
+        return board, {"problems": []}
     try:
         import_firmware(repl, board)
         told = selftest.settings_on(repl)
@@ -192,12 +196,12 @@ def _looked(
         take(
             _item("config", "fail", f"the firmware cannot be loaded: {error}", "`dronewall node flash` copies it anew")
         )
-        return board, {}
+        return board, {"problems": []}
     take(judge.of_settings(told))
     if told["problems"]:
-        return board, {}
+        return board, {"problems": []}
 
-    def now(moment: dict[str, Any]) -> None:
+    def now(moment: "Now") -> None:
         azimuth = moment["azimuth_cdeg"]
         words = f"{moment['ms'] / 1000:.0f} s" + ("" if azimuth is None else f", azimuth {azimuth / 100:.0f}°")
         talk.now(2, words + (f", {10 * moment['turned']}° of 360° seen" if turn_s else ""))
@@ -330,7 +334,7 @@ def _item(name: str, verdict: "Verdict", text: str, then: str = "") -> "Item":
     return Item(name, verdict, text, then)
 
 
-def _record(port: str, board: "Board", told: dict[str, Any], items: Sequence["Item"], judged: str) -> dict[str, Any]:
+def _record(port: str, board: "Board", told: "Settings", items: Sequence["Item"], judged: str) -> dict[str, Any]:
     return {
         "format": 1,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

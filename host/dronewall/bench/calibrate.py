@@ -12,7 +12,7 @@ soft iron, symmetric and without trace, which the node cannot take off and which
 import math
 import time
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -365,7 +365,7 @@ def learning(repl: Repl, seconds: float, progress: Callable[[int], None]) -> int
     ask = _waiting(repl, _BNO055, "print(_status(1000))", "BNO055")
     status, end = 0, time.monotonic() + seconds
     while status < 3 and time.monotonic() < end:
-        status = int(ask().split()[-1])
+        status = int(repl.told(ask().strip(), Literal[0, 1, 2, 3]))
         progress(status)
     return status
 

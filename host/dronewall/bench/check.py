@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from dronewall.bench import selftest
 from dronewall.bench.bundle import MICROPYTHON
 from dronewall.bench.onboard import Board
 from dronewall.bench.selftest import Facts
@@ -94,7 +95,7 @@ def of_files(port: str, board: Board, expected: Mapping[str, str], found: Mappin
     return Item("files", "pass", f"version {board.version} in {where}, {len(expected)} files as here", "", figures)
 
 
-def of_settings(told: Facts) -> Item:
+def of_settings(told: selftest.Settings) -> Item:
     """config.json, as the firmware on the board reads it."""
     again = "`dronewall node provision SITE NODE --port ... --secrets FOLDER` writes it anew"
     if told["problems"]:
@@ -106,7 +107,7 @@ def of_settings(told: Facts) -> Item:
 
 def of_instruments(told: Facts, turn_s: float = 0.0) -> Iterator[Item]:
     """Receiver, compass, accelerometer, sensors, battery, Wi-Fi, broker and clock by what `selftest.heard` found."""
-    if "gnss" not in told:
+    if not {"gnss", "compass", "azimuths", "drivers"} <= told.keys():
         why = told.get("broken", "the board did not say")
         yield Item(
             "instruments", "fail", f"the board's firmware failed: {why}", "`dronewall node flash` puts it there anew"
@@ -124,7 +125,7 @@ def of_instruments(told: Facts, turn_s: float = 0.0) -> Iterator[Item]:
         yield Item("firmware", "fail", f"it failed while it was tried: {told['broken']}", "please report it")
 
 
-def _gnss(told: Facts) -> Item:
+def _gnss(told: selftest.Gnss) -> Item:
     if "first_ms" not in told:
         wires = "check its supply, and that its TX goes to the board's RX (firmware/README.md, Wiring), at 9600 baud"
         noise = f", but {told['bad']} that are none" if told.get("bad") else ""
@@ -137,7 +138,7 @@ def _gnss(told: Facts) -> Item:
         "sentences": told["sentences"],
         "bad": told["bad"],
     }
-    if "fix" not in told:
+    if "fix" not in told or "fix_ms" not in told:
         return Item(
             "gnss", "pass", f"{words}, no fix (a roof is in the way, or it has just been switched on)", "", figures
         )
@@ -148,7 +149,7 @@ def _gnss(told: Facts) -> Item:
     return Item("gnss", "pass", f"{words}, fix after {told['fix_ms'] / 1000:.1f} s at {place}", "", figures)
 
 
-def _absent(name: str, told: Facts, trouble: str) -> Item:
+def _absent(name: str, told: selftest.Compass, trouble: str) -> Item:
     wires = "check SDA, SCL, pull-up resistors and its 3.3 V (firmware/README.md, Wiring)"
     if told["driver"] == "bno055":
         wires = "check PS1, its TX and RX on UART 2 and its 3.3 V (firmware/README.md, Wiring)"
@@ -157,11 +158,11 @@ def _absent(name: str, told: Facts, trouble: str) -> Item:
     return Item(name, "absent", f"{trouble}; this node does without it")
 
 
-def _compass(told: Facts, turned: int, turn_s: float) -> Item:
+def _compass(told: selftest.Compass, turned: int, turn_s: float) -> Item:
     if told["field"] is None or told["trouble"]:
         return _absent("compass", told, told["trouble"] or f"the {told['driver']} gives no reading")
     here = told["board"]
-    if not here or here[0] is None:
+    if not here or here[0] is None or here[3] is None:
         return Item(
             "compass", "fail", "the field it measures has no direction", "iron or a magnet near by? move it away"
         )
@@ -180,7 +181,7 @@ def _signed(degrees: float) -> str:
     return f"{round(degrees, 1) + 0.0:+.1f}°"  # never -0.0
 
 
-def _accelerometer(told: Facts) -> Item:
+def _accelerometer(told: selftest.Compass) -> Item:
     if told["pull"] is None or told["tilt_trouble"]:
         return _absent("accelerometer", told, told["tilt_trouble"] or "it gives no reading")
     whole = math.hypot(*told["pull"]) / _G_COUNTS[told["driver"]]
@@ -218,7 +219,7 @@ def _sensor(name: str, driver: str, alive: bool, trouble: str | None, seen: int,
     return Item(what, "skipped", words, "", figures)
 
 
-def _battery(told: Facts) -> Item:
+def _battery(told: selftest.Battery) -> Item:
     if told["kind"] == "none":
         return Item("battery", "skipped", "this node has no gauge (power.battery)")
     if told["mv"] is None:
@@ -226,9 +227,9 @@ def _battery(told: Facts) -> Item:
             "battery", "fail", f"the {told['kind']} gives no voltage", "check its wires (firmware/README.md, Wiring)"
         )
     figures = {"battery_v": told["mv"] / 1000}
-    for level in ("critical", "low"):
-        if told["mv"] < told[f"{level}_mv"]:
-            words = f"{told['mv'] / 1000:.2f} V, {level} is {told[f'{level}_mv'] / 1000:.2f} V"
+    for level, least_mv in (("critical", told["critical_mv"]), ("low", told["low_mv"])):
+        if told["mv"] < least_mv:
+            words = f"{told['mv'] / 1000:.2f} V, {level} is {least_mv / 1000:.2f} V"
             return Item("battery", "fail", words, "charge it; if it is full: power.divider_milli", figures)
     return Item("battery", "pass", f"{told['mv'] / 1000:.2f} V", "", figures)
 
@@ -238,7 +239,7 @@ def _network(told: Facts) -> Iterator[Item]:
     if wifi is None:
         yield Item("wifi", "skipped", "config.json has no network")
     elif wifi["joined"]:
-        rssi = wifi["rssi_dbm"]
+        rssi = wifi.get("rssi_dbm")
         yield Item("wifi", "pass", f"{'; '.join(wifi['notes'])}, {rssi} dBm", "", {"rssi_dbm": rssi})
     else:
         then = "is the network there, and its password the one of the secrets? then provision again"
@@ -266,7 +267,7 @@ def _network(told: Facts) -> Iterator[Item]:
         yield Item("clock", "pass", words, "", figures)
 
 
-def _broker(told: Facts) -> Item:
+def _broker(told: selftest.Broker) -> Item:
     where = f"{told['host']}:{told['port']}" + (", TLS" if told["tls"] else "")
     who = f" as {told['user']}" if told["user"] else ""
     figures = {"host": told["host"], "port": told["port"], "tls": told["tls"]}

@@ -10,11 +10,13 @@ The firmware's version rises with every flash that changes it, or an old bundle 
 import base64
 import functools
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 from zlib import crc32
+
+from msgspec import Meta, Struct, field
 
 from dronewall import firmware_files
 from dronewall.bench.bundle import STAYS_HERE
@@ -107,6 +109,19 @@ class Copied:
     bytes: int
     folder: str
     version: int
+
+
+_Hex = Annotated[str, Meta(pattern="^([0-9a-f]{2})*$")]
+
+
+class _Told(Struct, frozen=True):
+    """The last line that _STATE prints."""
+
+    free: int
+    slots: _Hex
+    slots_new: _Hex = field(name="slots.new")
+    a: _Hex = field(name="a/whole")
+    b: _Hex = field(name="b/whole")
 
 
 @dataclass(frozen=True)
@@ -203,7 +218,7 @@ def _content(state: _State, folder: str) -> dict[str, str]:
 
 def _state(repl: Repl) -> _State:
     try:
-        lines = [json.loads(line) for line in _run(repl, _STATE, 60.0).splitlines()]
+        *lines, last = _run(repl, _STATE, 60.0).splitlines() or [""]
     except ProgramError as error:
         if "OSError" not in error.said:
             raise
@@ -211,16 +226,21 @@ def _state(repl: Repl) -> _State:
             f"{repl.port}: the board's file system cannot be read ({error.said.strip().splitlines()[-1]}): another"
             " program's flash, or a worn one; --erase makes a new one, and the node is provisioned anew"
         ) from None
-    told = lines.pop()
-    words = {name: _unsealed(bytes.fromhex(told[name])) for name in ("slots", "slots.new", "a/whole", "b/whole")}
-    versions = {name: int(words[f"{name}/whole"][0]) for name in ("a", "b") if words[f"{name}/whole"]}
-    slots = words["slots"] or words["slots.new"]
-    found = {path: (size, digest) for path, size, digest in lines}
-    return _State(found, told["free"], versions, (slots[0], int(slots[1]), slots[2]) if slots else None)
+    told: _Told = repl.told(last, _Told)
+    slots, *whole = (_unsealed(told.slots) or _unsealed(told.slots_new), _unsealed(told.a), _unsealed(told.b))
+    versions = {name: int(words[0]) for name, words in zip("ab", whole, strict=True) if _number(words, 0)}
+    found = {path: (size, digest) for path, size, digest in (repl.told(line, tuple[str, int, str]) for line in lines)}
+    chosen = (slots[0], int(slots[1]), slots[2]) if len(slots) == 3 and _number(slots, 1) else None
+    return _State(found, told.free, versions, chosen)
 
 
-def _unsealed(data: bytes) -> list[str]:
+def _number(words: list[str], at: int) -> bool:
+    return len(words) > at and words[at].isdecimal() and len(words[at]) < 9
+
+
+def _unsealed(told: str) -> list[str]:
     """The words in a sealed file (firmware/store.py), none where it is torn or is not there."""
+    data = bytes.fromhex(told)
     return data[:-9].decode(errors="replace").split() if data[-9:] == b"%08x\n" % crc32(data[:-9]) else []
 
 

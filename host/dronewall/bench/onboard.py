@@ -3,7 +3,9 @@
 The rules by which the folder is chosen are those of firmware/loader.py; nothing on the board is changed by looking.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from dronewall.bench.ports import said
 from dronewall.bench.repl import BoardError, Repl
@@ -12,7 +14,7 @@ _LOOK = """
 import binascii, gc, json, os
 gc.collect()
 def told():
-    found = {"heap": gc.mem_free(), "flash": os.statvfs("/"), "whole": {}, "slots": []}
+    found = {"heap": gc.mem_free(), "flash": os.statvfs("/")[:4], "whole": {}, "slots": []}
     found["files"] = os.listdir("/")
     for path in ("slots", "slots.new", "a/whole", "b/whole"):
         try:
@@ -36,6 +38,17 @@ def sealed(data):
     return []
 print(json.dumps(told()))
 """
+
+
+class _Told(Struct, frozen=True):
+    """What _LOOK prints; hard_iron is anybody's, for config.json is."""
+
+    heap: int
+    flash: tuple[int, int, int, int]
+    whole: dict[str, list[str]]
+    slots: list[str]
+    files: list[str]
+    hard_iron: Any = None
 
 
 class Board(NamedTuple):
@@ -66,21 +79,21 @@ class Board(NamedTuple):
 def board_at(repl: Repl) -> Board:
     """The board of a session. Raises BoardError for one that is no ESP32."""
     who = said(repl)
-    told = repl.answer(_LOOK)
-    folder, version = _firmware(told["files"], told["slots"], told["whole"])
-    iron = told["hard_iron"]
+    told: _Told = repl.answer(_LOOK, _Told)
+    folder, version = _firmware(told.files, told.slots, told.whole)
+    iron = told.hard_iron
     return Board(
         who.mac or "",
         who.chip or "",
         who.micropython or "",
-        int(told["heap"]),
-        int(told["flash"][0]) * int(told["flash"][3]),
+        told.heap,
+        told.flash[0] * told.flash[3],
         folder,
         version,
         who.wall or "",
         who.node or "",
         iron if isinstance(iron, list) and len(iron) == 3 and all(isinstance(count, int) for count in iron) else None,
-        tuple(told["files"]),
+        tuple(told.files),
     )
 
 
@@ -95,7 +108,7 @@ def import_firmware(repl: Repl, board: Board) -> None:
 
 def _firmware(files: list[str], slots: list[str], whole: dict[str, list[str]]) -> tuple[str | None, int]:
     """(folder, version) of what the loader would start."""
-    versions = {folder: int(words[0]) for folder, words in whole.items() if words and words[0].isdigit()}
+    versions = {folder: int(words[0][:9]) for folder, words in whole.items() if words and words[0].isdecimal()}
     if versions:
         folder = max(versions, key=lambda each: versions[each])
         if len(slots) == 3 and slots[0] in versions:

@@ -6,10 +6,13 @@ serial ports and modems have others, or none.
 
 import contextlib
 from dataclasses import dataclass
+from typing import Annotated, Any
 
+from msgspec import Meta, Struct
 from serial.tools import list_ports
 
 from dronewall.bench.esptool_program import chip_at
+from dronewall.bench.image import CHIPS
 from dronewall.bench.repl import BoardError, Repl
 
 _MAKERS = {0x303A: "Espressif", 0x10C4: "CP210x", 0x1A86: "CH340/CH910x", 0x0403: "FTDI"}
@@ -47,6 +50,19 @@ print(json.dumps(told))
 """
 
 
+class _Told(Struct, frozen=True):
+    """What _ASKED prints; wall and node are anybody's, for config.json is."""
+
+    machine: str
+    release: str
+    mac: Annotated[str, Meta(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")] | None = None
+    flash: int | None = None
+    slots: list[str] | None = None
+    wall: Any = None
+    node: Any = None
+    fault: str | None = None
+
+
 @dataclass(frozen=True)
 class Board:
     """What is at a port; what nobody said is None. `trouble`: why nothing answered, or what is wrong with it."""
@@ -71,17 +87,27 @@ def found(more: tuple[str, ...] = ()) -> list[str]:
 
 def said(repl: Repl) -> Board:
     """The board in a session, as its MicroPython says. Raises BoardError where it is no ESP32."""
-    told = repl.answer(_ASKED)
-    machine = str(told.get("machine", ""))
-    chip = machine.rpartition(" with ")[2].lower().replace("-", "")
-    if not chip.startswith("esp32") or "mac" not in told:
-        raise BoardError(f"{repl.port}: MicroPython on {machine or 'nobody knows what'}; expected an ESP32, S3 or C3")
-    slots = told.get("slots") or [None, None]
-    version = int(slots[1]) if slots[1] else None
-    fault = f"its files cannot be read ({told['fault']})" if told.get("fault") else None
-    wall, node = (each if isinstance(each, str) else None for each in (told.get("wall"), told.get("node")))
-    release = str(told["release"]).partition("-")[0]
-    return Board(repl.port, chip[:7], told["mac"], told.get("flash"), release, version, slots[0], wall, node, fault)
+    told: _Told = repl.answer(_ASKED, _Told)
+    chip = told.machine.rpartition(" with ")[2].lower().replace("-", "")[:7]
+    if chip not in CHIPS.values() or told.mac is None:
+        raise BoardError(
+            f"{repl.port}: MicroPython on {told.machine[:80] or 'nobody knows what'}; expected an ESP32, S3 or C3"
+        )
+    slot, version = None, None
+    if told.slots and len(told.slots) == 3 and told.slots[0] in ("a", "b") and told.slots[1].isdecimal():
+        slot, version = told.slots[0], int(told.slots[1][:9])
+    fault = f"its files cannot be read ({told.fault})" if told.fault else None
+    release = told.release.partition("-")[0][:20]
+    return Board(
+        repl.port, chip, told.mac, told.flash, release, version, slot, _name(told.wall), _name(told.node), fault
+    )  # fmt: skip
+
+
+def _name(told: Any) -> str | None:
+    """A name from a config.json, which may hold what steers a terminal, or a megabyte."""
+    if not isinstance(told, str):
+        return None
+    return "".join(letter if letter.isprintable() else "?" for letter in told[:64])
 
 
 def about(port: str, tries: int = 2) -> Board:

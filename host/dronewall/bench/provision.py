@@ -95,8 +95,8 @@ class ProvisionError(ValueError):
 
 def pir_pins(repl: Repl) -> list[int]:
     """The pins of this board that a presence sensor may have, the one of the reference wiring first."""
-    found = repl.answer(_PINS)
-    return [int(pin) for pin in found]
+    found: list[int] = repl.answer(_PINS, list[int])
+    return found
 
 
 def put(repl: Repl, board: Board, settings: Settings, progress: Callable[[int, int], None]) -> None:
@@ -129,14 +129,14 @@ def put(repl: Repl, board: Board, settings: Settings, progress: Callable[[int, i
 
 def _refuse(repl: Repl, settings: Settings) -> None:
     """Raises ProvisionError where the board's own firmware would not start with what was written."""
-    wrong = repl.answer(_CHECK, _CHECK_S)
+    wrong: list[str] = repl.answer(_CHECK, list[str], _CHECK_S)
     if wrong:
         problems = "\n".join("  " + line.partition(", not ")[0] for line in wrong[1:] or wrong)
         raise ProvisionError(
             f"{repl.port}: the board's firmware refuses the settings, and keeps what it had:\n{problems}"
         )
     if settings.files:
-        refused = repl.answer(f"{_CHECK_TLS}\nprint(json.dumps(unread(*{list(settings.files)!r})))")
+        refused = repl.answer(f"{_CHECK_TLS}\nprint(json.dumps(unread(*{list(settings.files)!r})))", str | None)
         if refused:
             raise ProvisionError(f"{repl.port}: the board cannot read {refused}; it keeps what it had")
 

@@ -13,19 +13,21 @@ gives it ten minutes, and so a board whose cable is pulled starts by itself.
 import contextlib
 import errno
 import grp
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
+import msgspec
 import serial
 
 BAUD = 115_200
 ANSWER_S = 10.0
 _BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 _TRIES = 4
+_LARGEST = 1 << 20  # bytes that a program prints; all the files of a full flash are told in a tenth
+_PATIENCE = 4  # a board that goes on talking has so many times as long as one that is silent, and a minute at least
 _NOTHING = (b"invalid header", b"No bootable app", b"ets_main.c")  # what the ROM says where there is nothing to start
 _WATCHDOG = """
 import machine
@@ -159,22 +161,30 @@ class Repl:
             raise ProgramError(self.port, raised.decode(errors="replace"))
         return said.decode(errors="replace").replace("\r\n", "\n")
 
-    def answer(self, source: str, limit_s: float = ANSWER_S) -> Any:
-        """What the program prints in its last line, which is JSON."""
+    def answer(self, source: str, kind: Any = Any, limit_s: float = ANSWER_S) -> Any:
+        """What the program prints in its last line: JSON of that kind (a type, as msgspec has them)."""
         said = self.run(source, limit_s).strip().splitlines()
+        return self.told(said[-1] if said else "", kind)
+
+    def told(self, line: str, kind: Any = Any) -> Any:
+        """What a line of the board's says, JSON of that kind. Raises BoardError where it is something else."""
         try:
-            return json.loads(said[-1])
-        except (IndexError, ValueError):
+            return msgspec.json.decode(line, type=kind)
+        except msgspec.ValidationError as error:
             raise BoardError(
-                f"{self.port}: expected JSON from the board, it said {''.join(said[-1:])[:80]!r}"
+                f"{self.port}: the board answered what its program does not say ({error}); give the same command again,"
+                " and if it answers so again, flash it"
             ) from None
+        except (msgspec.DecodeError, RecursionError):
+            raise BoardError(f"{self.port}: expected JSON from the board, it said {line[:80]!r}; try again") from None
 
     def _submit(self, source: str) -> None:
         data = source.encode()
         self._send(b"\x05A\x01")
         window = int.from_bytes(self._until(b"R\x01", ANSWER_S, "raw paste") and self._exactly(2), "little")
         left = window
-        while data:
+        end = time.monotonic() + _PATIENCE * ANSWER_S
+        while data and time.monotonic() < end:
             if left == 0 or self._heard:
                 sign = self._exactly(1)
                 if sign != b"\x01":
@@ -186,7 +196,7 @@ class Repl:
             data, left = data[left:], left - len(data[:left])
             self._heard += self._read()
         self._send(b"\x04")
-        while (sign := self._exactly(1)) == b"\x01":
+        while (sign := self._exactly(1)) == b"\x01" and time.monotonic() < end:
             pass
         if sign != b"\x04":
             raise BoardError(f"{self.port}: the board did not take a program ({sign!r}); try again")
@@ -227,10 +237,12 @@ class Repl:
         self, ending: bytes, limit_s: float, heard: Callable[[str], None] | None = None, in_all: bool = False
     ) -> bytes:
         """All up to `ending`, or what there was when nothing came for so long (`in_all`: when so long had gone by)."""
-        data, told = self._heard, 0
+        data, told, looked = self._heard, 0, 0
         end = time.monotonic() + limit_s
+        last = time.monotonic() + max(_PATIENCE * limit_s, 60.0)
         while True:
-            at = data.find(ending)
+            at = data.find(ending, max(0, looked - len(ending)))
+            looked = len(data)
             text = data if at < 0 else data[:at]
             if heard and (line := text.rfind(b"\n", told) + 1):
                 for each in text[told:line].decode(errors="replace").splitlines():
@@ -246,6 +258,12 @@ class Repl:
                 self._heard = b""
                 return data
             data += new
+            if len(data) > _LARGEST or time.monotonic() > last:
+                self._heard = b""
+                raise BoardError(
+                    f"{self.port}: the board does not stop talking ({data[-40:].decode(errors='replace')!r}); press its"
+                    " reset button and try again, or flash it: `dronewall node flash --port ... --erase --image FILE`"
+                )
 
     def _exactly(self, count: int) -> bytes:
         end = time.monotonic() + ANSWER_S

@@ -4,15 +4,93 @@ The parts, drivers, Wi-Fi and MQTT of /a or /b are imported and run as a node ru
 anew. What was typed into config.json is never told, for it may be a password.
 """
 
-import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Literal, Required, TypedDict
 
 from dronewall.bench.onboard import Board
-from dronewall.bench.repl import ProgramError, Repl
+from dronewall.bench.repl import BoardError, ProgramError, Repl
 
-Facts = dict[str, Any]
-"""What the board said, by the words of the programs below."""
+_Vector = tuple[int, int, int]
+_Attitude = tuple[int | None, int, int, int | None]  # azimuth, elevation, roll, dip; firmware/measure.py
+
+
+class Gnss(TypedDict, total=False):
+    satellites: Required[int | None]
+    sentences: Required[int]
+    bad: Required[int]
+    first_ms: int
+    fix_ms: int
+    fix: tuple[int, int, int, int]
+
+
+class Compass(TypedDict):
+    driver: Literal["qmc5883", "bno055"]
+    needed: bool
+    trouble: str | None
+    tilt_trouble: str | None
+    field: _Vector | None
+    pull: _Vector | None
+    board: _Attitude | None
+    level: _Attitude | None
+    listened_ms: int
+
+
+class Battery(TypedDict):
+    kind: str
+    mv: int | None
+    low_mv: int
+    critical_mv: int
+
+
+class Wifi(TypedDict, total=False):
+    joined: Required[bool]
+    notes: Required[list[str]]
+    rssi_dbm: int
+
+
+class Clock(TypedDict):
+    source: str
+    unix_ms: int | None
+    ntp: bool
+
+
+class Broker(TypedDict, total=False):
+    host: Required[str]
+    port: Required[int]
+    user: Required[str | None]
+    tls: Required[bool]
+    error: Required[str | None]
+    refused: int
+
+
+class Now(TypedDict):
+    ms: int
+    azimuth_cdeg: int | None
+    turned: int
+
+
+class Facts(TypedDict, total=False):
+    """What the board said, by the words of the programs below. `broken`: what its firmware raised."""
+
+    gnss: Gnss
+    azimuths: int
+    drivers: dict[str, tuple[str, bool, str | None, int]]
+    compass: Compass
+    battery: Battery
+    wifi: Wifi
+    clock: Clock
+    broker: Broker
+    now: Now
+    broken: str
+
+
+class Settings(TypedDict, total=False):
+    """The problems of a board's config.json; without one, who it is."""
+
+    problems: Required[list[str]]
+    wall: str
+    node: str
+
 
 _SILENT_S = 150.0  # eight networks, each refused after 15 s; or a minute without a clock, before TLS
 
@@ -173,21 +251,24 @@ def digests(repl: Repl, board: Board, names: Sequence[str]) -> dict[str, str | N
     found: dict[str, str | None] = {}
     for at in range(0, len(names), 16):  # a program of 1 KB at most
         paths = {name: f"{board.path.rstrip('/')}/{name}" for name in names[at : at + 16]}
-        found |= repl.answer(f"print(json.dumps({{name: digest(path) for name, path in {paths!r}.items()}}))")
+        source = f"print(json.dumps({{name: digest(path) for name, path in {paths!r}.items()}}))"
+        found |= repl.answer(source, dict[str, str | None])
     return found
 
 
-def settings_on(repl: Repl) -> Facts:
+def settings_on(repl: Repl) -> Settings:
     """{"problems", "wall", "node"} of the board's config.json by its own firmware, which must be on its path; a problem
     is without what came.
     """
-    found = dict(repl.answer(_CONFIG))
+    found: Settings = repl.answer(_CONFIG, Settings)
+    if not (found["problems"] or ("wall" in found and "node" in found)):
+        raise BoardError(f"{repl.port}: the board does not say which node it is; `dronewall node provision` it again")
     lines = [line.partition(", not ")[0] for line in found["problems"]]
     found["problems"] = lines[1:] if len(lines) > 1 else lines
     return found
 
 
-def heard(repl: Repl, listen_s: float, turn_s: float, now: Callable[[Facts], None]) -> Facts:
+def heard(repl: Repl, listen_s: float, turn_s: float, now: Callable[[Now], None]) -> Facts:
     """What its receiver, compass and sensors said within that time [s], and how far Wi-Fi and broker let it in. After
     `settings_on` has found no problem. turn_s: over 0 where a person turns the board for so long; `now` is given each
     moment's {"ms", "azimuth_cdeg", "turned"}.
@@ -198,7 +279,7 @@ def heard(repl: Repl, listen_s: float, turn_s: float, now: Callable[[Facts], Non
 
     def take(line: str) -> None:
         if line.startswith("@"):
-            told = json.loads(line[1:])
+            told: Facts = repl.told(line[1:], Facts)
             if "now" in told:
                 now(told["now"])
             found.update(told)

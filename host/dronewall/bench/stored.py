@@ -5,7 +5,7 @@ pulled leaves the old file or the new one. What has secrets in it stays on the b
 """
 
 import json
-from typing import Any
+from typing import Any, TypedDict
 
 from dronewall.bench.repl import BoardError, ProgramError, Repl
 
@@ -35,6 +35,8 @@ try:
         _config = json.load(file)
 except (OSError, ValueError):
     _config = {}
+if not isinstance(_config, dict):
+    _config = {}
 print(json.dumps({key: _config[key] for key in KEYS if key in _config}))
 """
 _PATCH = """
@@ -54,6 +56,39 @@ print(json.dumps(_patched(json.loads(CHANGE))))
 """
 
 
+class Compass(TypedDict, total=False):
+    driver: str
+    hard_iron: list[int]
+
+
+class Position(TypedDict, total=False):
+    source: str
+    latitude_e7: int
+    longitude_e7: int
+    height_amsl_cm: int | None
+    sigma_cm: int
+
+
+class Sensor(TypedDict, total=False):
+    name: str
+    servo: Any
+    azimuth_source: str
+    azimuth_cdeg: int
+    elevation_cdeg: int
+    roll_cdeg: int
+    hfov_cdeg: int
+
+
+class Config(TypedDict, total=False):
+    """What the bench reads of a config.json; the names and units are those of firmware/config.py."""
+
+    wall: str
+    node: str
+    compass: Compass
+    position: Position
+    sensors: list[Sensor]
+
+
 def firmware(repl: Repl) -> None:
     """Lets what runs in this session import the board's firmware. Raises BoardError where there is none."""
     try:
@@ -66,10 +101,10 @@ def firmware(repl: Repl) -> None:
         raise
 
 
-def config(repl: Repl, *keys: str) -> dict[str, Any]:
+def config(repl: Repl, *keys: str) -> Config:
     """These keys of config.json, as far as they are there. Raises BoardError where the board is no node yet."""
-    found = repl.answer(_READ.replace("KEYS", repr(("node", *keys))))
-    if not isinstance(found, dict) or "node" not in found:
+    found: Config = repl.answer(_READ.replace("KEYS", repr(("node", *keys))), Config)
+    if "node" not in found:
         raise BoardError(
             f"{repl.port}: no node yet (no config.json on the board); "
             f"`dronewall node provision SITE NODE --port {repl.port}` makes it one"
@@ -81,6 +116,6 @@ def patch(repl: Repl, change: dict[str, Any]) -> None:
     """Merges a change into config.json (RFC 7396, and sensors by their names: firmware/tried.py) and reads it back.
     Raises BoardError where the firmware would not take it; nothing is changed then.
     """
-    refused = repl.answer(_PATCH.replace("CHANGE", repr(json.dumps(change))))
+    refused: str | None = repl.answer(_PATCH.replace("CHANGE", repr(json.dumps(change))), str | None)
     if refused is not None:
         raise BoardError(f"{repl.port}: config.json is as it was: {refused}")
