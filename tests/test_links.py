@@ -263,3 +263,10 @@ def test_a_site_without_access_points_says_so():
     assert ran.exit_code == 0
     assert "No link to judge" in ran.stdout
     assert "they name no access point: P1" in ran.stdout
+
+
+def test_no_number_at_all_is_no_option(site):
+    for option in ("--margin-db", "--gain-node", "--frequency", "--eirp-dbm"):
+        ran = CliRunner().invoke(main, ["link", str(site(node("P1", 1000), point("A", 2000))), option, "nan", "--json"])
+        assert ran.exit_code == 2
+        assert "expected a number" in ran.output

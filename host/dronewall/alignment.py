@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from dronewall.options import WEEK_S, Instant, Place, Seconds, loudness
+from dronewall.options import WEEK_S, Instant, Number, Place, Seconds, loudness
 from dronewall.program import EXCEEDED, Program
 from dronewall.sources import Link, from_broker_if_any
 from dronewall.talk import Talk
@@ -77,16 +77,16 @@ class _Sighting(NamedTuple):
 @click.argument("sensor", metavar="NODE/SENSOR")
 @click.option("--landmark", type=_Landmark(), metavar="LAT,LON[,AMSL]",
               help="Sighted: a place in degrees, with its height in metres above the sea for --elevation.")  # fmt: skip
-@click.option("--landmark-sigma", type=click.FloatRange(0.0, 1000.0), default=5.0, show_default=True, metavar="METRES",
+@click.option("--landmark-sigma", type=Number(0.0, 1000.0), default=5.0, show_default=True, metavar="METRES",
               help="How well that place is known, 1 sigma.")  # fmt: skip
 @click.option("--sun", "by_sun", is_flag=True, help="Sighted: the sun, by the shadow. Never look into it.")
 @click.option("--time", "at_ms", type=Instant(), metavar="TIME",
               help="When the sun was sighted, such as 2026-03-01T12:00:00Z. [default: now]")  # fmt: skip
-@click.option("--offset", "offset_deg", type=click.FloatRange(-180.0, 180.0), metavar="DEG",
+@click.option("--offset", "offset_deg", type=Number(-180.0, 180.0), metavar="DEG",
               help="What was sighted stands so far right of the boresight; left is negative. [default: 0]")  # fmt: skip
 @click.option("--pixel", type=_Pixel(), metavar="X/WIDTH",
               help="The column at which the camera's picture shows it, and the picture's width.")  # fmt: skip
-@click.option("--sigma", "sigma_deg", type=click.FloatRange(0.01, 45.0), metavar="DEG",
+@click.option("--sigma", "sigma_deg", type=Number(0.01, 45.0), metavar="DEG",
               help="How well it was sighted, 1 sigma. [default: 0.5, or a pixel and 2 % of the angle]")  # fmt: skip
 @click.option("--elevation", "with_elevation", is_flag=True,
               help="The boresight is on it up and down, too: set the elevation as well.")  # fmt: skip

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dronewall.options import WEEK_S, Seconds, loudness
+from dronewall.options import WEEK_S, Number, Seconds, loudness
 from dronewall.program import Program
 from dronewall.sources import Link, to_broker
 from dronewall.talk import Talk
@@ -53,7 +53,7 @@ def bridge() -> None:
 @click.option("--system", type=click.IntRange(1, 255), metavar="N",
               help="The vehicle's MAVLink system id. [default: the first that is heard]")  # fmt: skip
 @click.option("--fixed", is_flag=True, help="No gimbal carries a sensor; what gimbals tell is left aside.")
-@click.option("--rate", type=click.FloatRange(0.1, 10.0), default=2.0, show_default=True, metavar="HERTZ",
+@click.option("--rate", type=Number(0.1, 10.0), default=2.0, show_default=True, metavar="HERTZ",
               help="Reports a second of each sensor.")  # fmt: skip
 @click.option("--for", "for_s", type=Seconds(0.0, WEEK_S), metavar="SECONDS", help="How long. [default: until Ctrl-C]")
 @to_broker

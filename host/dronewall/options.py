@@ -27,6 +27,16 @@ class Seconds(click.FloatRange):
         return seconds
 
 
+class Number(click.FloatRange):
+    """A number within bounds, which click's own lets nan through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{str(value).strip()!r}; expected a number", param, ctx)
+        return number
+
+
 class Instant(click.ParamType):
     """Milliseconds since 1970 from `2026-03-01T12:00:00Z`."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dronewall.options import loudness, own_terrain
+from dronewall.options import Number, loudness, own_terrain
 from dronewall.program import EXCEEDED
 from dronewall.talk import Talk, stdout
 
@@ -21,22 +21,22 @@ _RATES = ("b1", "b11", "g6", "g54", "mcs0", "mcs7")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--rate", type=click.Choice(_RATES), default="b1", show_default=True,
               help="How an ESP32 sends and hears: 802.11b or g at so many Mbit/s, or n.")  # fmt: skip
-@click.option("--frequency", "frequency_mhz", type=click.FloatRange(100.0, 100_000.0), default=2437.0,
+@click.option("--frequency", "frequency_mhz", type=Number(100.0, 100_000.0), default=2437.0,
               show_default=True, metavar="MHZ", help="Middle of the channel.")  # fmt: skip
-@click.option("--tx-dbm", type=click.FloatRange(-30.0, 60.0), metavar="DBM",
+@click.option("--tx-dbm", type=Number(-30.0, 60.0), metavar="DBM",
               help="Power that the weaker end sends with. [default: by --rate, 19.5]")  # fmt: skip
-@click.option("--rx-dbm", type=click.FloatRange(-150.0, 0.0), metavar="DBM",
+@click.option("--rx-dbm", type=Number(-150.0, 0.0), metavar="DBM",
               help="Weakest signal that the deafer end understands. [default: by --rate, -97]")  # fmt: skip
-@click.option("--eirp-dbm", type=click.FloatRange(0.0, 80.0), metavar="DBM",
+@click.option("--eirp-dbm", type=Number(0.0, 80.0), metavar="DBM",
               help="What power and antenna together may send; in the EU 20 (EN 300 328). [default: no limit]",
               )  # fmt: skip
-@click.option("--gain-node", type=click.FloatRange(-10.0, 40.0), default=2.0, show_default=True, metavar="DBI",
+@click.option("--gain-node", type=Number(-10.0, 40.0), default=2.0, show_default=True, metavar="DBI",
               help="Antenna of nodes and gateways without `antenna_dbi`.")  # fmt: skip
-@click.option("--gain-ap", type=click.FloatRange(-10.0, 40.0), default=5.0, show_default=True, metavar="DBI",
+@click.option("--gain-ap", type=Number(-10.0, 40.0), default=5.0, show_default=True, metavar="DBI",
               help="Antenna of access points without `antenna_dbi`.")  # fmt: skip
-@click.option("--canopy-db", type=click.FloatRange(0.0, 10.0), metavar="DB",
+@click.option("--canopy-db", type=Number(0.0, 10.0), metavar="DB",
               help="What a metre of trees takes. [default: 0.4]")  # fmt: skip
-@click.option("--margin-db", type=click.FloatRange(0.0, 60.0), default=10.0, show_default=True, metavar="DB",
+@click.option("--margin-db", type=Number(0.0, 60.0), default=10.0, show_default=True, metavar="DB",
               help="What a link must have to spare.")  # fmt: skip
 @click.option("--picture", type=click.Path(path_type=Path), metavar="FILE",
               help="Draw the sections with their Fresnel zones to this PNG.")  # fmt: skip
