@@ -12,11 +12,14 @@ import pytest
 from click.testing import CliRunner
 
 from conftest import ROOT
+from dronewall.bench.esptool_program import write
+from dronewall.bench.image import read
 from dronewall.bench.keyring import Keyring, KeyringError
 from dronewall.bench.ports import said
 from dronewall.bench.repl import BoardError, Repl
 from dronewall.cli import main
 from hostile_board import ESP32, HostileBoard, answers
+from images import image
 
 SITE = str(ROOT / "examples" / "jacksboro.toml")
 LOOK = {
@@ -102,6 +105,15 @@ def test_a_board_that_talks_without_an_end_is_left(node):
         assert "does not stop talking" in output
 
 
+@pytest.mark.needs("micropython")
+def test_a_program_that_floods_the_line_is_interrupted(fake):
+    with Repl(fake.port) as repl:
+        repl.run("open('main.py', 'w').write('while 1: print(\"x\" * 200)')")
+    for _ in range(2):
+        with Repl(fake.port) as repl:
+            assert repl.run("print(1)") == "1\n"
+
+
 def test_a_slow_board_is_waited_for(node):
     status, output = node(answers(), "list", gap_s=0.001)
     assert status == 0
@@ -167,15 +179,30 @@ def test_a_book_and_a_password_file_that_are_none_say_what_to_do(tmp_path):
     assert (tmp_path / "mosquitto.passwords").read_text().startswith("P3:$7$101$")
 
 
+@contextlib.contextmanager
+def _no_room():
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_here_is_no_fault_of_the_boards(tmp_path):
+    (tmp_path / "i.bin").write_bytes(image())
+    found = read(tmp_path / "i.bin")
+    with _no_room(), pytest.raises(BoardError, match="make room there, or name another folder in TMPDIR"):
+        write("/dev/none", found, False, lambda what, share: None)
+
+
 def test_a_full_disk_leaves_each_file_of_the_folder_as_it_was(tmp_path):
     (tmp_path / "wall.toml").write_text('[broker]\nhost = "127.0.0.1"\n')
     tmp_path.chmod(0o700)
     keyring = Keyring(tmp_path)
     keyring.noted("24:0a:c4:00:00:01", "w", "P1", "2026-01-01")
     before = sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir())
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
-    try:
+    with _no_room():
         for work in (
             lambda: keyring.key("P1"),
             lambda: keyring.login("P1"),
@@ -183,7 +210,5 @@ def test_a_full_disk_leaves_each_file_of_the_folder_as_it_was(tmp_path):
         ):
             with pytest.raises(KeyringError, match="cannot be written"):
                 work()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir()) == before
     assert len(keyring.key("P1")) == 32

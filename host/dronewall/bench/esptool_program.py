@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dronewall.bench.image import CHIPS, Image
@@ -60,13 +60,26 @@ def write(port: str, image: Image, erase: bool, told: Callable[[str, float], Non
             told("verify", 0.0)
         done = done or line.startswith("Hash of data verified")
 
-    with tempfile.NamedTemporaryFile(suffix=".bin") as file:  # what was checked, and not what the file has by now
-        file.write(image.content)
-        file.flush()
-        words = ["write-flash", *(["--erase-all"] if erase else []), hex(image.boot), file.name]
+    with _copied(port, image) as copy:  # what was checked, and not what the file has by now
+        words = ["write-flash", *(["--erase-all"] if erase else []), hex(image.boot), copy]
         _run(port, ["--chip", image.chip, "--baud", str(FAST)], words, heard)
     if not done:
         raise BoardError(f"{port}: esptool did not verify what it wrote; give the same command again")
+
+
+@contextlib.contextmanager
+def _copied(port: str, image: Image) -> Iterator[str]:
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".bin"))
+            file.write(image.content)
+            file.flush()
+        except OSError as error:
+            raise BoardError(
+                f"{port}: no copy of the image can be made in {tempfile.gettempdir()} ({error.strerror}); make room"
+                " there, or name another folder in TMPDIR"
+            ) from None
+        yield file.name
 
 
 def _run(port: str, options: list[str], words: list[str], heard: Callable[[str], None]) -> str:

@@ -27,6 +27,7 @@ ANSWER_S = 10.0
 _BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 _TRIES = 4
 _LARGEST = 1 << 20  # bytes that a program prints; all the files of a full flash are told in a tenth
+_TAIL = 4096
 _PATIENCE = 4  # a board that goes on talking has so many times as long as one that is silent, and a minute at least
 _NOTHING = (b"invalid header", b"No bootable app", b"ets_main.c")  # what the ROM says where there is nothing to start
 _WATCHDOG = """
@@ -61,7 +62,10 @@ class ProgramError(BoardError):
 
     def __init__(self, port: str, said: str) -> None:
         lines = said.strip().splitlines() or ["no reason given"]
-        super().__init__(f"{port}: the board raised {lines[-1]}")
+        super().__init__(
+            f"{port}: the board raised {lines[-1]}; give the same command again, and where it says so again, clear its"
+            " flash: `dronewall node flash --port ... --erase --image FILE`"
+        )
         self.said = said
 
 
@@ -258,7 +262,10 @@ class Repl:
                 self._heard = b""
                 return data
             data += new
-            if len(data) > _LARGEST or time.monotonic() > last:
+            if in_all and len(data) > _LARGEST:
+                data = data[-_TAIL:]  # a program that floods the line until it is interrupted
+                looked = 0
+            elif len(data) > _LARGEST or time.monotonic() > last:
                 self._heard = b""
                 raise BoardError(
                     f"{self.port}: the board does not stop talking ({data[-40:].decode(errors='replace')!r}); press its"
