@@ -101,7 +101,7 @@ def _hindrance(port: str, error: Exception) -> str:
         return "busy: another program has it open (a monitor, an editor, ModemManager); close that and try again"
     if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV) or not os.path.exists(port):
         return "no such port; `dronewall node list` shows those that are there (a cable that only charges shows none)"
-    return f"cannot be opened as a serial port ({error})"
+    return f"cannot be opened as a serial port ({error}); `dronewall node list` shows those that are there"
 
 
 def _group(port: str) -> str:
