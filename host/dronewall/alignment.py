@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from dronewall.options import WEEK_S, Instant, Number, Place, Seconds, loudness
+from dronewall.options import WEEK_S, Instant, Number, Place, Seconds, known, loudness
 from dronewall.program import EXCEEDED, Program
 from dronewall.sources import Link, from_broker_if_any
-from dronewall.talk import Talk
+from dronewall.talk import Talk, complain
 
 if TYPE_CHECKING:
     from dronewall.bench.align import Aligned, Eye, Mark
@@ -161,8 +161,7 @@ def _which(read: "Scenario", site: Path, sensor: str) -> _Which:
     if name in {drone.name for drone in read.drones}:
         raise click.UsageError(f"{name} is a drone: what moves has a compass and no survey")
     names = [node.name for node in read.nodes]
-    if name not in names:
-        raise click.UsageError(f"{site} has no node {name!r}; it has {', '.join(names[:6])}")
+    known(name, names, "node", site)
     sensors = [each.name for each in read.nodes[names.index(name)].sensors]
     if not slash and len(sensors) == 1:
         own = sensors[0]
@@ -365,7 +364,7 @@ def _over_port(
 
 
 def _failed(text: str) -> int:
-    click.echo(f"dronewall: {''.join(letter if letter.isprintable() else '?' for letter in text)}", err=True)
+    complain(text)
     return EXCEEDED
 
 

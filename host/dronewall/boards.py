@@ -13,7 +13,7 @@ import click
 
 from dronewall.options import loudness
 from dronewall.program import EXCEEDED, Program
-from dronewall.talk import Talk, stdout
+from dronewall.talk import Talk, clean, complain, stdout
 
 if TYPE_CHECKING:
     from dronewall.bench.files import Files
@@ -54,7 +54,7 @@ def list_boards(ports: tuple[str, ...], as_json: bool, verbose: int, quiet: bool
             _table(["port", "chip", "MAC", "flash", "MicroPython", "firmware", "node"], [_row(each) for each in boards])
         for board in boards:
             if board.trouble and not as_json:
-                _complain(f"{board.port}: {board.trouble}")
+                complain(f"{board.port}: {board.trouble}")
     return EXCEEDED if ports and any(board.chip is None for board in boards) else 0
 
 
@@ -85,7 +85,9 @@ def flash(
     if bool(ports) == every:
         raise click.UsageError("expected --port PORT, or --all")
     with Talk(2, verbose, quiet) as talk, tempfile.TemporaryDirectory(prefix="dronewall-flash-") as folder:
+        from dronewall import firmware_files
         from dronewall.bench import image
+        from dronewall.bench.files import node_files
         from dronewall.bench.ports import found
 
         chosen = found() if every else list(dict.fromkeys(ports))
@@ -97,7 +99,7 @@ def flash(
             _agree(f"Erase {', '.join(chosen)}, with the configuration and keys of the nodes that they are?", yes)
         read = image.read(given) if given else None
         talk.step(1, "compiling the firmware")
-        files = _files(Path(folder))
+        files = node_files(firmware_files.built(Path(folder) / "firmware"))
         talk.step(2, f"flashing {', '.join(chosen)}")
         stop = threading.Event()
         bars = _Bars(talk, chosen, stop)
@@ -111,7 +113,7 @@ def flash(
     _table(["port", "MAC", "chip", "node", "firmware", "files", "s", "result"], [row for row, _ in results])
     for _, trouble in results:
         if trouble:
-            _complain(trouble)
+            complain(trouble)
     return EXCEEDED if any(trouble for _, trouble in results) else 0
 
 
@@ -181,17 +183,6 @@ class _Bars:
         self._context.__exit__(*error)
 
 
-def _files(folder: Path) -> "Files":
-    from dronewall import firmware_files
-    from dronewall.bench.bundle import BundleError
-    from dronewall.bench.files import node_files
-
-    try:
-        return node_files(firmware_files.built(folder / "firmware"))
-    except firmware_files.FirmwareError as error:
-        raise BundleError(str(error)) from None
-
-
 def _agree(question: str, yes: bool) -> None:
     import sys
 
@@ -219,17 +210,8 @@ def _table(heads: list[str], rows: list[list[str]]) -> None:
     for head in heads:
         table.add_column(head, no_wrap=head not in ("port", "node"), overflow="fold")
     for row in rows:
-        table.add_row(*[Text(_plain(cell)) for cell in row])
+        table.add_row(*[Text(clean(cell)) for cell in row])
     stdout().print(table)
-
-
-def _complain(text: str) -> None:
-    click.echo(f"dronewall: {_plain(text)}", err=True)
-
-
-def _plain(text: str) -> str:
-    """What a board says is anybody's, and may hold what steers a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 COMMANDS: tuple[click.Command, ...] = (list_boards, flash)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dronewall.options import WEEK_S, Number, Seconds, loudness
+from dronewall.options import WEEK_S, Number, Seconds, known, loudness
 from dronewall.program import Program
 from dronewall.sources import Link, to_broker
-from dronewall.talk import Talk
+from dronewall.talk import Talk, clean
 
 if TYPE_CHECKING:
     from dronewall.live.bridge import Bridge
@@ -148,7 +148,7 @@ def _interruption() -> Iterator[Callable[[], bool]]:
 
 def _say(talk: Talk, words: str) -> None:
     talk.settle()
-    talk.note("note: " + "".join(letter if letter.isprintable() else "?" for letter in words))
+    talk.note("note: " + clean(words))
 
 
 def _counts(relay: "Bridge") -> str:
@@ -160,7 +160,7 @@ def _counts(relay: "Bridge") -> str:
         said += f", {relay.unsaid} that the wire cannot say"
     said += f"; messages {relay.line.messages}"
     if relay.line.bad:
-        reason = "".join(letter if letter.isprintable() else "?" for letter in relay.line.reason[:120])
+        reason = clean(relay.line.reason[:120])
         said += f", {relay.line.bad} bad, the last: {reason}"
     return said if relay.telemetry.heard_at is not None else f"{said}; no vehicle was heard"
 
@@ -174,15 +174,8 @@ def _link_state(voice: Any) -> str:
 
 
 def _drone(read: "Scenario", name: str, site: Path) -> "Drone":
-    found = next((drone for drone in read.drones if drone.name == name), None)
-    if found is not None:
-        return found
-    from dronewall.toml_check import nearest
-
-    names = tuple(drone.name for drone in read.drones)
-    near = nearest(name, names)
-    hint = f"did you mean {near}?" if near else f"it has {', '.join(names[:6])}" if names else "it has none"
-    raise click.UsageError(f"{site} has no drone {name!r}; {hint}")
+    known(name, [drone.name for drone in read.drones], "drone", site)
+    return next(drone for drone in read.drones if drone.name == name)
 
 
 def _camera(drone: "Drone", name: str | None, fixed: bool) -> str | None:

@@ -18,7 +18,7 @@ import click
 from dronewall import __version__
 from dronewall.bridges import bridge
 from dronewall.nodes import node
-from dronewall.options import WEEK_S, Area, Length, Place, Seconds, loudness, own_terrain
+from dronewall.options import WEEK_S, Area, Length, Place, Seconds, known, loudness, own_terrain
 from dronewall.program import EXCEEDED, Program
 from dronewall.radio_links import link
 from dronewall.simulation import simulate
@@ -338,7 +338,8 @@ _NOTES = 10  # nodes named for their refused messages; a flood has thousands
 
 def _refusals(told: "Told") -> list[str]:
     """What is said of refused and dropped messages: the nodes with the most, and how many there were of all."""
-    from dronewall.report.figures import clean, number_of
+    from dronewall.report.figures import number_of
+    from dronewall.talk import clean
 
     most = sorted(told.refused.items(), key=lambda item: -item[1][0])
     lines = [
@@ -430,9 +431,9 @@ def why(
         from dronewall import scenario
 
         read = scenario.read(site, terrain)
-        _known(sensor, read.sensor_names, "sensor", site)
+        known(sensor, read.sensor_names, "sensor", site)
         if target_name is not None:
-            _known(target_name, tuple(target.name for target in read.targets), "target", site)
+            known(target_name, tuple(target.name for target in read.targets), "target", site)
         if png is not None:
             from dronewall.report import files
 
@@ -495,7 +496,7 @@ def who(
 
         read = scenario.read(site, terrain)
         if target_name is not None:
-            _known(target_name, tuple(target.name for target in read.targets), "target", site)
+            known(target_name, tuple(target.name for target in read.targets), "target", site)
         ground = _grounded(read, talk)
         from dronewall.engine import reason
 
@@ -548,7 +549,7 @@ def losses(
 
         read = scenario.read(site, terrain)
         if target_name is not None:
-            _known(target_name, tuple(target.name for target in read.targets), "target", site)
+            known(target_name, tuple(target.name for target in read.targets), "target", site)
         coverage = _covered(_grounded(read, talk), source, talk)
         from dronewall.engine import resilience
 
@@ -681,23 +682,6 @@ def watch(
                     return 0
 
 
-def _known(name: str, names: tuple[str, ...], kind: str, site: Path) -> None:
-    """Returns if the site file has a sensor or target of that name; BadParameter says which are near."""
-    if name in names:
-        return
-    from dronewall.toml_check import nearest
-
-    of_node = [each for each in names if each.startswith(f"{name.rstrip('/')}/")]
-    near = nearest(name, names)
-    if of_node:
-        hint = f"; did you mean {' or '.join(of_node)}?"
-    elif near is not None:
-        hint = f"; did you mean {near}?"
-    else:
-        hint = f"; it has {', '.join(names[:6])}{' ...' if len(names) > 6 else ''}" if names else "; it has none"
-    raise click.UsageError(f"{site} has no {kind} {name!r}{hint}")
-
-
 @main.command()
 @click.argument("site", type=click.Path(path_type=Path))
 def check(site: Path) -> int:
@@ -782,7 +766,7 @@ def patrol(
         for note in read.notes:
             talk.note(f"note: {note}")
         if target_name is not None:
-            _known(target_name, tuple(target.name for target in read.targets), "target", site)
+            known(target_name, tuple(target.name for target in read.targets), "target", site)
         if not read.sorties:
             raise click.UsageError(f"{site}: no [[sorties]], so no drone flies; expected one or more")
         if folder is not None:

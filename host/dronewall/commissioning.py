@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dronewall import __version__
-from dronewall.options import Seconds, loudness, own_terrain
+from dronewall.options import Seconds, known, loudness, own_terrain
 from dronewall.program import EXCEEDED, Program
 from dronewall.sources import Link, from_broker_if_any
-from dronewall.talk import Talk, stdout
+from dronewall.talk import Talk, clean, stdout
 
 if TYPE_CHECKING:
     from dronewall.bench.check import Item, Verdict
@@ -59,7 +59,7 @@ def provision(
         from dronewall.bench.settings import settings_of
 
         read = scenario.read(site, terrain)
-        _check(read, site, name)
+        known(name, read.node_names, "node", site)
         keyring = Keyring(folder)
         talk.now(1, "reading the ground")
         ground_amsl = _ground_amsl(read, name)
@@ -132,8 +132,7 @@ def check(
 
         def take(item: "Item") -> None:
             talk.settle()
-            # What a board says is anybody's, and may hold what steers a terminal.
-            items.append(replace(item, name=_plain(item.name), text=_plain(item.text), then=_plain(item.then)))
+            items.append(replace(item, name=clean(item.name), text=clean(item.text), then=clean(item.then)))
             show(items[-1])
 
         with Repl(port) as repl:
@@ -145,10 +144,8 @@ def check(
             if read is not None and told["wall"] != read.site.name:
                 then = "provision it for this site, or name its own site file"
                 take(_item("site", "fail", f"it is of the wall {told['wall']}, {site} is {read.site.name}", then))
-            elif read is not None:
-                names = [node.name for node in read.nodes] + [drone.name for drone in read.drones]
-                if told["node"] not in names:
-                    take(_item("site", "fail", f"{site} has no node {told['node']}", "provision it as one that it has"))
+            elif read is not None and told["node"] not in read.node_names:
+                take(_item("site", "fail", f"{site} has no node {told['node']}", "provision it as one that it has"))
             if ingest is not None:
                 talk.step(3, f"waiting for {told['node']} at the broker")
                 for item in _reported(read, ingest, told["node"], wait_s, talk):
@@ -162,10 +159,6 @@ def check(
             said = f"{len(failed)} failed: {', '.join(failed)}" if failed else "nothing failed"
             click.echo(f"{judged}: {passed} of {len(items)} passed, {said}")
     return EXCEEDED if judged == "fail" else 0
-
-
-def _plain(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _looked(
@@ -297,14 +290,10 @@ def _digests() -> dict[str, str]:
     import tempfile
 
     from dronewall import firmware_files
-    from dronewall.bench.bundle import BundleError
     from dronewall.bench.files import node_files
 
     with tempfile.TemporaryDirectory(prefix="dronewall-check-") as folder:
-        try:
-            files = node_files(firmware_files.built(Path(folder)))
-        except firmware_files.FirmwareError as error:
-            raise BundleError(str(error)) from None
+        files = node_files(firmware_files.built(Path(folder)))
     return {name: hashlib.sha256(content).hexdigest() for name, content in files.modules.items()}
 
 
@@ -352,12 +341,6 @@ def _record(port: str, board: "Board", told: "Settings", items: Sequence["Item"]
             for item in items
         ],
     }
-
-
-def _check(read: "Scenario", site: Path, name: str) -> None:
-    known = [each.name for each in read.nodes] + [drone.name for drone in read.drones]
-    if name not in known:
-        raise click.UsageError(f"{site} has no node {name!r}; it has {', '.join(known[:6])}")
 
 
 def _ground_amsl(read: "Scenario", name: str) -> float:

@@ -20,8 +20,8 @@ from dronewall.live.broker import Broker
 from dronewall.live.ingest import Ingest
 from dronewall.live.moment import latest, placed, state_of
 from dronewall.live.simulate import Failure, SimulatedNodes, micropython
-from dronewall.report.figures import clean
 from dronewall.scenario import Scenario
+from dronewall.talk import clean
 
 _POLL_S = 0.2
 

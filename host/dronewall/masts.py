@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import click
 
 from dronewall.alignment import align
-from dronewall.options import WEEK_S, Seconds, loudness
+from dronewall.options import WEEK_S, Seconds, known, loudness
 from dronewall.program import EXCEEDED, Program
 from dronewall.sources import Link, from_broker_if_any
-from dronewall.talk import Talk
+from dronewall.talk import Talk, clean, complain
 
 if TYPE_CHECKING:
     from dronewall.bench.repl import Repl
@@ -73,7 +73,7 @@ def calibrate(
                 if as_json:
                     click.echo(json.dumps({"port": port, "refused": str(error), "hard_iron": before}))
                 else:
-                    click.echo(f"dronewall: {port}: not calibrated: {error}", err=True)
+                    complain(f"{port}: not calibrated: {error}")
                 return EXCEEDED
             after = list(fit.hard_iron)
             if not dry_run:
@@ -176,9 +176,8 @@ def _messages(
     from dronewall.live.ingest import Ingest
 
     read = scenario.read(site)
-    names = [each.name for each in read.nodes] + [drone.name for drone in read.drones]
-    if name is not None and name not in names:
-        raise click.UsageError(f"{site} has no node {name!r}; it has {', '.join(names[:6])}")
+    if name is not None:
+        known(name, read.node_names, "node", site)
     with Ingest(*link.where, read.site.name, account=link.account()) as ingest:
         ingest.wait(10.0)
         talk.step(1, f"broker {link.where[0]}:{link.where[1]}: what {name or 'the nodes'} of {read.site.name} say")
@@ -189,7 +188,7 @@ def _messages(
 
 
 def _line(arrival: "Arrival", who: str, kind: str, text: str) -> str:
-    text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    text = clean(text)
     colour = "red" if arrival.report is None or "SUSPECT" in text or "SAFE MODE" in text else _COLOURS.get(kind)
     return f"{_time(arrival.arrived_unix_ms)} {click.style(f'{who:<10} {kind:<9}', fg=colour)} {text}"
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dronewall import boards, commissioning, masts
-from dronewall.options import WEEK_S, Seconds, loudness
+from dronewall import boards, commissioning, firmware_files, masts
+from dronewall.options import WEEK_S, Seconds, known, loudness
 from dronewall.program import EXCEEDED, Program
 from dronewall.sources import Link, from_broker
-from dronewall.talk import Talk
+from dronewall.talk import Talk, complain
 
 if TYPE_CHECKING:
     from dronewall.bench.sender import Wall
@@ -49,8 +49,10 @@ def bundle_of(site: Path, name: str, key: Path, number: int, output: Path, verbo
         from dronewall.bench.bundle import BundleError, bundle, key_of
 
         read = scenario.read(site)
-        _check(read, site, name)
-        content = bundle(_compiled(Path(folder) / "firmware"), f"{read.site.name}/{name}", number, key_of(key))
+        known(name, read.node_names, "node", site)
+        content = bundle(
+            firmware_files.built(Path(folder) / "firmware"), f"{read.site.name}/{name}", number, key_of(key)
+        )
         try:
             output.write_bytes(content)
         except OSError as error:
@@ -67,7 +69,7 @@ def build(folder: Path, verbose: int, quiet: bool) -> None:
         from dronewall.bench.bundle import BundleError
 
         try:
-            _compiled(folder)
+            firmware_files.built(folder)
         except OSError as error:
             raise BundleError(f"{folder}: cannot be written ({error.strerror})") from None
         sizes = [path.stat().st_size for path in folder.rglob("*.mpy")]
@@ -122,9 +124,9 @@ def update(
         from dronewall.bench.sender import Wall
 
         read = scenario.read(site)
-        chosen = _known(read) if every else list(dict.fromkeys(names))
+        chosen = list(read.node_names) if every else list(dict.fromkeys(names))
         for name in chosen:
-            _check(read, site, name)
+            known(name, read.node_names, "node", site)
         talk.step(1, "compiling the firmware" if keys else f"reading {ready}")
         make = _signer(read, chosen, keys, number, Path(folder)) if keys else _reader(read, names[0], ready)
         talk.step(2, f"sending it to {', '.join(chosen)}")
@@ -161,8 +163,7 @@ def _all_updated(
                     click.echo(f"{name}: online with version {each.result()}")
                     done.append(name)
                 except UpdateError as error:
-                    text = "".join(letter if letter.isprintable() else "?" for letter in str(error))
-                    click.echo(f"dronewall: {text}", err=True)
+                    complain(str(error))
                     failed.append(name)
         if failed:
             break
@@ -173,7 +174,7 @@ def _signer(read: "Scenario", chosen: list[str], keys: Path, number: int | None,
     from dronewall.bench.bundle import bundle, key_of
 
     signed_with = {name: key_of(keys / f"{name}.key") for name in chosen}
-    tree = _compiled(folder / "firmware")
+    tree = firmware_files.built(folder / "firmware")
 
     def make(name: str, before: int) -> tuple[int, bytes]:
         version = number if number is not None else before + 1
@@ -196,22 +197,3 @@ def _reader(read: "Scenario", name: str, ready: Path | None) -> _Make:
     if told != f"{read.site.name}/{name}":
         raise BundleError(f"{ready}: for {told}, expected {read.site.name}/{name}")
     return lambda _name, _before: (version, content)
-
-
-def _compiled(folder: Path) -> Path:
-    from dronewall import firmware_files
-    from dronewall.bench.bundle import BundleError
-
-    try:
-        return firmware_files.built(folder)
-    except firmware_files.FirmwareError as error:
-        raise BundleError(str(error)) from None
-
-
-def _known(read: "Scenario") -> list[str]:
-    return [each.name for each in read.nodes] + [drone.name for drone in read.drones]
-
-
-def _check(read: "Scenario", site: Path, name: str) -> None:
-    if name not in _known(read):
-        raise click.UsageError(f"{site} has no node {name!r}; it has {', '.join(_known(read)[:6])}")

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -156,3 +156,20 @@ def loudness(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def known(name: str, names: Sequence[str], kind: str, site: Path) -> None:
+    """Returns if the site file has one of that kind by that name; UsageError says which are near."""
+    if name in names:
+        return
+    from dronewall.toml_check import nearest
+
+    of_node = [each for each in names if each.startswith(f"{name.rstrip('/')}/")]
+    near = nearest(name, names)
+    if of_node:
+        hint = f"; did you mean {' or '.join(of_node)}?"
+    elif near is not None:
+        hint = f"; did you mean {near}?"
+    else:
+        hint = f"; it has {', '.join(names[:6])}{' ...' if len(names) > 6 else ''}" if names else "; it has none"
+    raise click.UsageError(f"{site} has no {kind} {name!r}{hint}")

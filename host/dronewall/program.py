@@ -18,6 +18,7 @@ from typing import Any, TextIO, cast
 import click
 
 from dronewall import __version__
+from dronewall.talk import complain
 
 BAD_INPUT, EXCEEDED, INTERRUPTED = 2, 3, 130
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -92,14 +93,12 @@ class Program(_Command, click.Group):
         except Exception as error:
             if isinstance(error, OSError) and error.errno in _FULL:
                 where = f"{error.filename}: " if error.filename else ""
-                click.echo(f"dronewall: {where}{error.strerror}; the answer is not complete", err=True)
+                complain(f"{where}{error.strerror}; the answer is not complete")
                 _forget_stdout()
                 sys.exit(BAD_INPUT)
             if _is_bad_input(error):
                 for line in str(error).splitlines():
-                    # Names of files are anybody's, and may hold what steers a terminal.
-                    harmless = "".join(letter if letter.isprintable() else "?" for letter in line)
-                    click.echo(f"dronewall: {harmless}", err=True)
+                    complain(line)
                 sys.exit(BAD_INPUT)
             traceback.print_exception(error)
             click.echo(
@@ -158,6 +157,7 @@ def _is_bad_input(error: Exception) -> bool:
         ("dronewall.engine.detection", ("DetectionError",)),
         ("dronewall.engine.reason", ("ReasonError",)),
         ("dronewall.catalogue", ("CatalogueError",)),
+        ("dronewall.firmware_files", ("FirmwareError",)),
         ("dronewall.bench.repl", ("BoardError",)),
         ("dronewall.bench.image", ("ImageError",)),
         ("dronewall.bench.bundle", ("BundleError",)),

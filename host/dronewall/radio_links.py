@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dronewall.options import Number, loudness, own_terrain
+from dronewall.options import Number, known, loudness, own_terrain
 from dronewall.program import EXCEEDED
 from dronewall.talk import Talk, stdout
 
@@ -77,7 +77,8 @@ def link(
         from dronewall.report import links as shown
 
         read = scenario.read(site, terrain)
-        _known(names, links.names(read), site)
+        for name in names:
+            known(name, links.names(read), "link of", site)
         if picture is not None:
             files.may_fill(picture.parent)
             files.may_write(picture)
@@ -122,10 +123,3 @@ def _show(answer: Any, as_json: bool) -> None:
         click.echo(json.dumps(answer, indent=2, allow_nan=False))
     else:
         stdout().print(answer)
-
-
-def _known(names: tuple[str, ...], known: tuple[str, ...], site: Path) -> None:
-    for name in names:
-        if name not in known:
-            has = f"it has {', '.join(known[:6])}{' ...' if len(known) > 6 else ''}" if known else "it has none"
-            raise click.UsageError(f"{site} has no link of {name!r}; {has}")

@@ -713,6 +713,11 @@ class Scenario(SiteFile, frozen=True, kw_only=True):
     notes: tuple[Problem, ...] = ()
 
     @property
+    def node_names(self) -> tuple[str, ...]:
+        """Every node as the wire knows it: those at posts, then the drones."""
+        return (*(node.name for node in self.nodes), *(drone.name for drone in self.drones))
+
+    @property
     def sensor_names(self) -> tuple[str, ...]:
         """Every sensor as it is called everywhere, `P4/cam`: those of the nodes, then those of the drones."""
         fixed = [f"{node.name}/{sensor.name}" for node in self.nodes for sensor in node.sensors]

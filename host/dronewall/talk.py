@@ -9,6 +9,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+def clean(text: str) -> str:
+    """`text` without what steers a terminal: names, files and what a board or the wire says are anybody's."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def complain(text: str) -> None:
+    """Says on stderr what went wrong with one of several, or what the exit status says: a line that names us."""
+    import click
+
+    click.echo(f"dronewall: {clean(text)}", err=True)
+
+
 class Talk:
     """What is said on stderr while work goes on: numbered steps, and one line that changes where a person watches."""
 

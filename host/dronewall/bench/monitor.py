@@ -15,6 +15,7 @@ import serial
 
 from dronewall.bench.repl import BAUD, BoardError, opened
 from dronewall.live.ingest import Arrival
+from dronewall.talk import clean
 
 _AGAIN_S = 0.25  # between two tries to open a port that is not there
 _HELD_S = 1.0  # what has no end of line is shown after so long
@@ -57,7 +58,7 @@ def _lines(
             for each in whole:
                 text = each.decode(errors="replace").rstrip("\r")
                 if text:
-                    yield _now(), "".join(letter if letter.isprintable() else "?" for letter in text)
+                    yield _now(), clean(text)
     finally:
         if line is not None:
             _close(line)

@@ -49,10 +49,9 @@ def settings_of(
     if hard_iron is not None:
         config["compass"] = {"hard_iron": list(hard_iron)}
     where = f"{keyring.folder}/{WALL}"
-    names = [node.name for node in scenario.nodes] + [drone.name for drone in scenario.drones]
     for other in keyring.nodes:
-        if other not in names:
-            near = nearest(other, names)
+        if other not in scenario.node_names:
+            near = nearest(other, scenario.node_names)
             raise KeyringError(f"{where}: [nodes.{other}]: no such node" + (f"; did you mean {near}?" if near else ""))
     sensors = {sensor.partition("/")[2] for sensor in scenario.sensor_names}
     _patch(config, keyring.config, f"{where}: [config]", sensors)

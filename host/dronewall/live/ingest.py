@@ -19,6 +19,7 @@ import paho.mqtt.client as mqtt
 
 from dronewall import wire
 from dronewall.live.state import State
+from dronewall.talk import clean
 
 _log = logging.getLogger(__name__)
 
@@ -241,5 +242,5 @@ def _sender(topic: str) -> str:
     """The node that a topic names, however wrong the rest of it is."""
     words = topic.split("/")
     name = words[3] if len(words) > 3 else ""
-    shown = "".join(c if c.isprintable() else "?" for c in name[:32])
+    shown = clean(name[:32])
     return shown or "?"

@@ -34,9 +34,7 @@ class Moment(NamedTuple):
 
 def state_of(scenario: Scenario) -> State:
     """An empty state of a scenario's wall."""
-    return State(
-        scenario.site.name, [*(node.name for node in scenario.nodes), *(drone.name for drone in scenario.drones)]
-    )
+    return State(scenario.site.name, scenario.node_names)
 
 
 def latest(state: State, at_unix_ms: int) -> tuple[list[wire.Report], dict[str, tuple[Counts, str]]]:

@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from dronewall.engine.reason import HIGHEST_MAST
-from dronewall.report.figures import clean, figure, percent
+from dronewall.report.figures import figure, percent
 from dronewall.report.verdict import advised, angle, away, azimuth_deg, blocked, height, verdict
+from dronewall.talk import clean
 
 if TYPE_CHECKING:
     from dronewall.engine.closing import Closer, Lie

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from dronewall.engine.opening import windows
 from dronewall.report import ribbon
 from dronewall.report.colours import WORST_FIRST
-from dronewall.report.figures import clean, kilometres, metres, percent
+from dronewall.report.figures import kilometres, metres, percent
 from dronewall.report.figures import moment as moment
+from dronewall.talk import clean
 
 if TYPE_CHECKING:
     from dronewall.engine.cycle import Cycle, Lost, Opening, TargetCycle, TimedCrossing

@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from dronewall.report import cycle as over
-from dronewall.report.figures import clean, kilometres, metres, percent
+from dronewall.report.figures import kilometres, metres, percent
+from dronewall.talk import clean
 
 if TYPE_CHECKING:
     from dronewall.engine.cycle import Cycle, TargetCycle, TimedCrossing

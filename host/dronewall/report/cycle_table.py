@@ -19,8 +19,9 @@ from dronewall.report import cycle as over
 from dronewall.report import cycle_cells as cells_of
 from dronewall.report import ribbon
 from dronewall.report.colours import LOOKS, WORST_FIRST
-from dronewall.report.figures import assurance, clean, level, metres, percent, posting
+from dronewall.report.figures import assurance, level, metres, percent, posting
 from dronewall.report.table import post_rows, row, scale_rows
+from dronewall.talk import clean
 
 if TYPE_CHECKING:
     from dronewall.engine.cycle import Cycle, TargetCycle, TimedCrossing

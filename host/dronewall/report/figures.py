@@ -67,11 +67,6 @@ def crs_name(coverage: Coverage) -> str:
     return f"EPSG:{site.epsg}" if site.epsg else str(site.crs.to_wkt())
 
 
-def clean(text: str) -> str:
-    """`text` without control characters: a name from the wire must not steer a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
 def utc(unix_ms: int | None) -> str | None:
     """`2026-03-01T12:00:00Z` of milliseconds since 1970, None of None."""
     if unix_ms is None:

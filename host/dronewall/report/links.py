@@ -16,8 +16,9 @@ from dronewall.engine.earth import RADIO
 from dronewall.engine.links import HIGHEST_ANTENNA, without_link
 from dronewall.engine.radio import CLEAR
 from dronewall.report.colours import LOOKS, State
-from dronewall.report.figures import clean, figure
+from dronewall.report.figures import figure
 from dronewall.report.verdict import away, height
+from dronewall.talk import clean
 
 if TYPE_CHECKING:
     from dronewall.engine.ground import Ground

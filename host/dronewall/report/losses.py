@@ -13,7 +13,6 @@ from rich.text import Text
 from dronewall.report.colours import LOOKS
 from dronewall.report.figures import (
     assurance,
-    clean,
     figure,
     kilometres,
     level,
@@ -23,6 +22,7 @@ from dronewall.report.figures import (
     posting,
     provenance,
 )
+from dronewall.talk import clean
 
 if TYPE_CHECKING:
     from dronewall.engine.fewest import Fewest

@@ -10,7 +10,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from dronewall.report.colours import LOOKS
-from dronewall.report.figures import clean
+from dronewall.talk import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -25,7 +25,6 @@ from dronewall.report.entries import Entry, entries
 from dronewall.report.figures import (
     assurance,
     at_once,
-    clean,
     clock,
     counted,
     kilometres,
@@ -42,6 +41,7 @@ from dronewall.report.figures import (
     utc,
 )
 from dronewall.report.findings import NOTHING, Findings
+from dronewall.talk import clean
 
 if TYPE_CHECKING:
     from dronewall.engine.gaps import Gap

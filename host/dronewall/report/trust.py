@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from dronewall.report.figures import clean, figure, number_of
+from dronewall.report.figures import figure, number_of
+from dronewall.talk import clean
 
 if TYPE_CHECKING:
     from dronewall.engine.trust import Open, Trust

@@ -19,7 +19,8 @@ from rich.text import Text
 from dronewall import __version__
 from dronewall.engine.reason import HIGHEST_MAST
 from dronewall.report.colours import LOOKS, State
-from dronewall.report.figures import clean, figure, percent, utc
+from dronewall.report.figures import figure, percent, utc
+from dronewall.talk import clean
 
 if TYPE_CHECKING:
     from dronewall.engine.profile import Profile

@@ -9,8 +9,9 @@ from rich.text import Text
 
 from dronewall.report import ribbon as straight
 from dronewall.report.colours import LOOKS
-from dronewall.report.figures import clean, metres, percent, span, utc
+from dronewall.report.figures import metres, percent, span, utc
 from dronewall.report.table import Ribbon
+from dronewall.talk import clean
 
 if TYPE_CHECKING:
     from dronewall.engine.gaps import Gap

@@ -16,7 +16,6 @@ from dronewall.report.colours import LOOKS
 from dronewall.report.figures import (
     assurance,
     assured,
-    clean,
     figure,
     level,
     number_of,
@@ -26,6 +25,7 @@ from dronewall.report.figures import (
     provenance,
     utc,
 )
+from dronewall.talk import clean
 
 if TYPE_CHECKING:
     from dronewall.engine.wall import Coverage, TargetCoverage, Watcher
