@@ -306,7 +306,7 @@ def test_a_cable_that_is_pulled_in_the_middle_changes_nothing_and_the_second_try
 @pytest.mark.parametrize(
     ("config", "world", "told"),
     [
-        (False, {}, "no firmware on the board; `dronewall node flash --port"),
+        (False, {}, "no firmware of dronewall on it; `dronewall node flash --port"),
         (None, {}, "no node yet (no config.json on the board); `dronewall node provision SITE NODE"),
         (NODE, {"absent": [0x0D]}, "no QMC5883L or QMC5883P on the bus; is the compass wired"),
     ],

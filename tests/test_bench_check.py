@@ -251,7 +251,7 @@ def test_a_board_of_another_site_or_of_no_node_in_it_is_told(tmp_path):
     assert "has no node P3" in text_of(record, "site")
 
 
-BOARD = Board("24:0a:c4:00:00:01", "esp32", MICROPYTHON, 150_000, 500_000, "a", 3, "w", "n", None, ())
+BOARD = Board("P", "esp32", micropython=MICROPYTHON, version=3, slot="a", heap=150_000, free=500_000)
 REPORT = {
     "position_source": "survey", "latitude_deg": 36.5, "longitude_deg": -84.3, "azimuth_deg": 359.0,
     "azimuth_sigma_deg": 3.0, "azimuth_source": "compass", "position_sigma_m": 1.0,

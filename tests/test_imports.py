@@ -17,9 +17,9 @@ FIRMWARE = PACKAGE.parents[1] / "firmware"
 # DESIGN: a module imports from the rows above its own, and within one part of the package (report, live, ...)
 # from its neighbours. A new module gets its place here.
 ORDER = [
-    ["wire", "toml_lines", "firmware_files", "engine._jit", "engine.pool", "options", "talk"],
+    ["wire", "toml_lines", "firmware_files", "engine._jit", "engine.pool", "talk"],
     ["toml_check", "asyncapi"],
-    ["site_places"],
+    ["site_places", "options"],
     ["patrol_rules"],
     ["site_rules", "struct_docs", "catalogue"],
     ["scenario", "engine.radar"],

@@ -319,13 +319,14 @@ def _over_port(
     """The change that config.json on the board now has. Raises BoardError and AlignError."""
     from dronewall.bench import align as by
     from dronewall.bench import stored
+    from dronewall.bench.onboard import import_firmware, said
     from dronewall.bench.repl import BoardError, Repl
 
     node = read.nodes[which[0]]
     sensor = node.sensors[which[1]]
     with Repl(port) as repl:
         talk.step(1, f"reading the board at {port}")
-        stored.firmware(repl)
+        import_firmware(repl, said(repl))
         config = stored.config(repl, "wall", "position", "sensors")
         if (config.get("wall"), config["node"]) != (read.site.name, node.name):
             other = f"{config.get('wall')}/{config['node']}"

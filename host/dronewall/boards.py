@@ -1,6 +1,5 @@
 """The commands for boards on the bench's USB ports: which are there, and the firmware onto them."""
 
-import dataclasses
 import json
 import threading
 import time
@@ -18,10 +17,11 @@ from dronewall.talk import Talk, clean, complain, stdout
 if TYPE_CHECKING:
     from dronewall.bench.files import Files
     from dronewall.bench.image import Image
-    from dronewall.bench.ports import Board
+    from dronewall.bench.onboard import Board
 
 _FILE = click.Path(path_type=Path)
 _DOING = {"look": "asked", "erase": "erased", "write": "written", "verify": "verified", "copy": "files copied"}
+_LISTED = ("port", "chip", "mac", "flash_bytes", "micropython", "version", "slot", "wall", "node", "trouble")
 _port = click.option("--port", "-p", "ports", multiple=True, metavar="PORT", help="A serial port; may be repeated.")
 
 
@@ -47,7 +47,7 @@ def list_boards(ports: tuple[str, ...], as_json: bool, verbose: int, quiet: bool
             boards = list(pool.map(about, asked))
         talk.settle()
         if as_json:
-            click.echo(json.dumps([dataclasses.asdict(board) for board in boards], indent=2))
+            click.echo(json.dumps([{key: getattr(each, key) for key in _LISTED} for each in boards], indent=2))
         elif not boards:
             talk.note("no boards found: a cable that only charges shows none; other ports are asked with --port")
         else:
@@ -195,7 +195,7 @@ def _agree(question: str, yes: bool) -> None:
 
 def _row(board: "Board") -> list[str]:
     node = "/".join(each for each in (board.wall, board.node) if each)
-    firmware = f"{board.version} in {board.slot}" if board.version is not None else ""
+    firmware = f"{board.version} in {board.slot}" if board.slot else ""
     flash_bytes = f"{board.flash_bytes >> 20} MB" if board.flash_bytes else ""
     python = board.micropython or ("none" if board.chip else "")
     return [board.port, board.chip or "no answer", board.mac or "", flash_bytes, python, firmware, node]

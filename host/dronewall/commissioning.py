@@ -53,7 +53,7 @@ def provision(
     with Talk(4, verbose, quiet) as talk:
         from dronewall import scenario
         from dronewall.bench.keyring import Keyring
-        from dronewall.bench.onboard import board_at, import_firmware
+        from dronewall.bench.onboard import import_firmware, said
         from dronewall.bench.provision import pir_pins, put
         from dronewall.bench.repl import Repl
         from dronewall.bench.settings import settings_of
@@ -69,7 +69,7 @@ def provision(
         )  # what is missing is said before a board is asked
         talk.step(1, f"{site}: {name}, with the secrets of {folder}")
         with Repl(port) as repl:
-            board = board_at(repl)
+            board = said(repl)
             import_firmware(repl, board)
             talk.step(2, f"{port}: {board.chip} {board.mac}" + (f", so far {board.node}" if board.node else ""))
             _ask(_objections(keyring, board, read.site.name, name), yes, talk)
@@ -77,7 +77,7 @@ def provision(
             put(repl, board, settings, lambda at, of: talk.now(3, f"{at} of {of} bytes"))
         talk.step(3, "written, read back, and in its place; the board starts with it")
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        keyring.noted(board.mac, read.site.name, name, at, chip=board.chip)
+        keyring.noted(board.mac or "", read.site.name, name, at, chip=board.chip or "")
         passwords = keyring.told_to_mosquitto(name)
         talk.step(4, f"{folder}: noted" + (f"; {passwords.name} is for the broker" if passwords else ""))
         talk.settle()
@@ -167,13 +167,13 @@ def _looked(
     """The board, and what its config.json says of who it is; items are taken as they are found."""
     from dronewall.bench import check as judge
     from dronewall.bench import selftest
-    from dronewall.bench.onboard import board_at, import_firmware
+    from dronewall.bench.onboard import import_firmware, said
     from dronewall.bench.repl import ProgramError
 
-    board = board_at(repl)
+    board = said(repl)
     for item in judge.on_the_board(repl.port, board):
         take(item)
-    if board.folder is None:
+    if board.slot is None:
         take(_item("files", "fail", "no firmware of dronewall", f"`dronewall node flash --port {repl.port}`"))
         return board, {"problems": []}
     expected = _digests()
@@ -331,7 +331,7 @@ def _record(port: str, board: "Board", told: "Settings", items: Sequence["Item"]
         "port": port,
         "mac": board.mac,
         "chip": board.chip,
-        "micropython": board.release,
+        "micropython": board.micropython,
         "firmware_version": board.version,
         "wall": told.get("wall"),
         "node": told.get("node"),
@@ -360,7 +360,7 @@ def _objections(keyring: "Keyring", board: "Board", wall: str, name: str) -> lis
     if board.node and (board.wall, board.node) != (wall, name):
         found.append(f"this board is {board.wall}/{board.node} now")
     known = keyring.boards()
-    entry = known.get(board.mac)
+    entry = known.get(board.mac or "")
     if entry and (entry["wall"], entry["node"]) not in ((wall, name), (board.wall, board.node)):
         found.append(f"this board was made {entry['wall']}/{entry['node']} on {entry['at'][:10]}")
     for mac, other in known.items():

@@ -48,13 +48,14 @@ def calibrate(
     with Talk(3, verbose, quiet) as talk:
         from dronewall.bench import calibrate as compass
         from dronewall.bench import stored
+        from dronewall.bench.onboard import import_firmware, said
         from dronewall.bench.repl import Repl
         from dronewall.report.files import may_write
 
         if picture is not None:
             may_write(picture)
         with Repl(port) as repl:
-            stored.firmware(repl)
+            import_firmware(repl, said(repl))
             chip, before = compass.chip_of(repl)
             talk.step(1, f"{port}: turn the board in figures of eight, every side up once, for {for_s:g} s")
             if chip == "bno055":

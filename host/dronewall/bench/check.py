@@ -48,13 +48,13 @@ def verdict(items: Sequence[Item]) -> Verdict:
 
 def on_the_board(port: str, board: Board) -> Iterator[Item]:
     """MicroPython, memory and flash of a board."""
-    right = board.release == MICROPYTHON
+    right = board.micropython == MICROPYTHON
     yield Item(
         "micropython",
         "pass" if right else "fail",
-        f"{board.release} on {board.chip}" + ("" if right else f", {MICROPYTHON} expected"),
+        f"{board.micropython} on {board.chip}" + ("" if right else f", {MICROPYTHON} expected"),
         "" if right else f"`dronewall node flash --port {port} --image FILE` with an image of {MICROPYTHON}",
-        {"release": board.release, "chip": board.chip},
+        {"release": board.micropython, "chip": board.chip},
     )
     enough = board.heap >= HEAP_LEAST
     yield Item(
@@ -64,26 +64,26 @@ def on_the_board(port: str, board: Board) -> Iterator[Item]:
         "" if enough else "what else does it load? look at boot.py; an image with the plain board's settings has more",
         {"heap_free_bytes": board.heap},
     )
-    enough = board.flash >= FLASH_LEAST
+    enough = board.free >= FLASH_LEAST
     yield Item(
         "flash",
         "pass" if enough else "fail",
-        f"{board.flash // 1000} KB free"
+        f"{board.free // 1000} KB free"
         + ("" if enough else f", {FLASH_LEAST // 1000} KB expected: an update needs them"),
         "" if enough else f"`dronewall node flash --port {port} --erase --image FILE` clears what is not the node's",
-        {"flash_free_bytes": board.flash},
+        {"flash_free_bytes": board.free},
     )
 
 
 def of_files(port: str, board: Board, expected: Mapping[str, str], found: Mapping[str, str | None]) -> Item:
     """The firmware on a board against this dronewall's; both {name: SHA-256}."""
     then = f"`dronewall node flash --port {port}` copies what differs"
-    where = f"/{board.folder}" if board.folder else "its root"
+    where = f"/{board.slot}" if board.slot else "its root"
     lacking = [name for name in expected if found.get(name) is None]
     other = [name for name in expected if found.get(name) not in (None, expected[name])]
     figures = {
         "version": board.version,
-        "folder": board.folder,
+        "folder": board.slot,
         "files": len(expected),
         "missing": lacking,
         "other": other,

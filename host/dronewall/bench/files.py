@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
-from zlib import crc32
 
 from msgspec import Meta, Struct, field
 
 from dronewall import firmware_files
 from dronewall.bench.bundle import STAYS_HERE
+from dronewall.bench.onboard import slots
 from dronewall.bench.repl import BoardError, ProgramError, Repl
 
 PIECE = 3000  # bytes in one program; a board has the memory to compile its 4000 letters
@@ -227,21 +227,10 @@ def _state(repl: Repl) -> _State:
             " program's flash, or a worn one; --erase makes a new one, and the node is provisioned anew"
         ) from None
     told: _Told = repl.told(last, _Told)
-    slots, *whole = (_unsealed(told.slots) or _unsealed(told.slots_new), _unsealed(told.a), _unsealed(told.b))
-    versions = {name: int(words[0]) for name, words in zip("ab", whole, strict=True) if _number(words, 0)}
+    sealed = {"slots": told.slots, "slots.new": told.slots_new, "a/whole": told.a, "b/whole": told.b}
+    state, versions = slots({name: bytes.fromhex(text) for name, text in sealed.items()})
     found = {path: (size, digest) for path, size, digest in (repl.told(line, tuple[str, int, str]) for line in lines)}
-    chosen = (slots[0], int(slots[1]), slots[2]) if len(slots) == 3 and _number(slots, 1) else None
-    return _State(found, told.free, versions, chosen)
-
-
-def _number(words: list[str], at: int) -> bool:
-    return len(words) > at and words[at].isdecimal() and len(words[at]) < 9
-
-
-def _unsealed(told: str) -> list[str]:
-    """The words in a sealed file (firmware/store.py), none where it is torn or is not there."""
-    data = bytes.fromhex(told)
-    return data[:-9].decode(errors="replace").split() if data[-9:] == b"%08x\n" % crc32(data[:-9]) else []
+    return _State(found, told.free, versions, state)
 
 
 def _target(repl: Repl, state: _State, files: Files, hashes: dict[str, str]) -> str:

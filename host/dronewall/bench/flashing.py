@@ -8,11 +8,11 @@ MicroPython's image ends before it.
 from collections.abc import Callable
 from dataclasses import replace
 
-from dronewall.bench import esptool_program, image, ports
+from dronewall.bench import esptool_program, image, onboard, ports
 from dronewall.bench.bundle import MICROPYTHON
 from dronewall.bench.files import Copied, Files, copied
 from dronewall.bench.image import Image, ImageError
-from dronewall.bench.ports import Board
+from dronewall.bench.onboard import Board
 from dronewall.bench.repl import BoardError, Repl, back
 
 Told = Callable[[str, float], None]
@@ -39,7 +39,7 @@ def flashed(
     reason = ""
     try:
         with Repl(port, tries=3) as repl:
-            board = ports.said(repl)
+            board = onboard.said(repl)
             seen(board)
             if board.micropython == MICROPYTHON and not (given or erase):
                 return _with_files(repl, board, files, told)
@@ -62,7 +62,7 @@ def flashed(
     esptool_program.write(port, chosen, erase, told)
     back(port)
     with Repl(port, tries=6) as repl:  # at its first start it makes its file system
-        board = ports.said(repl)
+        board = onboard.said(repl)
         if board.micropython != MICROPYTHON:
             raise BoardError(f"{port}: it says MicroPython {board.micropython} after {MICROPYTHON} was written")
         return _with_files(repl, board, files, told)

@@ -7,29 +7,10 @@ pulled leaves the old file or the new one. What has secrets in it stays on the b
 import json
 from typing import Any, TypedDict
 
-from dronewall.bench.repl import BoardError, ProgramError, Repl
-
-FIRMWARE = """
-import json, os, sys
-def _slot():
-    try:
-        with open("/slots", "rb") as file:
-            names = [file.read(1).decode(), "a", "b"]
-    except OSError:
-        names = ["a", "b"]
-    for name in names:
-        try:
-            os.stat("/%s/whole" % name)
-            return "/" + name
-        except OSError:
-            pass
-    raise OSError("no firmware in /a or /b")
-if "/a" not in sys.path and "/b" not in sys.path:
-    sys.path.insert(0, _slot())
-"""
-"""A program that puts the firmware that the loader would start on the board's path; OSError where there is none."""
+from dronewall.bench.repl import BoardError, Repl
 
 _READ = """
+import json
 try:
     with open("/config.json") as file:
         _config = json.load(file)
@@ -40,6 +21,7 @@ if not isinstance(_config, dict):
 print(json.dumps({key: _config[key] for key in KEYS if key in _config}))
 """
 _PATCH = """
+import json, os
 import config, store, tried
 def _patched(patch):
     for name in ("config.new", "config.tried"):
@@ -89,18 +71,6 @@ class Config(TypedDict, total=False):
     sensors: list[Sensor]
 
 
-def firmware(repl: Repl) -> None:
-    """Lets what runs in this session import the board's firmware. Raises BoardError where there is none."""
-    try:
-        repl.run(FIRMWARE)
-    except ProgramError as error:
-        if "no firmware" in error.said:
-            raise BoardError(
-                f"{repl.port}: no firmware on the board; `dronewall node flash --port {repl.port}` puts it there"
-            ) from None
-        raise
-
-
 def config(repl: Repl, *keys: str) -> Config:
     """These keys of config.json, as far as they are there. Raises BoardError where the board is no node yet."""
     found: Config = repl.answer(_READ.replace("KEYS", repr(("node", *keys))), Config)
@@ -114,7 +84,8 @@ def config(repl: Repl, *keys: str) -> Config:
 
 def patch(repl: Repl, change: dict[str, Any]) -> None:
     """Merges a change into config.json (RFC 7396, and sensors by their names: firmware/tried.py) and reads it back.
-    Raises BoardError where the firmware would not take it; nothing is changed then.
+    The firmware must be on its path (`onboard.import_firmware`). Raises BoardError where it would not take the change;
+    nothing is changed then.
     """
     refused: str | None = repl.answer(_PATCH.replace("CHANGE", repr(json.dumps(change))), str | None)
     if refused is not None:
