@@ -454,7 +454,7 @@ def test_a_board_that_echoes_what_it_is_told_gives_a_message_without_it(secrets,
 
         def spoil(data, towards):
             # As a board does that has started again in the middle.
-            if towards == "board" and not heard and b"a2b_base64(b'ey" in data:  # {" in base64: the configuration
+            if towards == "board" and not heard and b"put('ey" in data:  # {" in base64: the configuration
                 heard.append(data[-900:])
             elif towards == "host" and len(heard) == 1:
                 heard.append(b"")

@@ -7,10 +7,9 @@ room for both, the one that runs is rewritten in the same order; then a second t
 The firmware's version rises with every flash that changes it, or an old bundle that somebody kept could be sent again.
 """
 
-import base64
+import contextlib
 import functools
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,25 +17,18 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from dronewall import firmware_files
+from dronewall.bench import transfer
 from dronewall.bench.bundle import STAYS_HERE
 from dronewall.bench.onboard import slots
 from dronewall.bench.repl import BoardError, ProgramError, Repl
 
-PIECE = 3000  # bytes in one program; a board has the memory to compile its 4000 letters
 _BLOCK = 4096
 _SPARE = 8  # blocks that LittleFS needs to work with
 _ROOM = "remove what is not the node's with `mpremote fs rm`, or --erase the board, or take one with 4 MB of flash"
-_HELPERS = """
-import json, os, hashlib, gc
-from binascii import a2b_base64, crc32, hexlify
-def digest(path):
-    sha = hashlib.sha256()
-    with open(path, "rb") as file:
-        data = file.read(1024)
-        while data:
-            sha.update(data)
-            data = file.read(1024)
-    return hexlify(sha.digest()).decode()
+_HELPERS = (
+    transfer.HELPERS
+    + """
+from binascii import crc32
 def walk(folder):
     for name in sorted(os.listdir(folder)):
         path = folder + "/" + name
@@ -50,21 +42,6 @@ def text(path):
             return hexlify(file.read(64)).decode()
     except OSError:
         return ""
-def parent(path):
-    folder = path.rsplit("/", 1)[0]
-    if folder and folder[1:].split("/")[-1] not in os.listdir(folder.rsplit("/", 1)[0] or "/"):
-        parent(folder)
-        os.mkdir(folder)
-def begin(path):
-    global file
-    gc.collect()
-    parent(path)
-    file = open(path, "wb")
-def put(data):
-    file.write(a2b_base64(data))
-def end(path):
-    file.close()
-    print(digest(path))
 def double(old, new):
     begin(new)
     with open(old, "rb") as source:
@@ -78,6 +55,7 @@ def sealed(path, data):
         file.write(data + b"%08x\\n" % crc32(data))
     os.rename(path + ".new", path)
 """
+)
 _STATE = """
 there = os.listdir("/")
 for name in ("a", "b"):
@@ -157,12 +135,11 @@ def copied(repl: Repl, files: Files, told: Callable[[str, float], None]) -> Copi
     repl.run(_HELPERS)
     told("look", 0.0)
     state = _state(repl)
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.modules.items()}
-    loader = hashlib.sha256(files.loader).hexdigest()
+    hashes = {name: transfer.sha256(data) for name, data in files.modules.items()}
     sent = 0
     sizes = 0
-    if state.found.get("/main.py", (0, ""))[1] != loader:
-        sizes += _sent(repl, "/main.py.new", files.loader, loader, lambda _: None)
+    if state.found.get("/main.py", (0, ""))[1] != transfer.sha256(files.loader):
+        sizes += _sent(repl, "/main.py.new", files.loader)
         _run(repl, "os.rename('/main.py.new', '/main.py')")
         sent += 1
     count = len(files.modules) + 1
@@ -192,9 +169,10 @@ def copied(repl: Repl, files: Files, told: Callable[[str, float], None]) -> Copi
         told("copy", done / total)
         if state.found.get(path, (0, ""))[1] != hashes[name]:
             if hashes[name] in elsewhere:
-                _check(repl, path, _run(repl, f"double({elsewhere[hashes[name]]!r}, {path!r})"), hashes[name])
+                said = _run(repl, f"double({elsewhere[hashes[name]]!r}, {path!r})")
+                transfer.check(repl, path, repl.told(said.strip(), str | None), data)
             else:
-                sizes += _sent(repl, path, data, hashes[name], functools.partial(_share, told, done, total))
+                sizes += _sent(repl, path, data, functools.partial(_share, told, done, total))
                 sent += 1
         done += len(data)
     told("copy", 1.0)
@@ -276,28 +254,22 @@ def _choose(repl: Repl, folder: str, version: int) -> None:
     _run(repl, f"sealed('/slots', b'{folder} {version} - ')")
 
 
-def _sent(repl: Repl, path: str, data: bytes, digest: str, at: Callable[[int], None]) -> int:
-    _run(repl, f"begin({path!r})")
-    for start in range(0, len(data), PIECE):
-        piece = base64.b64encode(data[start : start + PIECE]).decode()
-        _run(repl, f"put('{piece}')")
-        at(start + len(data[start : start + PIECE]))
-    _check(repl, path, _run(repl, f"end({path!r})"), digest)
+def _sent(repl: Repl, path: str, data: bytes, at: Callable[[int], None] = lambda _: None) -> int:
+    with _room(repl):
+        transfer.write(repl, path, data, at)
     return len(data)
 
 
-def _check(repl: Repl, path: str, said: str, digest: str) -> None:
-    if said.strip() != digest:
-        raise BoardError(
-            f"{repl.port}: {path} has another SHA-256 on the board than here; give the same command again (a bad cable,"
-            " a weak hub)"
-        )
-
-
 def _run(repl: Repl, source: str, limit_s: float = 30.0) -> str:
-    try:
+    with _room(repl):
         return repl.run(source, limit_s)
+
+
+@contextlib.contextmanager
+def _room(repl: Repl) -> Iterator[None]:
+    try:
+        yield
     except ProgramError as error:
-        if "ENOSPC" in error.said or "OSError: 28" in error.said:
+        if error.no_space:
             raise BoardError(f"{repl.port}: no space left on the board's file system; {_ROOM}") from None
         raise

@@ -5,17 +5,15 @@ What goes over the line is in no message: neither a failed write nor a configura
 what came.
 """
 
-import base64
 import contextlib
 import functools
-import hashlib
 from collections.abc import Callable
 
+from dronewall.bench import transfer
 from dronewall.bench.onboard import Board
 from dronewall.bench.repl import BoardError, ProgramError, Repl
 from dronewall.bench.settings import Settings
 
-_PIECE = 768  # bytes of a file that go into one program; 1 KB of base64
 _NEW = {"config.json": "config.part", "update.key": "update.part"}  # config.new is the firmware's own, for trials
 _CHECK_S = 60.0  # a refused configuration is looked through to its end
 
@@ -24,20 +22,6 @@ import board, config, json
 late = [pin for word in ("uart2", "i2s", "sensor", "battery", "servo") for pin in board.pins(word)]
 free = board.pins("pir") + [pin for pin in range(49) if pin not in late] + late
 print(json.dumps([pin for pin in sorted(set(free), key=free.index) if not config.refusal(pin)]))
-"""
-_HASH = """
-import binascii, hashlib, json
-def digest(name):
-    try:
-        with open("/" + name, "rb") as file:
-            found = hashlib.sha256()
-            while True:
-                data = file.read(512)
-                if not data:
-                    return binascii.hexlify(found.digest()).decode()
-                found.update(data)
-    except OSError:
-        return None
 """
 _CHECK = """
 import config, gc, json
@@ -109,11 +93,12 @@ def put(repl: Repl, board: Board, settings: Settings, progress: Callable[[int, i
     contents = {**settings.files, _NEW["update.key"]: settings.key, _NEW["config.json"]: settings.text}
     total = sum(map(len, contents.values()))
     done = 0
-    repl.run(_HASH)
+    repl.run(transfer.HELPERS)
+    there = transfer.digests(repl, [f"/{name}" for name in contents])
     try:
         for name, content in contents.items():
-            if name not in board.files or not _has(repl, name, content):
-                _write(repl, name, content, functools.partial(_told, progress, done, total))
+            if there.get(f"/{name}") != transfer.sha256(content):
+                _write(repl, f"/{name}", content, functools.partial(_told, progress, done, total))
             done += len(content)
             progress(done, total)
         _refuse(repl, settings)
@@ -122,8 +107,9 @@ def put(repl: Repl, board: Board, settings: Settings, progress: Callable[[int, i
             repl.run(f"{_REMOVE}\nremove({[*contents]!r}, {[*board.files]!r})")
         raise
     repl.run(f"keep = {list(settings.files)!r}\n{_PLACE}")
+    there = transfer.digests(repl, [f"/{name}" for name in _NEW])
     for name, new in _NEW.items():
-        if not _has(repl, name, contents[new]):
+        if there[f"/{name}"] != transfer.sha256(contents[new]):
             raise ProvisionError(f"{repl.port}: {name} is not what was written; give the same command again")
 
 
@@ -145,27 +131,17 @@ def _told(progress: Callable[[int, int], None], done: int, total: int, at: int) 
     progress(done + at, total)
 
 
-def _write(repl: Repl, name: str, content: bytes, progress: Callable[[int], None]) -> None:
+def _write(repl: Repl, path: str, content: bytes, progress: Callable[[int], None]) -> None:
     try:
-        repl.run(f"import binascii\nfile = open({'/' + name!r}, 'wb')")
-        for at in range(0, len(content), _PIECE):
-            piece = base64.b64encode(content[at : at + _PIECE])
-            repl.run(f"file.write(binascii.a2b_base64({piece!r}))")
-            progress(at)
-        repl.run("file.close()")
+        transfer.write(repl, path, content, progress)
     except ProgramError as error:
-        full = "ENOSPC" in error.said or "Errno 28" in error.said or "OSError: 28" in error.said
-        why = "its flash is full; `dronewall node flash` says what is on it" if full else "it cannot write to its flash"
-        raise ProvisionError(f"{repl.port}: {name} was not written, {why}; it keeps the settings that it had") from None
+        why = (
+            "its flash is full; `dronewall node flash` says what is on it"
+            if error.no_space
+            else ("it cannot write to its flash")
+        )
+        raise ProvisionError(f"{repl.port}: {path} was not written, {why}; it keeps the settings that it had") from None
     except BoardError as error:
         # A board that has started again echoes what it is told.
         reason = str(error).partition(" after ")[0].partition("; ")[0]
         raise BoardError(f"{reason}; it keeps the settings that it had. Give the same command again") from None
-    if not _has(repl, name, content):
-        raise ProvisionError(
-            f"{repl.port}: {name} came out of the flash as something else; give the same command again"
-        )
-
-
-def _has(repl: Repl, name: str, content: bytes) -> bool:
-    return bool(repl.answer(f"print(json.dumps(digest({name!r})))") == hashlib.sha256(content).hexdigest())

@@ -58,7 +58,9 @@ class BoardError(ValueError):
 
 
 class ProgramError(BoardError):
-    """A program that failed on the board; `said` is MicroPython's traceback, its last line what was raised."""
+    """A program that failed on the board; `said` is MicroPython's traceback, its last line what was raised; `no_space`:
+    whether that is a full file system.
+    """
 
     def __init__(self, port: str, said: str) -> None:
         lines = said.strip().splitlines() or ["no reason given"]
@@ -67,6 +69,7 @@ class ProgramError(BoardError):
             " flash: `dronewall node flash --port ... --erase --image FILE`"
         )
         self.said = said
+        self.no_space = any(words in said for words in ("ENOSPC", "Errno 28", "OSError: 28"))
 
 
 def opened(port: str, baud: int = BAUD) -> serial.Serial:

@@ -7,6 +7,7 @@ anew. What was typed into config.json is never told, for it may be a password.
 from collections.abc import Callable, Sequence
 from typing import Literal, Required, TypedDict
 
+from dronewall.bench import transfer
 from dronewall.bench.onboard import Board
 from dronewall.bench.repl import BoardError, ProgramError, Repl
 
@@ -94,20 +95,6 @@ class Settings(TypedDict, total=False):
 
 _SILENT_S = 150.0  # eight networks, each refused after 15 s; or a minute without a clock, before TLS
 
-_FILES = """
-import binascii, hashlib, json, os
-def digest(path):
-    try:
-        with open(path, "rb") as file:
-            found = hashlib.sha256()
-            while True:
-                data = file.read(512)
-                if not data:
-                    return binascii.hexlify(found.digest()).decode()
-                found.update(data)
-    except OSError:
-        return None
-"""
 _CONFIG = """
 import config, gc, json
 def read():
@@ -247,13 +234,10 @@ asyncio.run(network())
 
 def digests(repl: Repl, board: Board, names: Sequence[str]) -> dict[str, str | None]:
     """{name: SHA-256 in hexadecimal, None where the board has none} of these files of its firmware."""
-    repl.run(_FILES)
-    found: dict[str, str | None] = {}
-    for at in range(0, len(names), 16):  # a program of 1 KB at most
-        paths = {name: f"{board.path.rstrip('/')}/{name}" for name in names[at : at + 16]}
-        source = f"print(json.dumps({{name: digest(path) for name, path in {paths!r}.items()}}))"
-        found |= repl.answer(source, dict[str, str | None])
-    return found
+    repl.run(transfer.HELPERS)
+    folder = board.path.rstrip("/")
+    found = transfer.digests(repl, [f"{folder}/{name}" for name in names])
+    return {name: found[f"{folder}/{name}"] for name in names}
 
 
 def settings_on(repl: Repl) -> Settings:
