@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fake_board import FakeBoard
-from firmware_side import FIRMWARE, answer, board, interpreter
+from firmware_side import FIRMWARE, answer, board, carried, interpreter
 
-STAYS_HERE = ("loader.mpy", "manifest.mpy")
 WHOLE = b"1 bcea3585\n"  # "1 " and its CRC-32 (firmware/loader.py)
 
 
@@ -21,12 +20,7 @@ def _image(blocks: int) -> bytes:
     with tempfile.TemporaryDirectory(prefix="dronewall-image-") as name:
         folder = Path(name)
         (folder / "whole").write_bytes(WHOLE)
-        files = {
-            path.relative_to(board()).as_posix(): path
-            for path in board().rglob("*.mpy")
-            if path.relative_to(board()).parts[0] != "unix" and path.name not in STAYS_HERE
-        }
-        names = {f"a/{name}": path for name, path in files.items()}
+        names = {f"a/{path.relative_to(board()).as_posix()}": path for path in carried(board())}
         names |= {"main.py": FIRMWARE / "loader.py", "a/whole": folder / "whole"}
         _made(folder / "flash.img", blocks, names)
         return (folder / "flash.img").read_bytes()

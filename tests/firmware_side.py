@@ -111,3 +111,12 @@ def interpreter(name: str) -> str:
         require("wasm")
         return RUNNER.name
     return require("micropython")
+
+
+def carried(tree: Path) -> list[Path]:
+    """The files of a compiled tree that go onto a board."""
+    return [
+        path
+        for path in sorted(tree.rglob("*.mpy"))
+        if "unix" not in path.parts and path.stem not in ("loader", "manifest")
+    ]

@@ -30,7 +30,8 @@ from dronewall.bench.align import (
 )
 from dronewall.cli import main
 from dronewall.engine.earth import direction
-from test_bench_calibrate import NODE, stored, turning  # noqa: F401
+from fake_node import config as stored
+from test_bench_calibrate import NODE, turning  # noqa: F401
 from test_firmware_config import CAMERA
 from test_firmware_node import Host, broker, host  # noqa: F401
 from test_firmware_power import start  # noqa: F401
@@ -311,7 +312,7 @@ def test_a_node_is_aligned_at_its_port(turning):  # noqa: F811
     assert ran.exit_code == 0, ran.output
     fake.unplug()
     azimuth, distance = _west()
-    kept = stored(fake)["sensors"]
+    kept = stored(fake.folder)["sensors"]
     assert kept[0]["azimuth_cdeg"] == round(100 * azimuth)
     fallen = 0.87 * distance**2 / (2 * 6_371_000.0)
     assert kept[0]["elevation_cdeg"] == round(100 * math.degrees(math.atan((100.0 - fallen) / distance)))

@@ -14,10 +14,10 @@ from dronewall.bench import sphere
 from dronewall.bench.calibrate import CalibrationError, Readings, advice, fit, fitted, parts, said, seen
 from dronewall.cli import main
 from fake_board import FakeBoard
-from firmware_side import FIRMWARE, answer, board, interpreter
+from fake_node import config as stored
+from fake_node import fake_node
 from test_firmware_config import CAMERA, NODE
 from test_firmware_unix import WORLD
-from test_firmware_update import carried, seal
 
 DIP = math.radians(64.0)
 IRON = (420, -310, 150)
@@ -29,24 +29,6 @@ TURNS = [
 ]
 
 
-def flash(board_folder, config, blocks=512):
-    """Puts the compiled firmware, the loader and a config.json into the flash of a fake board that is not on yet."""
-    firmware = board()
-    files = {f"a/{path.relative_to(firmware).as_posix()}": path for path in carried(firmware)}
-    (board_folder / "whole").write_bytes(seal(b"5 "))
-    files |= {"main.py": FIRMWARE / "loader.py", "a/whole": board_folder / "whole"}
-    if config is not None:
-        (board_folder / "config").write_text(json.dumps(config))
-        files["config.json"] = board_folder / "config"
-    source = f"""
-sys.path[:0] = [{str(firmware / "unix")!r}]
-import flash_device
-flash_device.make("flash.img", {blocks}, given)
-out = None
-"""
-    answer(interpreter("micropython"), source, [[name, str(path)] for name, path in files.items()], board_folder)
-
-
 @pytest.fixture
 def turning(tmp_path):
     """Makes a board with firmware whose world goes through a track, again and again."""
@@ -54,26 +36,14 @@ def turning(tmp_path):
 
     def on(track=TURNS, config=NODE, **world):
         told = {"repeat": "loop", "compass": {"sigma_cdeg": 0, "hard_iron": IRON}, **world}
-        made.append(FakeBoard(tmp_path / f"board{len(made)}", track=track, world={**WORLD, **told}))
-        if config is not False:
-            flash(made[-1].folder, config)
+        folder, how = tmp_path / f"board{len(made)}", {"track": track, "world": {**WORLD, **told}}
+        files = {"config.json": json.dumps(config).encode()} if config else {}
+        made.append(FakeBoard(folder, **how) if config is False else fake_node(folder, files=files, **how))
         return made[-1].__enter__()
 
     yield on
     for each in made:
         each.__exit__()
-
-
-def stored(fake):
-    """config.json in the flash of a board that is off."""
-    source = f"""
-sys.path[:0] = [{str(board() / "unix")!r}]
-import flash_device, vfs
-vfs.mount(vfs.VfsLfs2(flash_device.File("flash.img")), "/image")
-with open("/image/config.json") as file:
-    out = json.load(file)
-"""
-    return answer(interpreter("micropython"), source, None, fake.folder)
 
 
 def on_a_sphere(count, centre=IRON, radius=1500.0, sigma=4.5, seed=1, where=lambda u: True, dip=DIP, soft=None):
@@ -271,7 +241,7 @@ def test_a_board_that_is_turned_is_calibrated_and_keeps_it(turning, tmp_path):
     fake.unplug()
     kept = copy.deepcopy(NODE)
     kept["compass"] = {"hard_iron": told["hard_iron"]}
-    assert stored(fake) == kept
+    assert stored(fake.folder) == kept
     fake.plug()
 
 
@@ -282,7 +252,7 @@ def test_a_board_that_lies_still_is_refused_and_keeps_what_it_had(turning):
     assert ran.exit_code == 3
     assert "not calibrated: the board lay still" in ran.output
     fake.unplug()
-    assert stored(fake)["compass"] == {"hard_iron": [1, 2, 3]}
+    assert stored(fake.folder)["compass"] == {"hard_iron": [1, 2, 3]}
     fake.plug()
 
 
@@ -294,7 +264,7 @@ def test_a_cable_that_is_pulled_in_the_middle_changes_nothing_and_the_second_try
     ran = CliRunner().invoke(main, words)
     assert ran.exit_code == 2
     assert f"{fake.port}: unplugged; plug it in" in ran.output
-    assert "compass" not in stored(fake)
+    assert "compass" not in stored(fake.folder)
     fake.plug()
     ran = CliRunner().invoke(main, [*words, "--dry-run"])
     assert ran.exit_code == 0, ran.output

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from dronewall.bench.bundle import bundle, signed
 from dronewall.bench.sender import UpdateError, Wall, running, updated
 from dronewall.cli import main
-from firmware_side import FIRMWARE, ROOT, answer, board
+from firmware_side import FIRMWARE, ROOT, answer, board, carried
 from test_bench_bundle import KEY, tree
 from test_firmware_mqtt import end, start_mosquitto
 from test_firmware_node import Host, Node, looking
@@ -397,15 +397,6 @@ out = None
         self.ended = True
         self.node.process.kill()
         self.thread.join(10)
-
-
-def carried(firmware):
-    """The files of a compiled tree that go onto a board."""
-    return [
-        path
-        for path in sorted(firmware.rglob("*.mpy"))
-        if "unix" not in path.parts and path.stem not in ("loader", "manifest")
-    ]
 
 
 def changed(folder, *changes):
