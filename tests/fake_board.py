@@ -10,11 +10,9 @@ port's being closed, the end of it.
         subprocess.run(["mpremote", "connect", board.port, "fs", "ls"])
 """
 
-import atexit
 import contextlib
 import errno
 import fcntl
-import functools
 import json
 import os
 import pty
@@ -24,7 +22,6 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import termios
 import threading
 import time
@@ -35,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from conftest import require
+from fake_bootloader import started
 from firmware_side import board
 from test_firmware_unix import WORLD
 
@@ -55,42 +53,6 @@ _WATCHDOG = 3  # machine.WDT_RESET
 _BLOCK = 4096
 _READY = b"\x00ready\x00"  # start.py: from here on it is a board
 _HEAP = "256k"  # of which the virtual devices have what they take
-
-# Imports the mock once and forks one bootloader for each board: a ROM answers at once, and twenty imports take seconds.
-# Each board has its own MAC, which the mock takes from the chip's name alone, and its own size of flash.
-_BOOTLOADERS = """
-import json, os, signal, sys, threading, time
-from esp32_mock_bootloader import protocol, registers, server
-
-def end_with(parent):
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(0)
-
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-parent = os.getpid()
-while line := sys.stdin.readline():
-    chip, mac, told, bits = json.loads(line)
-    number = os.fork()
-    if number:
-        print(number, flush=True)
-        continue
-    os.dup2(os.open(os.devnull, os.O_RDWR), 1)
-    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
-    registers.mac_bytes_for_chip = lambda chip: tuple(bytes.fromhex(mac))
-    protocol.MOCK_FLASH_ID = bits << 16 | protocol.MOCK_FLASH_ID & 0xFFFF
-    server.run_server(0, chip_mode=chip, port_file=told)
-    os._exit(0)
-"""
-_forking = threading.Lock()
-
-
-@functools.cache
-def _bootloaders() -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", _BOOTLOADERS]
-    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    atexit.register(process.kill)
-    return process
 
 
 class FakeBoard:
@@ -442,14 +404,7 @@ class FakeBoard:
         told = self.folder / "bootloader"
         if not self._mock:
             told.unlink(missing_ok=True)
-            asked = [self.chip, self.mac, str(told), self._flash_bytes.bit_length() - 1]
-            with _forking:
-                process = _bootloaders()
-                assert process.stdin is not None
-                assert process.stdout is not None
-                process.stdin.write(json.dumps(asked) + "\n")
-                process.stdin.flush()
-                self._mock = int(process.stdout.readline())
+            self._mock = started(self.chip, self.mac, self._flash_bytes, told)
         limit = time.monotonic() + 30
         while not (told.exists() and told.read_text()):
             assert time.monotonic() < limit
