@@ -12,7 +12,7 @@ import click
 
 from dronewall.options import loudness
 from dronewall.program import EXCEEDED, Program
-from dronewall.talk import Talk, clean, complain, stdout
+from dronewall.talk import Talk, agree, clean, complain, stdout
 
 if TYPE_CHECKING:
     from dronewall.bench.files import Files
@@ -93,10 +93,10 @@ def flash(
         chosen = found() if every else list(dict.fromkeys(ports))
         if not chosen:
             raise click.UsageError("no boards found: a cable that only charges shows none; name the port with --port")
-        if every:
-            _agree(f"Flash the boards at {', '.join(chosen)}?", yes)
-        if erase:
-            _agree(f"Erase {', '.join(chosen)}, with the configuration and keys of the nodes that they are?", yes)
+        if every and not yes:
+            agree(f"Flash the boards at {', '.join(chosen)}?")
+        if erase and not yes:
+            agree(f"Erase {', '.join(chosen)}, with the configuration and keys of the nodes that they are?")
         read = image.read(given) if given else None
         talk.step(1, "compiling the firmware")
         files = node_files(firmware_files.built(Path(folder) / "firmware"))
@@ -181,16 +181,6 @@ class _Bars:
 
     def __exit__(self, *error: Any) -> None:
         self._context.__exit__(*error)
-
-
-def _agree(question: str, yes: bool) -> None:
-    import sys
-
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"{question} Nobody is there to ask; give --yes")
-    click.confirm(question, abort=True, err=True)
 
 
 def _row(board: "Board") -> list[str]:

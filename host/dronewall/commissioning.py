@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ from dronewall import __version__
 from dronewall.options import Seconds, known, loudness, own_terrain
 from dronewall.program import EXCEEDED, Program
 from dronewall.sources import Link, from_broker_if_any
-from dronewall.talk import Talk, clean, stdout
+from dronewall.talk import Talk, agree, clean, stdout
 
 if TYPE_CHECKING:
     from dronewall.bench.check import Item, Verdict
@@ -377,10 +376,8 @@ def _ask(objections: list[str], yes: bool, talk: Talk) -> None:
     said = "; ".join(objections)
     if yes:
         talk.note(f"{said}: going on, as --yes says")
-    elif not sys.stdin.isatty():
-        raise click.UsageError(f"{said}; --yes goes on all the same")
     else:
-        click.confirm(f"{said}. Go on?", abort=True, err=True)
+        agree(f"{said}. Go on?")
 
 
 COMMANDS = (provision, check)

@@ -21,6 +21,15 @@ def complain(text: str) -> None:
     click.echo(f"dronewall: {clean(text)}", err=True)
 
 
+def agree(question: str) -> None:
+    """Returns once a person has said yes. Raises UsageError where nobody is there to ask, Abort for a no."""
+    import click
+
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question} Nobody is there to ask; give --yes")
+    click.confirm(question, abort=True, err=True)
+
+
 class Talk:
     """What is said on stderr while work goes on: numbered steps, and one line that changes where a person watches."""
 
