@@ -400,7 +400,7 @@ def test_ctrl_c_ends_it_at_once_and_the_second_try_goes_on(fake):
         (["flash"], "expected --port PORT, or --all"),
         (["flash", "--all", "--port", "x"], "expected --port PORT, or --all"),
         (["flash", "--port", "x", "--erase"], "Nobody is there to ask; give --yes"),
-        (["flash", "--port", "x", "--image", "none.bin"], "none.bin: cannot be read"),
+        (["flash", "--port", "x", "--image", "none.bin"], "none.bin: no such file"),
     ],
 )
 def test_what_cannot_be_begun_is_told(words, said):
