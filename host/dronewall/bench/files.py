@@ -270,6 +270,6 @@ def _room(repl: Repl) -> Iterator[None]:
     try:
         yield
     except ProgramError as error:
-        if error.no_space:
+        if error.full:
             raise BoardError(f"{repl.port}: no space left on the board's file system; {_ROOM}") from None
         raise

@@ -137,7 +137,7 @@ def _write(repl: Repl, path: str, content: bytes, progress: Callable[[int], None
     except ProgramError as error:
         why = (
             "its flash is full; `dronewall node flash` says what is on it"
-            if error.no_space
+            if error.full
             else ("it cannot write to its flash")
         )
         raise ProvisionError(f"{repl.port}: {path} was not written, {why}; it keeps the settings that it had") from None
