@@ -389,6 +389,7 @@ def test_ctrl_c_ends_it_at_once_and_the_second_try_goes_on(fake):
     _, said = begun.communicate(timeout=30)
     assert begun.returncode == 130
     assert said.splitlines()[-1] == "interrupted"
+    assert "broken off; the same command goes on from there" in said
     fake.spoil = lambda data, towards: data
     again = dronewall("flash", "--port", fake.port, "-q")
     assert (again.returncode, again.stderr) == (0, "")

@@ -79,6 +79,14 @@ def test_ports_that_do_not_answer_are_listed_with_the_reason_beside_those_that_d
     assert f"{gnss}: no MicroPython prompt, it says " in ran.stderr
 
 
+def test_a_narrow_terminal_loses_no_column_and_ports_with_one_trouble_share_its_line():
+    ran = dronewall("list", "--port", "/dev/none1", "--port", "/dev/none2", COLUMNS="50")
+    heads = ran.stdout.splitlines()[1].split()
+    assert heads == ["port", "chip", "MAC", "flash", "Python", "ware", "node"]
+    assert "/dev/none1, /dev/none2: no such port; " in ran.stderr
+    assert ran.stderr.count("\n") == 1
+
+
 def test_a_busy_port_is_listed_as_busy(fake):
     with serial.Serial(fake.port, exclusive=True):
         assert "busy: another program has it open" in ports.about(fake.port).trouble

@@ -320,7 +320,8 @@ def test_a_person_at_a_terminal_is_asked_and_a_no_changes_nothing(secrets, tmp_p
             heard += os.read(ours, 4096)
         assert b"this board is jacksboro/P3 now" in heard
         os.write(ours, b"n\n")
-        assert process.wait(60) == 130
+        assert process.wait(60) == 2
+        assert b"nothing was changed" in os.read(ours, 4096)
         os.close(ours)
     assert config(tmp_path / "b") == json.loads(old["config.json"])
     assert not (secrets / "boards.json").exists()

@@ -262,6 +262,7 @@ def test_a_site_without_access_points_says_so():
     ran = CliRunner().invoke(main, ["link", str(ROOT / "examples" / "minimal.toml"), "-q"])
     assert ran.exit_code == 0
     assert "No link to judge" in ran.stdout
+    assert "[[access_points]]" in ran.stdout
     assert "they name no access point: P1" in ran.stdout
 
 
@@ -270,3 +271,10 @@ def test_no_number_at_all_is_no_option(site):
         ran = CliRunner().invoke(main, ["link", str(site(node("P1", 1000), point("A", 2000))), option, "nan", "--json"])
         assert ran.exit_code == 2
         assert "expected a number" in ran.output
+
+
+def test_a_narrow_terminal_cuts_no_digit_of_the_table():
+    words = ["link", str(ROOT / "examples" / "jacksboro.toml"), "P1", "P9", "-q"]
+    narrow, wide = (CliRunner().invoke(main, words, env={"COLUMNS": columns}).stdout for columns in ("50", "80"))
+    assert narrow == wide
+    assert "P9 to A2 2.00  8, 8 " in narrow

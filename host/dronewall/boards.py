@@ -3,16 +3,16 @@
 import json
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dronewall.options import loudness
+from dronewall.options import agree, loudness
 from dronewall.program import EXCEEDED, Program
-from dronewall.talk import Talk, agree, clean, complain, stdout
+from dronewall.talk import FEWEST, Talk, clean, complain, stdout
 
 if TYPE_CHECKING:
     from dronewall.bench.files import Files
@@ -51,10 +51,10 @@ def list_boards(ports: tuple[str, ...], as_json: bool, verbose: int, quiet: bool
         elif not boards:
             talk.note("no boards found: a cable that only charges shows none; other ports are asked with --port")
         else:
-            _table(["port", "chip", "MAC", "flash", "MicroPython", "firmware", "node"], [_row(each) for each in boards])
-        for board in boards:
-            if board.trouble and not as_json:
-                complain(f"{board.port}: {board.trouble}")
+            heads = ["port", "chip", "MAC", "flash", "Micro-\nPython", "firm-\nware", "node"]
+            _table(heads, [_row(each) for each in boards])
+        if not as_json:
+            _complain([(board.port, board.trouble) for board in boards if board.trouble])
     return EXCEEDED if ports and any(board.chip is None for board in boards) else 0
 
 
@@ -103,18 +103,25 @@ def flash(
         talk.step(2, f"flashing {', '.join(chosen)}")
         stop = threading.Event()
         bars = _Bars(talk, chosen, stop)
-        with bars, concurrent.futures.ThreadPoolExecutor(len(chosen)) as pool:
+        with _goes_on(talk), bars, concurrent.futures.ThreadPoolExecutor(len(chosen)) as pool:
             begun = [pool.submit(_one, port, files, read, erase, bars.told(port)) for port in chosen]
             try:
                 concurrent.futures.wait(begun)
             finally:
                 stop.set()  # interrupted: each board is left at the next step, and started again
         results = [each.result() for each in begun]
-    _table(["port", "MAC", "chip", "node", "firmware", "files", "s", "result"], [row for row, _ in results])
-    for _, trouble in results:
-        if trouble:
-            complain(trouble)
+    _table(["port", "MAC", "node", "firmware", "files", "s", "result"], [row for row, _ in results])
+    _complain([(row[0], trouble.removeprefix(f"{row[0]}: ")) for row, trouble in results if trouble])
     return EXCEEDED if any(trouble for _, trouble in results) else 0
+
+
+@contextmanager
+def _goes_on(talk: Talk) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        talk.note("broken off; the same command goes on from there")
+        raise
 
 
 def _one(
@@ -134,9 +141,10 @@ def _one(
         version, copied = f"{done.version} in {done.folder}", f"{done.files} of {done.count}"
     except BoardError as error:
         trouble = str(error)
-    mac, chip, node = (seen[-1].mac, seen[-1].chip, seen[-1].node) if seen else (None, None, None)
-    took = f"{time.monotonic() - begun:.1f}"
-    row = [port, mac or "", chip or "", node or "", version, copied, took, "failed" if trouble else "done"]
+    mac, node = (seen[-1].mac, seen[-1].node) if seen else (None, None)
+    seconds = time.monotonic() - begun
+    took = f"{seconds:.1f}" if seconds < 10.0 else f"{seconds:.0f}"
+    row = [port, mac or "", node or "", version, copied, took, "failed" if trouble else "done"]
     return row, trouble
 
 
@@ -196,12 +204,24 @@ def _table(heads: list[str], rows: list[list[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
     for head in heads:
-        table.add_column(head, no_wrap=head not in ("port", "node"), overflow="fold")
+        least = len("/dev/ttyUSB0") if head == "port" else None
+        table.add_column(head, no_wrap=head not in ("port", "node"), overflow="fold", min_width=least)
     for row in rows:
         table.add_row(*[Text(clean(cell)) for cell in row])
-    stdout().print(table)
+    console = stdout()
+    console.width = max(console.width, FEWEST)
+    console.print(table)
+
+
+def _complain(troubles: list[tuple[str, str]]) -> None:
+    """A line for each trouble that ports have, with the ports that have it: twenty empty boards have one."""
+    ports: dict[str, list[str]] = {}
+    for port, trouble in troubles:
+        ports.setdefault(trouble, []).append(port)
+    for trouble, those in ports.items():
+        complain(f"{', '.join(those)}: {trouble}")
 
 
 COMMANDS: tuple[click.Command, ...] = (list_boards, flash)

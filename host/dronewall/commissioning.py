@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dronewall import __version__
-from dronewall.options import Seconds, known, loudness, own_terrain
+from dronewall.options import Seconds, agree, known, loudness, own_terrain
 from dronewall.program import EXCEEDED, Program
 from dronewall.sources import Link, from_broker_if_any
-from dronewall.talk import Talk, agree, clean, stdout
+from dronewall.talk import Talk, clean, stdout
 
 if TYPE_CHECKING:
     from dronewall.bench.check import Item, Verdict

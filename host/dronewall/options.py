@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -146,6 +147,20 @@ own_terrain = click.option(
     help="Your own elevation model (GeoTIFF), in place of the site file's.",
 )
 """--terrain, the same on every command that reads the ground."""
+
+
+class NotAgreed(click.ClickException):
+    """The answer was no; its status is that of bad input."""
+
+    exit_code = 2
+
+
+def agree(question: str) -> None:
+    """Returns once a person has said yes. Raises UsageError where nobody is there to ask, NotAgreed for a no."""
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question} Nobody is there to ask; give --yes")
+    if not click.confirm(question, err=True):
+        raise NotAgreed("not agreed to; nothing was changed")
 
 
 def loudness(command: Callable[..., Any]) -> Callable[..., Any]:

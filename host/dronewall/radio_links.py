@@ -10,7 +10,7 @@ import click
 
 from dronewall.options import Number, known, loudness, own_terrain
 from dronewall.program import EXCEEDED
-from dronewall.talk import Talk, stdout
+from dronewall.talk import FEWEST, Talk, stdout
 
 _RATES = ("b1", "b11", "g6", "g54", "mcs0", "mcs7")
 """Names of `engine.radio.RATES`, which must not be loaded for `--help`."""
@@ -122,4 +122,6 @@ def _show(answer: Any, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer, indent=2, allow_nan=False))
     else:
-        stdout().print(answer)
+        console = stdout()
+        console.width = max(console.width, FEWEST)
+        console.print(answer)

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+FEWEST = 80
+"""Columns that a table is given at least: a narrower terminal folds its lines, and no column or digit is lost."""
+
+
 def clean(text: str) -> str:
     """`text` without what steers a terminal: names, files and what a board or the wire says are anybody's."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
@@ -19,15 +23,6 @@ def complain(text: str) -> None:
     import click
 
     click.echo(f"dronewall: {clean(text)}", err=True)
-
-
-def agree(question: str) -> None:
-    """Returns once a person has said yes. Raises UsageError where nobody is there to ask, Abort for a no."""
-    import click
-
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"{question} Nobody is there to ask; give --yes")
-    click.confirm(question, abort=True, err=True)
 
 
 class Talk:

@@ -178,7 +178,7 @@ def _doubts(link: Link, ground: Ground) -> list[str]:
 def summary(links: tuple[Link, ...]) -> str:
     """`7 of 10 links reach; marginal: P6; cannot reach: P9.`"""
     if not links:
-        return "No link to judge: nothing names an access point."
+        return "No link to judge: no node or gateway names its access point ([[access_points]], access_point = NAME)."
     good = sum(link.verdict == "reaches" for link in links)
     said = [f"{good} of {len(links)} links {'reaches' if good == 1 else 'reach'}"]
     verdicts: tuple[Verdict, ...] = ("marginal", "cannot reach", "unknown")
