@@ -9,6 +9,7 @@ import time
 import pytest
 from click.testing import CliRunner
 
+from conftest import ROOT
 from dronewall.bench import check
 from dronewall.bench.bundle import MICROPYTHON
 from dronewall.bench.keyring import Keyring, mosquitto_line
@@ -57,8 +58,8 @@ def text_of(record, name):
 def broker(mosquitto, free_port, tmp_path):
     """A folder of secrets, and what starts a mosquitto with its passwords, as docs/provisioning.md does it."""
     secrets = secrets_in(tmp_path / "secrets", WALL.replace('"127.0.0.1"', f'"127.0.0.1"\nport = {free_port}') + PIR)
-    conf, acl = (block for kind, block in blocks(DOCUMENT) if kind == "text" and block.startswith(("# mosq", "# acl")))
-    (tmp_path / "acl").write_text(acl)
+    conf, acl = (block for kind, block in blocks(DOCUMENT) if kind == "text" and block.startswith("# mosq"))
+    (tmp_path / "mosquitto.acl").write_text(acl)
     processes = []
 
     def start():
@@ -70,6 +71,15 @@ def broker(mosquitto, free_port, tmp_path):
     yield secrets, start
     for process in processes:
         end(process)
+
+
+def test_the_guide_and_the_page_on_provisioning_tell_the_broker_the_same():
+    def lines(text):
+        return sorted(line for line in text.splitlines() if line and not line.startswith("#"))
+
+    shown = [block for kind, block in blocks(DOCUMENT) if kind == "text" and block.startswith("# mosq")]
+    guide = [block for kind, block in blocks(ROOT / "docs" / "bench.md") if kind in ("conf", "acl")]
+    assert [lines(block) for block in shown] == [lines(block) for block in guide]
 
 
 def host_of(secrets):
