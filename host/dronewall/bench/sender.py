@@ -125,7 +125,8 @@ def running(wall: Wall, node: str, wait_s: float) -> int:
     """
     if not wall.until(lambda: wall.online(node), wait_s):
         state = wall.said(node, "state").get("state", "silent")
-        raise UpdateError(f"{node}: not online within {wait_s:g} s (it is {state})")
+        then = "does `dronewall node check` pass, and has the broker its account?"
+        raise UpdateError(f"{node}: not online within {wait_s:g} s (it is {state}); {then}")
     return int(wall.said(node, "birth").get("version") or 0)
 
 

@@ -165,7 +165,9 @@ class Ingest:
         where = "{}:{}".format(*self._address)
         while not self._online.wait(0.05):
             if self.refusal:
-                raise LinkError(f"broker {where} refused us: {self.refusal}")
+                raise LinkError(
+                    f"broker {where} refused us: {self.refusal}; does it know our --user and --password-file?"
+                )
             if time.monotonic() > deadline:
                 raise LinkError(f"broker {where}: no link within {limit_s:g} s ({hindrance(self._address)})")
 
