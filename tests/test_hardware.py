@@ -26,12 +26,7 @@ TEXTS = draw_wiring.texts(BILL, TEMPLATES)
 CHIPS = {"ESP32-WROOM-32UE": "esp32", "ESP32-S3-WROOM-1U": "esp32s3", "ESP32-C3-WROOM-02U": "esp32c3"}
 VARIANTS = bill.variants(BILL)
 PIN = re.compile(r"GPIO(\d+) (\w+)")
-DOCUMENTS = [HARDWARE / name for name in ("README.md", "node.md", "assembly.md", "radio.md")]
-# What the documents name and other changes bring; what of it is there is checked like the rest.
-OTHERS = {"enclosure.md", "enclosure.py", "render.py", "mounting.py", "link_budget.py", "bench.md"}
-PENDING = {f"dronewall {each}" for each in ("link", *(f"node {one}" for one in (
-    "list", "flash", "provision", "check", "calibrate", "align")))}  # fmt: skip
-OTHER_PICTURES = {"enclosure.png", "exploded.png", "mounting.svg", "mounting.png"}
+DOCUMENTS = sorted(HARDWARE.glob("*.md"))
 
 
 @functools.cache
@@ -399,17 +394,17 @@ def test_a_document_names_only_pins_parts_files_and_pictures_that_there_are(docu
     for link in re.findall(r"\]\(([^)#]*)[^)]*\)", text):
         if link and not link.startswith("https://"):
             path = (document.parent / link).resolve()
-            assert path.exists() or path.name in OTHERS | OTHER_PICTURES, link
+            assert path.exists(), link
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_command_that_a_document_names_exists(document):
     text = document.read_text("utf-8")
-    assert set(unknown_words(text, program())) <= PENDING
+    assert unknown_words(text, program()) == []
     said = [each.removeprefix("$ ") for each in snippets(text)]
     assert {each.split()[1] for each in said if re.match(r"make [a-z]", each)} <= make_targets()
     for script in re.findall(r"python (\S+\.py)", text):
-        assert (ROOT / script).is_file() or script.rpartition("/")[2] in OTHERS, script
+        assert (ROOT / script).is_file(), script
 
 
 def test_the_index_leads_to_everything():
