@@ -25,6 +25,7 @@ from dronewall.bench.ports import about
 from dronewall.cli import main
 from fake_board import RELEASE, FakeBoard
 from images import image
+from test_firmware_mqtt import end, start_mosquitto
 
 sys.path.insert(0, str(ROOT / "tools" / "platformio" / "builder"))
 import bench
@@ -49,10 +50,15 @@ ssid = "wall"
 
 [broker]
 host = "127.0.0.1"
+port = {port}
 
 [config]
 declination_cdeg = -520
 """
+UNDER_THE_SKY = {
+    "start_unix_ms": int(time.time() * 1000),
+    "gnss": {"sigma_cm": 150, "fix_after_ms": 500, "baud": 9600},
+}
 
 Pio = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -253,24 +259,33 @@ def test_a_command_that_fails_is_the_end_with_its_status_in_the_last_lines(pio: 
     assert ran(checkout) == ["node flash --port /dev/ttyACM1 --image image.bin"], "nothing after what failed"
 
 
-@pytest.mark.needs("micropython", "esptool", "mpy-cross")
-def test_upload_and_provision_make_a_node_of_an_empty_board(pio: Pio, checkout: Path, tmp_path: Path) -> None:
+@pytest.mark.needs("micropython", "esptool", "mpy-cross", "mosquitto")
+def test_upload_provision_and_check_make_a_node_of_an_empty_board(
+    pio: Pio, checkout: Path, tmp_path: Path, require: Callable[[str], str], free_port: int
+) -> None:
     shutil.rmtree(checkout / ".venv")  # the real program
     shutil.copytree(ROOT / "examples", checkout / "examples")
     (checkout / "image.bin").write_bytes(image("esp32s3"))
     (checkout / "secrets").mkdir(mode=0o700)
-    (checkout / "secrets" / "wall.toml").write_text(WALL, encoding="utf-8")
-    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
-    with FakeBoard(tmp_path / "board", chip="esp32s3", installed=False) as board:
-        words = ("run", "-e", "esp32s3", "-t", "upload", "-t", "provision", "--upload-port", board.port)
-        done = pio(checkout, *words, PATH=path, DRONEWALL_CACHE=str(tmp_path / "cache"))
+    (checkout / "secrets" / "wall.toml").write_text(WALL.format(port=free_port), encoding="utf-8")
+    more = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "DRONEWALL_CACHE": str(tmp_path / "cache")}
+    with FakeBoard(tmp_path / "board", chip="esp32s3", world=UNDER_THE_SKY, installed=False) as board:
+        words = ("run", "-e", "esp32s3", "--upload-port", board.port)
+        done = pio(checkout, *words, "-t", "upload", "-t", "provision", **more)
         assert done.returncode == 0, done.stdout
         found = about(board.port)
-    assert (found.chip, found.micropython, found.version, found.trouble) == ("esp32s3", RELEASE, 1, None)
-    assert (found.wall, found.node) == ("jacksboro", "P4")
+        assert (found.chip, found.micropython, found.version, found.trouble) == ("esp32s3", RELEASE, 1, None)
+        assert (found.wall, found.node) == ("jacksboro", "P4")
+        broker = start_mosquitto(require("mosquitto"), free_port, tmp_path)
+        try:
+            checked = pio(checkout, *words, "-t", "check", "-a", "--listen=4", **more)
+        finally:
+            end(broker)
+    assert checked.returncode == 0, checked.stdout
+    assert re.search(r"^pass: \d+ of \d+ passed, nothing failed$", checked.stdout, re.MULTILINE), checked.stdout
     password = (checkout / "secrets" / "P4.password").read_text(encoding="utf-8").strip()
     assert password
-    assert password not in done.stdout
+    assert password not in done.stdout + checked.stdout
 
 
 def test_on_a_terminal_a_command_can_ask(
