@@ -10,6 +10,7 @@ A test names the real parts that it needs, in one of three ways:
     path = require("chromium")               # from conftest import require, for use inside fixtures
 """
 
+import fcntl
 import importlib.util
 import ipaddress
 import os
@@ -195,10 +196,18 @@ def fake(tmp_path: Path) -> Iterator["FakeBoard"]:
 
 
 @pytest.fixture
-def port(request: pytest.FixtureRequest) -> str:
+def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The serial port of a board with MicroPython: the real one that DRONEWALL_PORT names, whose files the tests
-    change, or a fake one's."""
-    return os.environ.get("DRONEWALL_PORT") or str(request.getfixturevalue("fake").port)
+    change, and which the workers have one after the other; or a fake one's."""
+    real = os.environ.get("DRONEWALL_PORT")
+    if not real:
+        yield str(request.getfixturevalue("fake").port)
+        return
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    with (shared / "board").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield real
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,7 +1,6 @@
 """`dronewall node provision`: from a site file and a folder of secrets onto a board, and no secret anywhere else."""
 
 import base64
-import contextlib
 import fcntl
 import hashlib
 import json
@@ -401,34 +400,6 @@ def test_a_board_that_is_unplugged_has_its_old_settings_whole_and_the_second_try
     between = cut_short(tmp_path / "b", secrets, lambda board: board.unplug_at(words))
     assert between["config.json"] == OLD["config.json"]
     assert between["update.key"] == OLD["update.key"]
-
-
-@pytest.mark.soak
-def test_twenty_boards_are_provisioned_side_by_side(tmp_path):
-    secrets = secrets_in(tmp_path / "s")
-    head, _, nodes = (ROOT / "examples" / "minimal.toml").read_text().partition("[[posts]]")
-    names = [f"P{number}" for number in range(1, 21)]
-    site = tmp_path / "site.toml"
-    site.write_text(head + "".join("[[posts]]" + nodes.replace('"P1"', f'"{name}"') for name in names))
-    begun = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        macs = {name: f"240ac40000{number:02x}" for number, name in enumerate(names)}
-        plugged = {name: stack.enter_context(fake_node(tmp_path / name, mac=mac)) for name, mac in macs.items()}
-        processes = {}
-        for name, board in plugged.items():
-            words = ["node", "provision", str(site), name, "--port", board.port, "--secrets", str(secrets)]
-            processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "dronewall", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-            )
-        for name, process in processes.items():
-            said = process.communicate(timeout=300)[0]
-            assert process.returncode == 0, said
-            print(f"{name}: {time.monotonic() - begun:.1f} s")
-    assert {entry["node"] for entry in Keyring(secrets).boards().values()} == set(names)
-    lines = (secrets / "mosquitto.passwords").read_text().splitlines()
-    assert sorted(line.partition(":")[0] for line in lines) == sorted(names)
-    for name in names:
-        assert config(tmp_path / name)["node"] == name
 
 
 @pytest.mark.soak
