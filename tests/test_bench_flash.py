@@ -185,7 +185,10 @@ def test_a_board_without_room_is_told_and_left_as_it_was(tmp_path):
     with FakeBoard(tmp_path / "b", blocks=40) as board:  # 160 KB: not both
         copy(board.port, firmware(1, size=20_000))
         before = board.taken
-        with pytest.raises(BoardError, match=r"no space: the firmware needs \d+ KB, .* --erase the board"):
+        with pytest.raises(
+            BoardError,
+            match=r"no space: the firmware needs \d+ KB, .* erase it all with `dronewall node flash --erase`",
+        ):
             copy(board.port, firmware(2, size=60_000))
         assert board.taken - before < 6000  # nothing was sent
         assert runs(board) == 1

@@ -48,6 +48,27 @@ def test_a_provisioned_node_says_who_it_is_and_none_of_its_secrets(tmp_path, chi
 
 
 @pytest.mark.parametrize(
+    ("machine", "chip"),
+    [
+        ("ESP32-PICO with ESP32-PICO-D4", "esp32"),
+        ("UM TinyS3 with ESP32-S3-FN8", "esp32s3"),
+        ("LOLIN_C3_MINI with ESP32-C3FH4", "esp32c3"),
+        ("ESP32C6 module with ESP32C6", None),  # no firmware of ours
+        ("LOLIN_S2_MINI with ESP32-S2FN4R2", None),
+        ("Raspberry Pi Pico with RP2040", None),
+    ],
+)
+def test_the_chip_is_read_from_the_machines_name_and_another_one_is_no_board_for_a_node(tmp_path, machine, chip):
+    board = FakeBoard(tmp_path / "b")
+    told = json.loads((tmp_path / "b" / "board.json").read_text())
+    (tmp_path / "b" / "board.json").write_text(json.dumps(told | {"machine": machine}))
+    with board:
+        found = ports.about(board.port)
+    assert found.chip == chip
+    assert found.trouble == (None if chip else f"MicroPython on {machine}; expected an ESP32, S3 or C3")
+
+
+@pytest.mark.parametrize(
     ("name", "content", "said"),
     [("config.json", b'{"node": "P', "files cannot be read"), ("slots", b"b 41 - 00000000\n", None)],
 )

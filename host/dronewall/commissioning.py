@@ -51,6 +51,7 @@ def provision(
     """
     with Talk(4, verbose, quiet) as talk:
         from dronewall import scenario
+        from dronewall.bench.bundle import MICROPYTHON
         from dronewall.bench.keyring import Keyring
         from dronewall.bench.onboard import import_firmware, said
         from dronewall.bench.provision import pir_pins, put
@@ -71,6 +72,9 @@ def provision(
             board = said(repl)
             import_firmware(repl, board)
             talk.step(2, f"{port}: {board.chip} {board.mac}" + (f", so far {board.node}" if board.node else ""))
+            if board.micropython != MICROPYTHON:
+                then = f"`dronewall node flash --port {port}` replaces it, and keeps the settings"
+                talk.note(f"it has MicroPython {board.micropython}, the nodes run {MICROPYTHON}: {then}")
             _ask(_objections(keyring, board, read.site.name, name), yes, talk)
             settings = settings_of(read, name, ground_amsl, keyring, now, pir_pins(repl), board.hard_iron)
             put(repl, board, settings, lambda at, of: talk.now(3, f"{at} of {of} bytes"))

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from dronewall.bench import selftest
 from dronewall.bench.bundle import MICROPYTHON
+from dronewall.bench.files import ROOM
 from dronewall.bench.onboard import Board
 from dronewall.bench.selftest import Facts
 
@@ -70,7 +71,7 @@ def on_the_board(port: str, board: Board) -> Iterator[Item]:
         "pass" if enough else "fail",
         f"{board.free // 1000} KB free"
         + ("" if enough else f", {FLASH_LEAST // 1000} KB expected: an update needs them"),
-        "" if enough else f"`dronewall node flash --port {port} --erase --image FILE` clears what is not the node's",
+        "" if enough else ROOM,
         {"flash_free_bytes": board.free},
     )
 

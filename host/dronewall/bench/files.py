@@ -24,7 +24,7 @@ from dronewall.bench.repl import BoardError, ProgramError, Repl
 
 _BLOCK = 4096
 _SPARE = 8  # blocks that LittleFS needs to work with
-_ROOM = "remove what is not the node's with `mpremote fs rm`, or --erase the board, or take one with 4 MB of flash"
+ROOM = "remove what is not the node's with `mpremote fs rm`, or erase it all with `dronewall node flash --erase`"
 _HELPERS = (
     transfer.HELPERS
     + """
@@ -65,7 +65,7 @@ if "main.py" in there:
     print(json.dumps(["/main.py", os.stat("/main.py")[6], digest("/main.py")]))
 space = os.statvfs("/")
 told = {name: text("/" + name) for name in ("slots", "slots.new", "a/whole", "b/whole")}
-told["free"] = space[0] * space[3]
+told["free"] = space[0] * space[3] if space[3] <= space[2] else 0
 print(json.dumps(told))
 """
 
@@ -229,7 +229,7 @@ def _target(repl: Repl, state: _State, files: Files, hashes: dict[str, str]) -> 
             return folder
     raise BoardError(
         f"{repl.port}: no space: the firmware needs {need >> 10} KB, the board's file system has {max(free, 0) >> 10}"
-        f" KB for it; {_ROOM}"
+        f" KB for it; {ROOM}"
     )
 
 
@@ -271,5 +271,5 @@ def _room(repl: Repl) -> Iterator[None]:
         yield
     except ProgramError as error:
         if error.full:
-            raise BoardError(f"{repl.port}: no space left on the board's file system; {_ROOM}") from None
+            raise BoardError(f"{repl.port}: no space left on the board's file system; {ROOM}") from None
         raise

@@ -3,6 +3,7 @@
 The rules by which the folder is chosen are those of firmware/loader.py; nothing on the board is changed by looking.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -14,6 +15,8 @@ from dronewall.bench.image import CHIPS
 from dronewall.bench.repl import BoardError, Repl
 from dronewall.talk import clean
 
+EXPECTED = "expected an ESP32, S3 or C3"
+_CHIP = re.compile(r"esp32([schp]\d+)?")  # esp32d0wd is an esp32, esp32c3fh4 an esp32c3
 _ASKED = """
 import gc, json, os
 gc.collect()
@@ -100,16 +103,17 @@ class Board:
 def said(repl: Repl) -> Board:
     """The board in a session, as its MicroPython says. Raises BoardError where it is no ESP32."""
     told: _Told = repl.answer(_ASKED, _Told)
-    chip = told.machine.rpartition(" with ")[2].lower().replace("-", "")[:7]
+    named = _CHIP.match(told.machine.rpartition(" with ")[2].lower().replace("-", ""))
+    chip = named[0] if named else ""
     if chip not in CHIPS.values() or told.mac is None:
-        raise BoardError(
-            f"{repl.port}: MicroPython on {told.machine[:80] or 'nobody knows what'}; expected an ESP32, S3 or C3"
-        )
+        raise BoardError(f"{repl.port}: MicroPython on {told.machine[:80] or 'nobody knows what'}; {EXPECTED}")
     slot, version = started(told.files, {path: bytes.fromhex(text) for path, text in told.sealed.items()})
+    # A full LittleFS may count blocks twice (lfs_fs_size), and what is left below nothing wraps around.
+    block, _, blocks, free = told.space
     return Board(
         repl.port, chip, told.mac, told.flash, told.release.partition("-")[0][:20], version, slot,
         _name(told.wall), _name(told.node), f"its files cannot be read ({told.fault})" if told.fault else None,
-        told.heap, told.space[0] * told.space[3], tuple(told.files), _hard_iron(told.compass),
+        told.heap, block * free if free <= blocks else 0, tuple(told.files), _hard_iron(told.compass),
     )  # fmt: skip
 
 

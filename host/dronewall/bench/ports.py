@@ -9,11 +9,12 @@ import contextlib
 from serial.tools import list_ports
 
 from dronewall.bench.esptool_program import chip_at
-from dronewall.bench.onboard import Board, said
+from dronewall.bench.onboard import EXPECTED, Board, said
 from dronewall.bench.repl import BoardError, Repl
 
 _MAKERS = {0x303A: "Espressif", 0x10C4: "CP210x", 0x1A86: "CH340/CH910x", 0x0403: "FTDI"}
-_NO_PORT = ("no such port", "no permission", "busy:", "unplugged", "cannot be opened")
+# No port, or a board that has said what it is.
+_FINAL = ("no such port", "no permission", "busy:", "unplugged", "cannot be opened", EXPECTED)
 
 
 def found() -> list[str]:
@@ -38,5 +39,6 @@ def about(port: str, tries: int = 2) -> Board:
 
 
 def may_have_another_program(error: BoardError) -> bool:
-    """Whether a session that did not begin leaves the bootloader to be asked: the port is there, and ours."""
-    return not any(words in str(error) for words in _NO_PORT)
+    """Whether a session that failed leaves the bootloader to be asked: the port is there, and ours, and nobody has said
+    that it is another board's."""
+    return not any(words in str(error) for words in _FINAL)

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable
 
 from dronewall.bench import transfer
+from dronewall.bench.files import ROOM
 from dronewall.bench.onboard import Board
 from dronewall.bench.repl import BoardError, ProgramError, Repl
 from dronewall.bench.settings import Settings
@@ -135,12 +136,10 @@ def _write(repl: Repl, path: str, content: bytes, progress: Callable[[int], None
     try:
         transfer.write(repl, path, content, progress)
     except ProgramError as error:
-        why = (
-            "its flash is full; `dronewall node flash` says what is on it"
-            if error.full
-            else ("it cannot write to its flash")
-        )
-        raise ProvisionError(f"{repl.port}: {path} was not written, {why}; it keeps the settings that it had") from None
+        why = f"its flash is full; {ROOM}" if error.full else "it cannot write to its flash"
+        raise ProvisionError(
+            f"{repl.port}: {path} was not written, and it keeps the settings that it had: {why}"
+        ) from None
     except BoardError as error:
         # A board that has started again echoes what it is told.
         reason = str(error).partition(" after ")[0].partition("; ")[0]

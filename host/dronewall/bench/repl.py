@@ -59,7 +59,7 @@ class BoardError(ValueError):
 
 class ProgramError(BoardError):
     """A program that failed on the board; `said` is MicroPython's traceback, its last line what was raised; `full`:
-    whether that is a full file system.
+    whether that was for want of room in the flash.
     """
 
     def __init__(self, port: str, said: str) -> None:
@@ -69,7 +69,7 @@ class ProgramError(BoardError):
             " flash: `dronewall node flash --port ... --erase --image FILE`"
         )
         self.said = said
-        self.full = any(words in said for words in ("ENOSPC", "Errno 28", "OSError: 28"))
+        self.full = any(words in lines[-1] for words in ("ENOSPC", "Errno 28", "OSError: 28"))
 
 
 def opened(port: str, baud: int = BAUD) -> serial.Serial:

@@ -7,7 +7,8 @@ pulled leaves the old file or the new one. What has secrets in it stays on the b
 import json
 from typing import Any, TypedDict
 
-from dronewall.bench.repl import BoardError, Repl
+from dronewall.bench.files import ROOM
+from dronewall.bench.repl import BoardError, ProgramError, Repl
 
 _READ = """
 import json
@@ -87,6 +88,11 @@ def patch(repl: Repl, change: dict[str, Any]) -> None:
     The firmware must be on its path (`onboard.import_firmware`). Raises BoardError where it would not take the change;
     nothing is changed then.
     """
-    refused: str | None = repl.answer(_PATCH.replace("CHANGE", repr(json.dumps(change))), str | None)
+    try:
+        refused: str | None = repl.answer(_PATCH.replace("CHANGE", repr(json.dumps(change))), str | None)
+    except ProgramError as error:
+        if not error.full:
+            raise
+        refused = f"its flash is full; {ROOM}"
     if refused is not None:
         raise BoardError(f"{repl.port}: config.json is as it was: {refused}")
