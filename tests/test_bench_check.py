@@ -2,9 +2,11 @@
 
 import getpass
 import json
+import os
 import re
 import shutil
 import time
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -113,6 +115,20 @@ def test_a_good_board_passes_every_line_and_reports_what_the_site_file_says(brok
         cam = figures["report cam"]
         assert (cam["latitude_deg"], cam["longitude_deg"]) == (36.64149, -84.17938)
         assert (cam["azimuth_deg"], cam["apart_m"], cam["off_deg"]) == (136.0, 0.0, 0.0)
+
+
+# Of a fake board others say as much; of a real one, whose MicroPython is the nodes', nobody else does.
+@pytest.mark.soak if not os.environ.get("DRONEWALL_PORT") else pytest.mark.needs("mpy-cross")
+def test_a_board_that_is_flashed_and_provisioned_is_the_node_that_it_was_told_to_be(port, tmp_path):
+    secrets = secrets_in(tmp_path / "secrets")
+    ran = CliRunner().invoke(main, ["node", "flash", "--port", port])
+    assert ran.exit_code == 0, ran.output
+    status, said = provision("P1", port, secrets, "--yes")
+    assert status == 0, said
+    _, found, record = checked(SimpleNamespace(port=port))
+    assert {found[name] for name in ("micropython", "memory", "flash", "files", "config")} == {"pass"}, record
+    assert (record["wall"], record["node"]) == ("jacksboro", "P1")
+    assert Keyring(secrets).boards()[record["mac"]]["node"] == "P1"
 
 
 def test_each_fault_of_a_board_fails_its_line(tmp_path):
