@@ -13,20 +13,31 @@ import time
 import tty
 from collections.abc import Callable, Iterator
 from typing import Any
+from zlib import crc32
 
 BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 WINDOW = b"\x00\x40"  # of raw paste: 16 KB, more than any program of ours
+
+
+def sealed(text: bytes) -> str:
+    """A file that firmware/store.py has sealed, in hexadecimal."""
+    return (text + b"%08x\n" % crc32(text)).hex()
+
+
 ESP32 = {
     "machine": "Generic ESP32 module with ESP32",
     "release": "1.29.0",
     "mac": "24:0a:c4:00:00:01",
     "flash": 4 << 20,
-    "slots": ["a", "1", "-"],
+    "heap": 150_000,
+    "space": [4096, 4096, 512, 300],
+    "sealed": {"slots": sealed(b"a 1 - "), "a/whole": sealed(b"1 ")},
     "files": ["main.py", "a", "config.json"],
     "wall": "jacksboro",
     "node": "N01",
+    "compass": None,
 }
-"""What `ports.said` is answered by a node."""
+"""What `onboard.said` is answered by a node."""
 
 Says = Callable[[str], bytes | Iterator[bytes]]
 
@@ -106,11 +117,10 @@ class HostileBoard:
 
 
 def answers(**told: Any) -> Says:
-    """What a node says, by a word of the program: `asked`, `state`, `look` and so on; the rest print nothing."""
+    """What a node says, by a word of the program: `asked`, `state`, `pins` and so on; the rest print nothing."""
     words = {
         "asked": "esp.flash_size()",
         "state": "space = os.statvfs",
-        "look": "gc.mem_free()",
         "pins": "config.refusal",
         "settings": 'config.read("/config.json")',
         "config": "_config[key] for key",

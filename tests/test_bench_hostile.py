@@ -22,10 +22,6 @@ from hostile_board import ESP32, HostileBoard, answers
 from images import image
 
 SITE = str(ROOT / "examples" / "jacksboro.toml")
-LOOK = {
-    "heap": 150_000, "flash": [4096, 4096, 512, 300], "whole": {"a": ["1"]}, "slots": ["a", "1", "-"],
-    "files": ["main.py", "a", "config.json"], "hard_iron": None,
-}  # fmt: skip
 NODE = {"problems": [], "wall": "jacksboro", "node": "P3"}
 STEERS = "\x1b]0;mine\x07\x1b[2J\u009b"
 OTHER = (b"[]", b"5", b"{}", b"", b"[" * 100_000, b"\xff\xfe{", STEERS.encode())
@@ -56,11 +52,11 @@ def node(tmp_path):
     ("words", "known", "name"),
     [
         (("flash",), {}, "state"),
-        (PROVISION, {}, "look"),
-        (PROVISION, {"look": LOOK}, "pins"),
-        (("check",), {"look": LOOK}, "digests"),
-        (("check",), {"look": LOOK, "digests": {}}, "settings"),
-        (("check",), {"look": LOOK, "digests": {}, "settings": NODE}, "listen"),
+        (PROVISION, {}, "asked"),
+        (PROVISION, {}, "pins"),
+        (("check",), {}, "digests"),
+        (("check",), {"digests": {}}, "settings"),
+        (("check",), {"digests": {}, "settings": NODE}, "listen"),
         (("calibrate",), {}, "config"),
         (ALIGN, {}, "config"),
     ],

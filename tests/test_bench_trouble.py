@@ -204,7 +204,7 @@ STEPS = {
     "flash": (b"uname", b"def digest"),
     "provision": (b"uname", b"update.part", b"config.read"),
     "check": (b"uname", b"hashlib", b"azimuth"),
-    "calibrate": (b"_slot", b"_readings(500)"),
+    "calibrate": (b"uname", b"_readings(500)"),
 }
 
 
