@@ -89,7 +89,7 @@ def put(repl: Repl, board: Board, settings: Settings, progress: Callable[[int, i
     `progress` is given the bytes that are there, and all.
 
     Raises ProvisionError where the board refuses them, or has no room, and BoardError where it falls silent: it has its
-    old settings then, or all of the new ones.
+    old settings then, or all of the new ones; cut between its two renames, the old ones and the new key of its updates.
     """
     contents = {**settings.files, _NEW["update.key"]: settings.key, _NEW["config.json"]: settings.text}
     total = sum(map(len, contents.values()))
