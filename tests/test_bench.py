@@ -71,6 +71,7 @@ def test_the_field_benchmark_writes_its_section_beside_the_other(tmp_path):
     assert "<!-- viewshed -->\nkept\n<!-- /viewshed -->" in page
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_the_benchmark_of_gaps_writes_its_section_and_its_chart(tmp_path):
     _ran("gaps.py", tmp_path, "--json", str(tmp_path / "figures.json"))

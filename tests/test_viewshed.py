@@ -385,6 +385,7 @@ for _ in range(400):
 """
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(280)
 def test_the_kernels_stay_within_their_arrays(tmp_path):
     # Compiled with bounds checks, in a cache of its own: what is written outside is an IndexError there, not a
