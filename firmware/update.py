@@ -158,8 +158,8 @@ def _take(config):
             else:
                 os.mkdir(other)
             space = os.statvfs(os.getcwd())
-            # LittleFS needs some to work with.
-            if space[0] * (space[3] - 8) < total:
+            # LittleFS needs some to work with; a full one may count below nothing, which is more than all there are.
+            if space[3] > space[2] or space[0] * (space[3] - 8) < total:
                 raise OSError("%d bytes do not fit into the flash" % total)
             half = True
             lines.seek(0)
