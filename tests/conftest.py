@@ -226,6 +226,11 @@ def _this_machine_only() -> Iterator[None]:
     patch.undo()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests that have a time limit of their own come first: one that begins last is waited for by idle cores."""
+    items.sort(key=lambda item: all(mark.name != "timeout" for mark in item.own_markers))
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Compiles most kernels before the clocks of the tests run, once and not in every worker."""
     if hasattr(session.config, "workerinput") or session.config.option.collectonly:
