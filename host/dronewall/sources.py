@@ -97,19 +97,15 @@ def _with(options: _Options, command: _Command) -> _Command:
 
 def from_broker(command: _Command) -> _Command:
     """The options of a command that listens to a broker; it gets the `link`."""
-
-    @functools.wraps(command)
-    def linked(
-        *, broker: tuple[str, int], user: str | None, password_file: Path | None, trusted: Path | None, **rest: Any
-    ) -> Any:
-        return command(link=Link(broker, user, password_file, trusted), **rest)
-
-    return _with(_link_options(True), linked)
+    return _listening(command, True)
 
 
 def from_broker_if_any(command: _Command) -> _Command:
     """The options of a command that may listen to a broker; it gets the `link`, None where no broker is named."""
+    return _listening(command, False)
 
+
+def _listening(command: _Command, required: bool) -> _Command:
     @functools.wraps(command)
     def linked(
         *,
@@ -124,7 +120,7 @@ def from_broker_if_any(command: _Command) -> _Command:
                 raise click.UsageError(f"{option} goes with --broker")
         return command(link=Link(broker, user, password_file, trusted) if broker is not None else None, **rest)
 
-    return _with(_link_options(False), linked)
+    return _with(_link_options(required), linked)
 
 
 def to_broker(command: _Command) -> _Command:
