@@ -18,6 +18,10 @@ import struct
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MAKER = "dronewall"
 _STAMP = "# made by dronewall; an edited copy is never overwritten: sha256 "
@@ -114,6 +118,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise OutputError(f"cannot write {final}: {_said(problem)}") from problem
     finally:
         draft.unlink(missing_ok=True)
+
+
+def write_figure(
+    figure: Figure, path: str | os.PathLike[str], version: str, title: str, digest: str, dots_per_inch: int
+) -> None:
+    """Write a picture (PNG) that says who made it and of what; OutputError as `replacing`."""
+    about = {"Software": f"{MAKER} {version}", "Title": title, "Source": f"input {digest}"}
+    with replacing(path) as draft:
+        figure.savefig(draft, dpi=dots_per_inch, format="png", metadata=about)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

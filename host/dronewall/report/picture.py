@@ -56,17 +56,8 @@ def write_png(
     coverage: Coverage, path: str | os.PathLike[str], found: Findings = NOTHING, dots_per_inch: int = 130
 ) -> None:
     """Write the picture of `figure_of`; OutputError where `path` holds a file that is not ours."""
-    with files.replacing(path) as draft:
-        figure_of(coverage, found).savefig(
-            draft,
-            dpi=dots_per_inch,
-            format="png",
-            metadata={
-                "Software": f"{files.MAKER} {coverage.version}",
-                "Title": f"{coverage.scenario.site.name}: coverage and gaps",
-                "Source": f"input {coverage.digest}",
-            },
-        )
+    title = f"{coverage.scenario.site.name}: coverage and gaps"
+    files.write_figure(figure_of(coverage, found), path, coverage.version, title, coverage.digest, dots_per_inch)
 
 
 def figure_of(coverage: Coverage, found: Findings = NOTHING) -> Figure:

@@ -42,17 +42,8 @@ def write_chart(
     cycle: Cycle, path: str | os.PathLike[str], target: str | None = None, dots_per_inch: int = 130
 ) -> None:
     """Write the picture of `figure_of`; OutputError where `path` holds a file that is not ours."""
-    with files.replacing(path) as draft:
-        figure_of(cycle, target).savefig(
-            draft,
-            dpi=dots_per_inch,
-            format="png",
-            metadata={
-                "Software": f"{files.MAKER} {cycle.version}",
-                "Title": f"{cycle.ground.scenario.site.name}: coverage over time",
-                "Source": f"input {cycle.digest}",
-            },
-        )
+    title = f"{cycle.ground.scenario.site.name}: coverage over time"
+    files.write_figure(figure_of(cycle, target), path, cycle.version, title, cycle.digest, dots_per_inch)
 
 
 def figure_of(cycle: Cycle, target: str | None = None) -> Figure:

@@ -36,17 +36,10 @@ def write_png(
     ground: Ground, radio: Radio, links: tuple[Link, ...], path: str | os.PathLike[str], dots_per_inch: int = 120
 ) -> None:
     """Write the picture of `figure_of`; OutputError where `path` holds a file that is not ours."""
-    with files.replacing(path) as draft:
-        figure_of(ground, radio, links).savefig(
-            draft,
-            dpi=dots_per_inch,
-            format="png",
-            metadata={
-                "Software": f"{files.MAKER} {__version__}",
-                "Title": f"{ground.scenario.site.name}: {shown.summary(links)}",
-                "Source": f"input {shown.digest_of(ground)}",
-            },
-        )
+    title = f"{ground.scenario.site.name}: {shown.summary(links)}"
+    files.write_figure(
+        figure_of(ground, radio, links), path, __version__, title, shown.digest_of(ground), dots_per_inch
+    )
 
 
 def figure_of(ground: Ground, radio: Radio, links: tuple[Link, ...]) -> Figure:

@@ -45,17 +45,8 @@ def write_png(
     reason: Reason, digest: str, path: str | os.PathLike[str], dots_per_inch: int = 130, when: str = "planned"
 ) -> None:
     """Write the picture of `figure_of`; OutputError where `path` holds a file that is not ours."""
-    with files.replacing(path) as draft:
-        figure_of(reason, digest, when).savefig(
-            draft,
-            dpi=dots_per_inch,
-            format="png",
-            metadata={
-                "Software": f"{files.MAKER} {__version__}",
-                "Title": f"{reason.sensor.name}: {verdict.verdict(reason, reason.targets[0])}",
-                "Source": f"input {digest}",
-            },
-        )
+    title = f"{reason.sensor.name}: {verdict.verdict(reason, reason.targets[0])}"
+    files.write_figure(figure_of(reason, digest, when), path, __version__, title, digest, dots_per_inch)
 
 
 def figure_of(reason: Reason, digest: str, when: str = "planned") -> Figure:
